@@ -1,0 +1,1 @@
+"""Annotated photos and drawn people, as crops with keypoints."""

@@ -1,0 +1,1 @@
+"""The commands that ship and prove: export, run, check, bench."""

@@ -1,0 +1,88 @@
+"""Box -> affine -> crop, and back: the one pre-processing of training, calibration, harness and demo.
+
+Coordinates are those of HRNet and TokenPose, so that published checkpoints see what they were trained on: a pixel's centre
+is at its integer index, a box edge at x0 lands on crop index 0, and a *normalised* coordinate is crop index / crop size
+(0..1 across the crop). A heatmap of the crop has its own index = normalised * heatmap size. Nothing adds half a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """What a network wants to see of a person.
+
+    Attributes:
+        width, height: pixels of the crop.
+        mean, std: RGB, in 0..255; the network's input is (pixel - mean) / std.
+        padding: the crop's side over that of the box, after the box has got the crop's aspect ratio.
+    """
+
+    width: int = 192
+    height: int = 256
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    padding: float = 1.25
+
+    @property
+    def size(self) -> np.ndarray:
+        """(width, height) as float64 [2]."""
+        return np.array([self.width, self.height], np.float64)
+
+
+def affine(box: np.ndarray, spec: CropSpec, *, scale: float = 1.0, rotation: float = 0.0, flip: bool = False) -> np.ndarray:
+    """Matrix float64 [2, 3] that takes image pixels to crop pixels.
+
+    Args:
+        box: (x, y, width, height) in image pixels; it is grown to the aspect ratio of the crop, then by `spec.padding`.
+        scale: further growth of the region; above 1 the person gets smaller.
+        rotation: degrees by which the person turns clockwise in the crop.
+        flip: mirror left and right.
+    """
+    x, y, w, h = np.asarray(box, np.float64)
+    pixels = spec.padding * scale * max(w / spec.width, h / spec.height)  # image pixels a crop pixel
+    turn = np.deg2rad(rotation)
+    linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / pixels
+    if flip:
+        linear[0] = -linear[0]
+    centre = np.array([x + w / 2, y + h / 2])
+    return np.column_stack([linear, spec.size / 2 - linear @ centre])
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
+    """Crop uint8 [H, W, 3] of an image [h, w, 3], bilinear, black outside the image."""
+    return cv2.warpAffine(image, matrix, (spec.width, spec.height), flags=cv2.INTER_LINEAR)
+
+
+def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
+    """Network input float32 [3, H, W] of an RGB crop uint8 [H, W, 3]."""
+    planes = (crop.astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.std)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1))
+
+
+def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Points [..., 2] through a 2x3 affine matrix."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a 2x3 affine matrix."""
+    return cv2.invertAffineTransform(np.asarray(matrix, np.float64))
+
+
+def to_normalised(points: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
+    """Image pixels [..., 2] as 0..1 of the crop."""
+    return transform(points, matrix) / spec.size
+
+
+def to_image(coords: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
+    """0..1 of the crop [..., 2] as image pixels: the inverse of `to_normalised`."""
+    return transform(coords * spec.size, invert(matrix))

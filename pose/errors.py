@@ -1,0 +1,27 @@
+"""The three ways in which a command ends badly, each with its exit code (docs: README, "Exit codes").
+
+A command raises one of these with a message of one line: what was wrong, where, how to mend it.
+`pose.cli.run` prints that line and exits; nothing else in the project calls `sys.exit`.
+"""
+
+
+class UserError(Exception):
+    """Base of the errors that end a command with one line instead of a traceback."""
+
+    exit_code = 2
+
+
+class InputError(UserError):
+    """The input is wrong: a file, a flag, an annotation, a checkpoint."""
+
+
+class GateError(UserError):
+    """The input is fine and the measured result is outside the limit that the user set."""
+
+    exit_code = 1
+
+
+class BackendError(UserError):
+    """A device or a backend failed."""
+
+    exit_code = 3

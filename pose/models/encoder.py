@@ -1,0 +1,131 @@
+"""The token encoder that TokenPose, DistilPose and distilpose_edge have in common (PAPER: TokenPose section 3, DistilPose section 3.2).
+
+Tokens are `[N, L, D]`: K learnable keypoint tokens first, then P visual tokens, row by row of the patch grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TokenBatchNorm(nn.BatchNorm1d):
+    """Batch norm over the channel of tokens `[N, L, D]`; unlike LayerNorm it folds into the linear that follows it."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens.flatten(0, 1)).view_as(tokens)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over `[N, L, D]`, query, key and value in one linear without bias."""
+
+    def __init__(self, dim: int, heads: int, scale: float) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, scale
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=-1)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Sequential):
+    """Linear, activation, linear over `[N, L, D]`."""
+
+    def __init__(self, dim: int, hidden: int, activation: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.up = nn.Linear(dim, hidden)
+        self.activation = activation()
+        self.down = nn.Linear(hidden, dim)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: int,
+        scale: float,
+        norm: Callable[[int], nn.Module],
+        activation: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.norm1 = norm(dim)
+        self.attention = Attention(dim, heads, scale)
+        self.norm2 = norm(dim)
+        self.mlp = Mlp(dim, mlp_ratio * dim, activation)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attention(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class TokenEncoder(nn.Module):
+    """`depth` blocks; the position embedding is added to the visual tokens again before every block but the first ("sine-full").
+
+    Args:
+        scale: factor of the attention logits; (dim / heads) ** -0.5 when None.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int = 8,
+        mlp_ratio: int = 3,
+        scale: float | None = None,
+        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        activation: Callable[[], nn.Module] = nn.GELU,
+    ) -> None:
+        super().__init__()
+        scale = (dim / heads) ** -0.5 if scale is None else scale
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, scale, norm, activation) for _ in range(depth))
+
+    def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
+        """Tokens `[N, K + P, D]` and the position embedding `[1, P, D]` of the visual ones; returns the shape of `tokens`."""
+        keypoints = tokens.shape[1] - position.shape[1]
+        everywhere = F.pad(position, (0, 0, keypoints, 0))
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens if index == 0 else tokens + everywhere)
+        return tokens
+
+
+class PatchEmbedding(nn.Module):
+    """Cuts a feature map `[N, C, H, W]` into patches and embeds each linearly: `[N, P, D]`.
+
+    The patch vector is ordered (row in patch, column in patch, channel), as in the official checkpoints.
+    """
+
+    def __init__(self, channels: int, patch: tuple[int, int], dim: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.linear = nn.Linear(channels * patch[0] * patch[1], dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        n, c, h, w = features.shape
+        rows, columns = self.patch
+        grid = features.reshape(n, c, h // rows, rows, w // columns, columns)
+        return self.linear(grid.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, rows * columns * c))
+
+
+def sine_position(rows: int, columns: int, dim: int) -> Tensor:
+    """Fixed 2-D sine embedding `[1, rows * columns, dim]`: half of the channels for y, half for x, over a full turn of each axis."""
+    frequencies = 10000.0 ** (2 * (torch.arange(dim // 2) // 2) / (dim // 2))
+
+    def axis(length: int) -> Tensor:
+        angles = torch.arange(1, length + 1)[:, None] / (length + 1e-6) * 2 * math.pi / frequencies
+        return torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=-1).flatten(1)
+
+    y = axis(rows)[:, None].expand(rows, columns, -1)
+    x = axis(columns)[None].expand(rows, columns, -1)
+    return torch.cat([y, x], dim=-1).reshape(1, rows * columns, -1)

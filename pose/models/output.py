@@ -1,0 +1,28 @@
+"""What every pose network returns, teacher and student alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PoseOutput:
+    """A batch of predictions; what a network does not make is None.
+
+    Attributes:
+        coords: `[N, K, 2]`, (x, y) in 0..1 of the crop.
+        scores: `[N, K]`, confidence; a trained network's lie in about 0..1.
+        sigmas: `[N, K, 2]`, standard deviation of the keypoint in heatmap pixels.
+        heatmaps: `[N, K, H, W]`, peak about 1.
+        keypoint_tokens: `[N, K, D]`, after the last encoder block.
+        visual_tokens: `[N, P, D]`, after the last encoder block, row by row of the patch grid.
+    """
+
+    coords: Tensor | None = None
+    scores: Tensor | None = None
+    sigmas: Tensor | None = None
+    heatmaps: Tensor | None = None
+    keypoint_tokens: Tensor | None = None
+    visual_tokens: Tensor | None = None
