@@ -75,7 +75,7 @@ class _Onnx:
             found = ", ".join(f"{i.name}: {i.type}" for i in inputs)
             raise InputError(f"{path} takes ({found}); a teacher has one input of float32, int32 or uint8")
         self._input = inputs[0].name
-        self.input_shape = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
+        self.input_shape: tuple[int | None, ...] = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
         self.input_dtype = np.dtype(self._DTYPES[inputs[0].type])
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
@@ -92,7 +92,7 @@ class _TFLite:
         if len(inputs) != 1:
             raise InputError(f"{path} has {len(inputs)} inputs; a teacher has one")
         self._input = inputs[0]["index"]
-        self.input_shape = tuple(int(side) for side in inputs[0]["shape"])
+        self.input_shape: tuple[int | None, ...] = tuple(int(side) for side in inputs[0]["shape"])
         self.input_dtype = np.dtype(inputs[0]["dtype"])
         self._outputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
         self.outputs = tuple(self._outputs)

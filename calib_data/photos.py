@@ -1,0 +1,76 @@
+"""Image files, decoded when asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calib_data.coco_file import ImageEntry
+from pose.errors import InputError
+
+
+class Photos:
+    """The images of a folder, uint8 RGB [H, W, 3]. The last few are kept decoded, all of them with `keep_all`."""
+
+    def __init__(self, folder: Path, *, keep_all: bool = False) -> None:
+        self.folder = folder
+        self._most = None if keep_all else 8  # people of one image follow one another
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def require(self, entry: ImageEntry) -> None:
+        """Raises: InputError: the file is missing or empty."""
+        path = self.folder / entry.file_name
+        try:
+            size = path.stat().st_size if path.is_file() else None
+        except OSError as error:
+            raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+        if size is None:
+            raise InputError(
+                f"image {path} (id {entry.id}) is missing; --images takes the folder that holds the json's file names"
+            )
+        if size == 0:
+            raise InputError(f"image {path} (id {entry.id}) is empty; fetch it again")
+
+    def read(self, entry: ImageEntry) -> np.ndarray:
+        """The pixels as stored, whatever turn the EXIF data asks for: annotations are made on them.
+
+        Raises:
+            InputError: missing, empty, truncated, no image, or of another size than the json says.
+        """
+        if entry.id in self._kept:
+            self._kept.move_to_end(entry.id)
+            return self._kept[entry.id]
+        self.require(entry)
+        image = _decoded(self.folder / entry.file_name)
+        if image.shape[:2] != (entry.height, entry.width):
+            found, said = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
+            raise InputError(
+                f"image {self.folder / entry.file_name} is {found}, the json says {said}; are they of one data set?"
+            )
+        self._kept[entry.id] = image
+        if self._most is not None and len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return image
+
+
+def _decoded(path: Path) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what OpenCV says of a broken file, the error below says in one line
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # sizes that no memory holds
+        image = None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if image is None:
+        raise InputError(f"image {path} is not readable (truncated, or no image); fetch it again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
