@@ -109,7 +109,9 @@ def import_weights(trunk: MoveNetTrunk, path: Path) -> None:
     try:
         graph = onnx.load(path).graph
     except Exception as error:  # onnx raises protobuf's DecodeError, OSError and its own
-        raise InputError(f"cannot read {path} as ONNX ({type(error).__name__}); give MoveNet Lightning's .onnx file") from error
+        raise InputError(
+            f"cannot read {path} as ONNX ({type(error).__name__}); give MoveNet Lightning's .onnx file"
+        ) from error
     values = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:  # weights are stored as float16 behind a Cast
         if node.op_type == "Cast" and node.input[0] in values:
@@ -122,12 +124,16 @@ def import_weights(trunk: MoveNetTrunk, path: Path) -> None:
             break
     layers = _convolutions(trunk)
     if len(nodes) != len(layers):
-        raise InputError(f"{path} has {len(nodes)} convolutions before '{_TRUNK_OUTPUT}', MoveNet Lightning has {len(layers)}")
+        raise InputError(
+            f"{path} has {len(nodes)} convolutions before '{_TRUNK_OUTPUT}', MoveNet Lightning has {len(layers)}"
+        )
     with torch.no_grad():
         for node, layer in zip(nodes, layers, strict=True):
             tensors = [torch.tensor(numpy_helper.to_array(values[name]), dtype=torch.float32) for name in node.input[1:]]
             parameters = [layer.weight, *([layer.bias] if layer.bias is not None else [])]
             for parameter, tensor in zip(parameters, tensors, strict=True):
                 if parameter.shape != tensor.shape:
-                    raise InputError(f"{path}: {node.name or node.output[0]} is {list(tensor.shape)}, expected {list(parameter.shape)}")
+                    raise InputError(
+                        f"{path}: {node.name or node.output[0]} is {list(tensor.shape)}, expected {list(parameter.shape)}"
+                    )
                 parameter.copy_(tensor)

@@ -1,0 +1,102 @@
+"""Weights from files and state dicts, ours and foreign, into a model; nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pose.errors import InputError
+from pose.models.official import layout_of
+
+_WRAPPERS = ("state_dict", "model")
+_NAMED = 3  # keys of each kind that an error names
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt` or `.bin`, unwrapped.
+
+    Raises:
+        InputError: the file is missing, truncated, a pickle with code in it (which does not run), or holds no state dict.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return unwrap(torch.load(path, map_location="cpu", weights_only=True), str(path))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); copy or download it again") from error
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error):
+            hint = "it holds Python objects other than tensors, which could run code; save its state dict alone"
+        else:
+            hint = "is it truncated? copy or download it again"
+        raise InputError(f"{path} is not loaded: {hint}") from error
+    except Exception as error:  # for a damaged file torch raises RuntimeError, EOFError, KeyError, ...
+        raise InputError(f"{path} is not a whole checkpoint ({type(error).__name__}); copy or download it again") from error
+
+
+def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]:
+    """The state dict inside a checkpoint: `state_dict`/`model` entries and `module.` prefixes (data parallel) are taken off.
+
+    Raises:
+        InputError: there is none, or one of its values is not a tensor.
+    """
+    while isinstance(checkpoint, Mapping) and (inner := next((key for key in _WRAPPERS if key in checkpoint), None)):
+        checkpoint = checkpoint[inner]
+    if not isinstance(checkpoint, Mapping) or not checkpoint:
+        raise InputError(f"{source} holds no state dict; save `model.state_dict()`")
+    strangers = [str(key) for key, value in checkpoint.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strangers:
+        raise InputError(f"{source} is not a state dict: {_listed(strangers)} not tensors; save `model.state_dict()`")
+    prefixed = all(key.startswith("module.") for key in checkpoint)
+    return {key.removeprefix("module.") if prefixed else key: value for key, value in checkpoint.items()}
+
+
+def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
+    """Copy weights in our layout or a public one into `model`; every key has to fit.
+
+    Args:
+        weights: a file or a state dict, of any floating-point precision.
+        name: what errors call the model.
+
+    Raises:
+        InputError: the file is unreadable, or a key is missing, unexpected or of another shape; the first few are named, as
+            the checkpoint's own layout has them.
+    """
+    if isinstance(weights, Mapping):
+        source, state = "the state dict", unwrap(weights)
+    else:
+        source, state = str(weights), read(Path(weights))
+    rename = layout_of(state)
+    parameters = model.state_dict()
+    targets = {rename(ours): ours for ours in parameters}
+    shapes = {theirs: parameters[ours].shape for theirs, ours in targets.items()}
+    problems = {
+        "missing": [key for key in targets if key not in state],
+        "unexpected": [key for key in state if key not in targets],
+        "of another shape": [
+            f"{key} {list(state[key].shape)} for {list(shape)}"
+            for key, shape in shapes.items()
+            if key in state and state[key].shape != shape
+        ],
+    }
+    found = [f"{len(keys)} {kind} ({_listed(keys)})" for kind, keys in problems.items() if keys]
+    if found:
+        raise InputError(f"{source} does not fit {name}: keys {', '.join(found)}; give a checkpoint of this model")
+    model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
+
+
+def _listed(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return ", ".join(keys[:_NAMED]) + more

@@ -1,0 +1,35 @@
+"""How large a network is, counted as the papers count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pose.crop import CropSpec
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of parameters without the fixed position embedding."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if name != "position")
+
+
+@torch.no_grad()
+def multiply_adds(model: nn.Module, crop: CropSpec) -> int:
+    """Multiply-adds of the convolutions and linears for one crop; products inside the attention are not counted."""
+    total = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        total += output.numel() * layer.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    training = model.training
+    try:
+        parameter = next(model.parameters())
+        model.eval()(torch.zeros(1, 3, crop.height, crop.width, dtype=parameter.dtype, device=parameter.device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return total

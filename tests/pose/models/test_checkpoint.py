@@ -1,0 +1,124 @@
+"""Checkpoint files: ours, foreign, damaged, hostile."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from pose.errors import InputError
+from pose.models import build
+from pose.models.checkpoint import load, read
+
+NAME = "distilpose_edge"
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return build(NAME, 3)
+
+
+def one_line(error: InputError) -> str:
+    assert "\n" not in str(error)
+    return str(error)
+
+
+def same(found: nn.Module, expected: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
+
+
+def test_our_half_precision_safetensors(model: nn.Module, tmp_path: Path) -> None:
+    state = {key: v.half() if v.is_floating_point() else v for key, v in model.state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    found = build(NAME, 3, tmp_path / "w.safetensors")
+    assert same(found, {key: value.to(model.state_dict()[key].dtype) for key, value in state.items()})
+    assert {value.dtype for value in found.parameters()} == {torch.float32}
+    assert not found.position.requires_grad
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt", "bin"])
+def test_foreign_wrappers_come_off(model: nn.Module, tmp_path: Path, suffix: str) -> None:
+    state, path = model.state_dict(), tmp_path / f"w.{suffix}"
+    torch.save({"meta": {"epoch": 3}, "state_dict": {"model": {f"module.{key}": v for key, v in state.items()}}}, path)
+    assert same(build(NAME, 3, str(path)), state)
+
+
+def test_other_keypoints_and_other_models_are_named(model: nn.Module) -> None:
+    with pytest.raises(InputError) as error:
+        build(NAME, 5, model.state_dict())
+    assert "1 of another shape (keypoint_token [1, 3, 160] for [1, 5, 160])" in one_line(error.value)
+    with pytest.raises(InputError) as error:
+        build("tokenpose_t", 3, model.state_dict())
+    assert "does not fit tokenpose_t" in one_line(error.value)
+    assert " more)" in one_line(error.value)
+
+
+def test_a_failed_load_changes_nothing(model: nn.Module) -> None:
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(InputError):
+        load(model, {**{key: value + 1 for key, value in before.items()}, "extra": torch.zeros(1)}, NAME)
+    assert same(model, before)
+
+
+class Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_code_in_a_pickle_does_not_run(tmp_path: Path, writer: str) -> None:
+    path, trace = tmp_path / "w.pth", tmp_path / "trace"
+    checkpoint = {"state_dict": {"a": torch.zeros(1)}, "hook": Hostile(trace)}
+    if writer == "torch":
+        torch.save(checkpoint, path)
+    else:
+        path.write_bytes(pickle.dumps(Hostile(trace)))
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(path) in one_line(error.value)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@settings(max_examples=15, deadline=None)
+@given(kept=st.floats(0, 0.999), flipped=st.booleans())
+def test_truncated_or_damaged_files(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, kept: float, flipped: bool
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / f"w.{suffix}"
+    state = {"a": torch.arange(100.0), "b": torch.ones(3, 4)}
+    if suffix == "pth":
+        torch.save(state, path)
+    else:
+        safetensors.torch.save_file(state, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)] + (b"\xff" * 64 if flipped else b""))
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(path) in one_line(error.value)
+
+
+@pytest.mark.parametrize("content", [3, [], {}, {"state_dict": {}}, {"a": torch.zeros(1), "b": "text"}, {1: torch.zeros(1)}])
+def test_files_without_a_state_dict(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="state dict"):
+        read(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("name", ["absent.pth", "absent.safetensors", "folder.pth", "folder.safetensors"])
+def test_missing_files_and_folders(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.pth").mkdir()
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(InputError) as error:
+        read(tmp_path / name)
+    assert name in one_line(error.value)
