@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from calib_data.coco import CocoPeople, open_data
+from pose.errors import InputError
+from pose.skeleton import COCO_17, LSP_14
+
+W, H = 60, 40
+
+
+def keypoints(*points: tuple[float, float, int]) -> list[float]:
+    return [number for point in (points + ((0, 0, 0),) * 14)[:14] for number in point]
+
+
+def good() -> dict[str, Any]:
+    """Two images, three people and a crowd."""
+    person = {"category_id": 1, "bbox": [10, 5, 20, 30], "area": 300.0, "iscrowd": 0}
+    return {
+        "info": {"anything": None},
+        "images": [{"id": i, "file_name": f"{i}.png", "width": W, "height": H} for i in (7, 8)],
+        "annotations": [
+            {**person, "id": 1, "image_id": 7, "keypoints": keypoints((10, 10, 2), (20, 30, 1)), "num_keypoints": 2},
+            {**person, "id": 2, "image_id": 8, "keypoints": keypoints((12, 10, 2), (14, 10, 2), (16, 18, 1))},
+            {**person, "id": 3, "image_id": 8, "keypoints": keypoints(), "bbox": [0, 0, 0, 0]},
+            {**person, "id": 4, "image_id": 8, "keypoints": keypoints(), "iscrowd": 1, "segmentation": {"counts": [1]}},
+            {**person, "id": 5, "image_id": 8, "category_id": 2},
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(LSP_14.joints)}, {"id": 2, "name": "ball"}],
+    }
+
+
+def picture(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (H, W, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for i in (7, 8):
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), cv2.cvtColor(picture(i), cv2.COLOR_RGB2BGR))
+    return tmp_path
+
+
+def opened(folder: Path, held: Any, **options: Any) -> CocoPeople:
+    path = folder / "people.json"
+    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    return CocoPeople(path, folder / "images", **options)
+
+
+def test_people(folder: Path) -> None:
+    people = opened(folder, good())
+    assert people.skeleton is LSP_14
+    assert len(people) == 2
+    sample = people[0]
+    assert np.array_equal(sample.image, picture(7))
+    assert sample.box.tolist() == [10, 5, 20, 30]
+    assert sample.keypoints[:2].tolist() == [[10, 10, 2], [20, 30, 1]]
+    assert (sample.area, sample.image_id, sample.person_id) == (300, 7, 1)
+    assert [person["id"] for person in people.annotations] == [1, 2, 3, 4]
+    assert [person["num_keypoints"] for person in people.annotations] == [2, 3, 0, 0]
+    assert [people[i].person_id for i in range(len(opened(folder, good(), min_keypoints=3)))] == [1]
+
+
+def test_boxes_about_keypoints(folder: Path) -> None:
+    """Joints span 10 x 20 about (15, 20): grown to 12 x 24."""
+    assert np.allclose(opened(folder, good(), boxes="keypoints")[0].box, [9, 8, 12, 24])
+    held = good()
+    held["annotations"][0]["keypoints"] = keypoints((10, 10, 2))
+    with pytest.raises(InputError, match="annotation 1: its labelled joints lie on one point"):
+        opened(folder, held, boxes="keypoints")
+
+
+def test_detected_boxes(folder: Path) -> None:
+    found = [
+        {"image_id": 7, "category_id": 1, "bbox": [40, 5, 10, 10], "score": 0.3},  # nobody there
+        {"image_id": 8, "category_id": 1, "bbox": [11, 6, 20, 30], "score": 0.5},  # the second on person 2
+        {"image_id": 8, "category_id": 1, "bbox": [10, 5, 21, 30], "score": 0.9},
+    ]
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(found))
+    people = opened(folder, good(), boxes=path)
+    assert people.scores.tolist() == [0.9, 0.5, 0.3]
+    assert [people[i].person_id for i in range(3)] == [2, -2, -1]
+    assert people[0].keypoints[:, 2].sum() == 5
+    assert not people[1].keypoints.any()
+    assert people[0].box.tolist() == [10, 5, 21, 30]
+    for change, message in (
+        ({"image_id": 9}, "image_id 9"),
+        ({"bbox": [90, 0, 5, 5]}, "outside"),
+        ({"score": "a"}, "score"),
+    ):
+        path.write_text(json.dumps([{**found[0], **change}]))
+        with pytest.raises(InputError, match=message):
+            opened(folder, good(), boxes=path)
+
+
+def test_cache_gives_the_same_pixels(folder: Path) -> None:
+    people = opened(folder, good(), cache=True)
+    assert people[0].image is people[0].image
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    assert np.array_equal(people[0].image, picture(7))
+
+
+def test_open_data_finds_the_images(folder: Path) -> None:
+    opened(folder, good())
+    assert len(open_data(folder / "people.json")) == 2
+    (folder / "annotations").mkdir()
+    (folder / "people.json").rename(folder / "annotations" / "people.json")
+    people = open_data(folder / "annotations" / "people.json", skeleton="lsp14", boxes="keypoints")
+    assert people[1].image.shape == (H, W, 3)
+
+
+def change(path: str, value: Any) -> Any:
+    """The good json with one place changed; `...` takes it out."""
+    held = good()
+    inner: Any = held
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    for step in steps:
+        inner = inner[step]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return held
+
+
+NAN, INF = float("nan"), float("inf")
+WRONG = {
+    "empty": ("", "Invalid JSON"),
+    "truncated": (json.dumps(good())[:-40], "Invalid JSON"),
+    "deep": ("[" * 100_000, "recursion limit"),
+    "a list": ([], "valid dictionary|an object"),
+    "no images": (change("images", ...), "images: Field required"),
+    "no annotations": (change("annotations", ...), "annotations: Field required"),
+    "nobody": (change("annotations", []), "holds no person with 1 or more"),
+    "images null": (change("images", None), "images: Input should be a valid"),
+    "person null": (change("annotations.1", None), r"annotations\[1\]"),
+    "id text": (change("annotations.0.id", "1"), r"annotations\[0\].id: Input should be a valid integer"),
+    "id huge": (change("images.0.id", 10**400), r"images\[0\].id"),
+    "image twice": (change("images.1.id", 7), "image id 7 is there twice"),
+    "person twice": (change("annotations.1.id", 1), "annotation id 1 is there twice"),
+    "category twice": (change("categories.1.id", 1), "category id 1 is there twice"),
+    "unknown image": (change("annotations.0.image_id", 9), "annotation 1: image_id 9 is not in 'images'"),
+    "no keypoints": (change("annotations.0.keypoints", ...), "annotation 1 has no keypoints"),
+    "too few keypoints": (
+        change("annotations.0.keypoints", [1, 2, 2] * 13),
+        r"39 keypoint numbers; lsp14 needs 3 x 14 = 42",
+    ),
+    "keypoint text": (change("annotations.0.keypoints.3", "5"), r"keypoints\[3\]: Input should be a valid number"),
+    "keypoint nan": (change("annotations.0.keypoints.3", NAN), r"keypoints\[3\]: Input should be a finite number"),
+    "keypoint huge": (change("annotations.0.keypoints.3", 1e300), r"keypoints\[3\]"),
+    "visibility": (change("annotations.0.keypoints.2", 3), "annotation 1: every third keypoint number is a visibility"),
+    "box short": (change("annotations.0.bbox", [1, 2, 3]), r"annotations\[0\].bbox\[3\]: Field required"),
+    "box nan": (change("annotations.0.bbox.0", NAN), "finite"),
+    "box infinite": (change("annotations.0.bbox.2", INF), "finite"),
+    "box flat": (change("annotations.0.bbox.2", 0), "annotation 1: bbox .* has no area"),
+    "box negative": (change("annotations.0.bbox.3", -5), "has no area"),
+    "box outside": (change("annotations.0.bbox.0", W), "lies outside its image of 60 x 40"),
+    "area": (change("annotations.0.area", 0), "area is 0"),
+    "area negative": (change("annotations.0.area", -1), "area"),
+    "no categories": (change("categories", []), "must name its keypoints"),
+    "boxes only": (change("categories.0.keypoints", ...), "must name its keypoints .*found 'person'"),
+    "other joints": (change("categories.0.keypoints", ["nose", "tail"]), "no registered skeleton has the 2 joints"),
+    "width 0": (change("images.0.width", 0), "width"),
+    "width text": (change("images.0.width", "60"), "width"),
+    "image elsewhere": (change("images.0.file_name", "../people.json"), "must be the name of a file"),
+    "image at root": (change("images.0.file_name", "/etc/passwd"), "must be the name of a file"),
+    "image name of bytes": (change("images.0.file_name", "a\x00b"), "must be the name of a file"),
+    "image name too long": (change("images.0.file_name", "a" * 5000), "File name too long|is missing"),
+    "image missing": (change("images.0.file_name", "none.png"), r"none.png \(id 7\) is missing"),
+    "image is a folder": (change("images.0.file_name", "."), "must be the name of a file|is missing"),
+}
+
+
+@pytest.mark.parametrize(("held", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_json(folder: Path, held: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        opened(folder, held)
+    assert "\n" not in str(caught.value)
+    assert "people.json" in str(caught.value) or "images" in str(caught.value)
+
+
+def test_wrong_skeleton(folder: Path) -> None:
+    with pytest.raises(InputError, match="does not have the joints of coco17"):
+        opened(folder, good(), skeleton=COCO_17)
+    unnamed = change("categories.0.keypoints", ...)
+    unnamed["categories"].pop()
+    assert opened(folder, unnamed, skeleton=LSP_14).skeleton is LSP_14
+
+
+def test_missing_json(folder: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        CocoPeople(folder / "none.json", folder / "images")
+    with pytest.raises(InputError, match="Is a directory"):
+        CocoPeople(folder, folder / "images")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(
+    ("share", "message"), [(0.0, "is empty"), (0.02, "not readable"), (0.5, "not readable"), (0.98, "not readable")]
+)
+def test_truncated_image(folder: Path, suffix: str, share: float, message: str, capfd: pytest.CaptureFixture) -> None:
+    data = cv2.imencode(suffix, picture(7))[1].tobytes()
+    (folder / "images" / f"7{suffix}").write_bytes(data)
+    held = change("images.0.file_name", f"7{suffix}")
+    people = opened(folder, held)
+    (folder / "images" / f"7{suffix}").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match=message) as caught:
+        people[0]
+    assert "\n" not in str(caught.value)
+    assert "ERROR:" not in capfd.readouterr().err
+
+
+def test_image_of_another_size(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"7.png is 60 x 40, the json says 61 x 40"):
+        opened(folder, change("images.0.width", 61))[0]
+
+
+def places(value: Any, path: tuple = ()) -> list[tuple]:
+    """The path of every value inside a json value."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+
+
+numbers = st.integers() | st.floats() | st.sampled_from([0, -1, 2**63, 10**400, 1e308, -0.0, NAN, INF])
+values = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(places(good())[1:]), values), min_size=1, max_size=3))
+@example([(("annotations", 0, "bbox"), [1e6, 1e6, 1e6, 1e6])])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_json_is_read_or_refused_in_one_line(folder: Path, changes: list[tuple[tuple, Any]]) -> None:
+    held = good()
+    for path, value in changes:
+        inner: Any = held
+        try:
+            for step in path[:-1]:
+                inner = inner[step]
+            inner[path[-1]] = copy.deepcopy(value)
+        except (TypeError, KeyError, IndexError):
+            continue  # an earlier change has taken this place away
+    read_or_refused(folder, json.dumps(held))
+
+
+@given(st.binary(max_size=200) | st.integers(0, 1200).map(lambda size: json.dumps(good()).encode()[:size]))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_refused_in_one_line(folder: Path, data: bytes) -> None:
+    (folder / "people.json").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        CocoPeople(folder / "people.json", folder / "images")
+    assert "\n" not in str(caught.value)
+
+
+def read_or_refused(folder: Path, text: str) -> None:
+    for boxes in ("annotation", "keypoints"):
+        refusal, samples = None, []
+        try:
+            people = opened(folder, text, boxes=boxes)
+            samples = [people[i] for i in range(len(people))]
+        except InputError as error:
+            refusal = str(error)
+        if refusal is not None:
+            assert "\n" not in refusal
+            assert refusal.encode()  # printable everywhere
+        for sample in samples:
+            assert np.isfinite(sample.keypoints).all()
+            assert np.isfinite(sample.box).all()
+            assert (sample.box[2:] >= 0).all()
+            assert sample.box[2:].max() > 0
+            assert 0 < sample.area < np.inf

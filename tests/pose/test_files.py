@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pose import files
+from pose.errors import InputError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "deep" / "a.json", {"x": [1, 2]})
+    assert json.loads((tmp_path / "deep" / "a.json").read_text()) == {"x": [1, 2]}
+    assert names(tmp_path / "deep") == ["a.json"]
+
+
+def write_then_fail(path: Path, failure: BaseException) -> None:
+    with files.whole(path) as temporary:
+        temporary.write_text("half of the ne")
+        raise failure
+
+
+def write_to_full_device(path: Path) -> None:
+    with files.whole(path) as temporary:
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("more than fits")
+
+
+@pytest.mark.parametrize("failure", [ValueError("bug"), KeyboardInterrupt()])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, failure: BaseException) -> None:
+    files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(type(failure)):
+        write_then_fail(tmp_path / "a.txt", failure)
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No space left on device; choose another folder") as caught:
+        write_then_fail(tmp_path / "a.bin", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_at_the_end_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        files.write_text(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == []
+
+
+def test_a_real_full_disk(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(InputError, match="No space left"):
+        write_to_full_device(tmp_path / "a.txt")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        files.write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": [1, 2', "[" * 100_000, "\x00", "1" * 5000])
+def test_broken_json(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"not valid json|cannot read") as caught:
+        files.read_json(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_json(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        files.read_json(tmp_path / "none.json")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

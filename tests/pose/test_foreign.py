@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pose import foreign
+from pose.errors import InputError
+from pose.foreign import load_teacher
+from pose.skeleton import AIC_14, LSP_14
+
+onnx = pytest.importorskip("onnx", reason="foreign teachers need the extra 'train'")
+pytest.importorskip("onnxruntime", reason="foreign teachers need the extra 'train'")
+
+W, H = 32, 48
+
+
+def write_model(path: Path, *, channels: int = 15, batch: int | str = 1, layout: str = "NHWC") -> None:
+    """A network whose heatmaps are the first colour's plane at stride 4, times channel + 1, and whose `points` are fixed."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    shape = [batch, H, W, 3] if layout == "NHWC" else [batch, 3, H, W]
+    gains = (np.arange(channels) + 1).astype(np.float32)
+    points = np.stack([gains / 100, gains / 50, gains], -1)[None, None]
+    starts, ends, axes, steps = ([0, 0, 0], [H, W, 1], [1, 2, 3], [4, 4, 1])
+    values = {"gains": gains, "points_value": points}
+    values |= {k: np.array(v, np.int64) for k, v in (("starts", starts), ("ends", ends), ("axes", axes), ("steps", steps))}
+    nodes = [helper.make_node("Transpose", ["image"], ["nhwc"], perm=[0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]),
+             helper.make_node("Slice", ["nhwc", "starts", "ends", "axes", "steps"], ["plane"]),
+             helper.make_node("Mul", ["plane", "gains"], ["maps"]),
+             helper.make_node("Identity", ["points_value"], ["points"])]  # fmt: skip
+    outputs = [helper.make_tensor_value_info(name, kinds.FLOAT, None) for name in ("maps", "points")]
+    inputs = [helper.make_tensor_value_info("image", kinds.FLOAT, shape)]
+    constants = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "teacher", inputs, outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+def description(**changes: Any) -> dict[str, Any]:
+    """The YAML of that network: channel 0 is a background, then LSP's joints in reverse."""
+    held: dict[str, Any] = {
+        "skeleton": "lsp14",
+        "file": "net.onnx",
+        "input": {"width": W, "height": H},
+        "heatmaps": {"output": "maps", "joints": [None, *reversed(LSP_14.joints)], "offset": 0.25, "scale": 0.5},
+        "decode": {"method": "argmax"},
+    }
+    for dotted, value in changes.items():
+        *path, last = dotted.split("__")
+        inner = held
+        for step in path:
+            inner = inner[step]
+        inner[last] = value
+    return held
+
+
+def teacher(folder: Path, held: Any, **model: Any) -> foreign.HeatmapTeacher:
+    if not (folder / "net.onnx").exists():
+        write_model(folder / "net.onnx", **model)
+    (folder / "mine.yaml").write_text(yaml.safe_dump(held))
+    return load_teacher(folder / "mine.yaml")
+
+
+def crops(n: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, H, W, 3), np.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, "n"])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_heatmaps_are_in_the_skeletons_order(tmp_path: Path, batch: int | str, layout: str, colour: str) -> None:
+    pixels = {"input__layout": layout, "input__colour": colour, "input__mean": [10, 20, 30], "input__std": [2, 4, 8]}
+    mine = teacher(tmp_path, description(**pixels), batch=batch, layout=layout)
+    images = crops()
+    plane = {"RGB": (images[..., 0] - 10.0) / 2, "BGR": (images[..., 2] - 30.0) / 8}[colour]
+    gains = 15 - np.arange(14)  # joint k is channel 14 - k
+    expected = 0.5 * plane[:, None, ::4, ::4] * gains[:, None, None]
+    assert np.allclose(mine.heatmaps(images), expected)
+    assert (mine.crop.width, mine.crop.height, mine.crop.padding) == (W, H, 1.25)
+
+
+def test_decoding_follows_the_yaml(tmp_path: Path) -> None:
+    mine = teacher(tmp_path, description())
+    images = np.zeros((1, H, W, 3), np.uint8)
+    images[0, 20, 8] = 100  # heatmap row 5, column 2
+    coords, scores = mine.predict(images)
+    assert np.allclose(coords, [2.25 / 8, 5.25 / 12])
+    assert np.allclose(scores, 50 * (15 - np.arange(14)))
+    again = mine.decode(mine.heatmaps(images))
+    assert np.array_equal(coords, again[0])
+    assert np.array_equal(scores, again[1])
+
+
+def test_own_keypoints(tmp_path: Path) -> None:
+    mine = teacher(tmp_path, description(keypoints={"output": "points", "order": "yxs"}))
+    coords, scores = mine.predict(crops(2))
+    channel = 14 - np.arange(14) + 1
+    assert np.allclose(coords, np.stack([channel / 50, channel / 100], -1))
+    assert np.allclose(scores, channel)
+
+
+WRONG = {
+    "no such heatmap output": (description(heatmaps__output="heat"), r"no output 'heat'; its outputs are: maps, points"),
+    "no such keypoint output": (description(keypoints={"output": "kp"}), r"no output 'kp'; its outputs are: maps, points"),
+    "size": (description(input__width=64), r"takes float32\[1, 48, 32, 3\], its YAML says float32\[1, 48, 64, 3\]"),
+    "layout": (description(input__layout="NCHW"), r"its YAML says float32\[1, 3, 48, 32\]"),
+    "dtype": (description(input__dtype="uint8"), r"its YAML says uint8"),
+    "channel count": (
+        description(heatmaps__joints=list(LSP_14.joints)),
+        r"'maps' is \[1, 12, 8, 15\], not NHWC with 14 channels",
+    ),
+    "heatmap layout": (description(heatmaps__layout="NCHW"), r"not NCHW with 15 channels"),
+    "keypoints that are heatmaps": (description(keypoints={"output": "maps"}), r"not 15 triples"),
+    "heatmaps that are keypoints": (description(heatmaps__output="points"), r"'points' is \[1, 1, 15, 3\], not NHWC"),
+    "joint twice": (description(heatmaps__joints=["neck", *LSP_14.joints]), r"once; look at neck"),
+    "joint missing": (description(heatmaps__joints=[None, *LSP_14.joints[1:]]), r"look at right_ankle"),
+    "skeleton": (description(skeleton="ape"), r"skeleton 'ape' is not known"),
+    "unknown field": (description(input__with=3), r"input.with: Extra inputs"),
+    "std": (description(input__std=[1, 0, 1]), r"must be above 0"),
+    "nan": (description(input__mean=[1, float("nan"), 1]), r"input.mean.1: Input should be a finite number"),
+    "even blur": (description(decode__blur=4), r"must be odd"),
+    "method": (description(decode__method="guess"), r"decode.method: Input should be 'argmax'"),
+    "no file": ({"skeleton": "lsp14"}, r"file: Field required"),
+    "a list": ([1, 2], r"valid dictionary"),
+    "missing model": (description(file="none.onnx"), r"no model file .*none.onnx; give its place"),
+    "pickle": (description(file="net.pt"), r"neither .onnx nor .tflite"),
+}
+
+
+@pytest.mark.parametrize(("held", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_yaml(tmp_path: Path, held: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        teacher(tmp_path, held)
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_that_is_none(tmp_path: Path) -> None:
+    for text in ("a: [", "\t", "!!python/object/apply:os.system [true]", "a: 'x"):
+        (tmp_path / "mine.yaml").write_text(text)
+        with pytest.raises(InputError) as caught:
+            load_teacher(tmp_path / "mine.yaml")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="cannot read teacher file"):
+        load_teacher(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.98])
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_truncated_model(tmp_path: Path, share: float, suffix: str) -> None:
+    if suffix == ".tflite":
+        pytest.importorskip("ai_edge_litert", reason="TFLite teachers need ai-edge-litert")
+    write_model(tmp_path / "whole.onnx")
+    data = (tmp_path / "whole.onnx").read_bytes()
+    (tmp_path / f"net{suffix}").write_bytes(data[: int(len(data) * share)])
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description(file=f"net{suffix}")))
+    with pytest.raises(InputError, match=r"truncated|whole") as caught:
+        load_teacher(tmp_path / "mine.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_model_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description()))
+    (tmp_path / "models").mkdir()
+    write_model(tmp_path / "models" / "net.onnx")
+    assert load_teacher(tmp_path / "mine.yaml", folder=tmp_path / "models").path == tmp_path / "models" / "net.onnx"
+    assert load_teacher(tmp_path / "mine.yaml", file=tmp_path / "models" / "net.onnx").name == "mine"
+    monkeypatch.setenv("POSE_DATA", str(tmp_path))
+    with pytest.raises(InputError, match=r"no model file .*movenet-thunder.onnx"):
+        load_teacher("movenet_thunder")
+    with pytest.raises(InputError, match="choose one of cpm_mv2, movenet_lightning, movenet_thunder"):
+        load_teacher("tokenpose")
+
+
+def test_packaged_files_are_valid() -> None:
+    assert foreign.packaged() == ["cpm_mv2", "movenet_lightning", "movenet_thunder"]
+    for name in foreign.packaged():
+        foreign.read_teacher_file(foreign.PACKAGED / f"{name}.yaml")
+    assert foreign.read_teacher_file(foreign.PACKAGED / "cpm_mv2.yaml").skeleton == AIC_14.name
+
+
+def test_crops_of_another_kind_are_refused(tmp_path: Path) -> None:
+    mine = teacher(tmp_path, description())
+    with pytest.raises(ValueError, match="uint8"):
+        mine.heatmaps(crops().astype(np.float32))
+    with pytest.raises(ValueError, match="48, 32"):
+        mine.heatmaps(crops().transpose(0, 2, 1, 3))
