@@ -1,0 +1,144 @@
+"""A picture that remembers what it shows: shapes go into the image, the label map and, if the person's, the mask."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+TEXTURE = 64  # texels of a fabric's side
+_SHIFT = 4  # fractional bits of polygon coordinates
+_ARC = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(-np.pi / 2, np.pi / 2, 8)])
+_SIDES = np.array([(7, 8), (15, 0)])
+FIRST_OWN = 2  # labels from here on are parts of the person of interest; 0 is the background, 1 anything else
+
+
+class Canvas:
+    """An image under construction.
+
+    Attributes:
+        image: uint8 [H, W, 3], RGB.
+        labels: uint8 [H, W]; what is in front at each pixel.
+        mask: uint8 [H, W]; 1 wherever the person of interest is, hidden or not.
+        light: towards the light in camera axes, float64 [3].
+    """
+
+    def __init__(self, image: np.ndarray, light: np.ndarray) -> None:
+        self.image = image
+        self.labels = np.zeros(image.shape[:2], np.uint8)
+        self.mask = np.zeros(image.shape[:2], np.uint8)
+        self.light = light
+        self._scratch = np.zeros(image.shape[:2], np.uint8)
+
+    def fabric(
+        self,
+        polygon: np.ndarray,
+        label: int,
+        fabric: np.ndarray,
+        start: np.ndarray,
+        end: np.ndarray,
+        width: float,
+        outline: float = 1.0,
+        sides: bool = False,
+    ) -> None:
+        """Fill a convex polygon [n, 2] with a fabric wrapped around a cylinder from `start` to `end`, `width` pixels thick.
+
+        Args:
+            label: what the pixels show.
+            fabric: float32 [TEXTURE, TEXTURE, 3], 0..255.
+            outline: brightness of the contour over that of the fabric; 1 for none.
+            sides: the polygon is a `capsule` whose contour leaves out its round ends, where limbs join.
+        """
+        corners = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
+        left, top, right, bottom = self._extent(corners)
+        if left >= right or top >= bottom:
+            return
+        along, length = _direction(start, end)
+        across = np.array([-along[1], along[0]])
+        length += width
+        columns, rows = min(max(int(width), 4), TEXTURE), min(max(int(length), 4), TEXTURE)
+        light = float(self.light[0] * across[0] - self.light[1] * across[1])
+        sprite = fabric[:rows, :columns] * _shade(columns, round(4 * light), round(float(self.light[2]), 1))
+        inverse = np.empty((2, 3))
+        inverse[0, :2], inverse[1, :2] = across * (columns / width), along * (rows / length)
+        inverse[:, 2] = inverse[:, :2] @ (left - start[0], top - start[1]) + (columns / 2, rows * width / 2 / length)
+        painted = cv2.warpAffine(
+            sprite.astype(np.uint8), inverse, (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        window = slice(top, bottom), slice(left, right)
+        scratch = self._scratch[window]
+        scratch.fill(0)
+        cv2.fillConvexPoly(scratch, corners - (left << _SHIFT, top << _SHIFT), 1, cv2.LINE_8, _SHIFT)
+        cv2.copyTo(painted, scratch, self.image[window])
+        if outline != 1.0:
+            contours, closed = (corners[_SIDES], False) if sides else (corners[None], True)
+            cv2.polylines(self.image, list(contours), closed, (fabric[0, 0] * outline).tolist(), 1, cv2.LINE_AA, _SHIFT)
+        self._mark(corners, label)
+
+    def flat(self, polygon: np.ndarray, label: int | None, colour: np.ndarray) -> None:
+        """Fill a convex polygon [n, 2] with one colour; without a label it is a detail of what is there already."""
+        corners = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillConvexPoly(self.image, corners, colour.tolist(), cv2.LINE_AA, _SHIFT)
+        if label is not None:
+            self._mark(corners, label)
+
+    def line(self, points: np.ndarray, colour: np.ndarray, thickness: int = 1) -> None:
+        """A detail: an open polyline [n, 2]."""
+        corners = np.rint(points * (1 << _SHIFT)).astype(np.int32)
+        cv2.polylines(self.image, [corners], False, colour.tolist(), thickness, cv2.LINE_AA, _SHIFT)
+
+    def _mark(self, corners: np.ndarray, label: int) -> None:
+        cv2.fillConvexPoly(self.labels, corners, label, cv2.LINE_8, _SHIFT)
+        if label >= FIRST_OWN:
+            cv2.fillConvexPoly(self.mask, corners, 1, cv2.LINE_8, _SHIFT)
+
+    def _extent(self, corners: np.ndarray) -> tuple[int, int, int, int]:
+        """Pixels (left, top, right, bottom) of the image that a polygon can touch, the last two excluded."""
+        x, y, w, h = cv2.boundingRect(corners)
+        height, width = self.image.shape[:2]
+        right, bottom = min(((x + w) >> _SHIFT) + 2, width), min(((y + h) >> _SHIFT) + 2, height)
+        return max((x >> _SHIFT) - 1, 0), max((y >> _SHIFT) - 1, 0), right, bottom
+
+
+@lru_cache(maxsize=4096)
+def _shade(columns: int, light: int, facing: float) -> np.ndarray:
+    """Brightness float32 [columns, 3], at most 1, across a cylinder.
+
+    `light` is the light's part across the cylinder, in quarters; `facing` its part towards the camera.
+    """
+    across = np.linspace(-0.97, 0.97, columns)
+    lit = np.minimum(np.maximum(across * light / 4 + np.sqrt(1 - across**2) * facing, 0), 1)
+    return np.repeat((0.4 + 0.6 * lit).astype(np.float32)[:, None], 3, 1)
+
+
+def _direction(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float]:
+    """Unit vector and distance; downwards if the points coincide."""
+    x, y = float(end[0] - start[0]), float(end[1] - start[1])
+    length = math.hypot(x, y)
+    return (np.array([x / length, y / length]), length) if length > 1e-6 else (np.array([0.0, 1.0]), 0.0)
+
+
+def capsule(start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float) -> np.ndarray:
+    """Outline [16, 2] of two discs and what lies between them; its sides are `_SIDES`."""
+    along = _direction(start, end)[0]
+    cap = _ARC @ np.array([along, (-along[1], along[0])])
+    return np.concatenate([end + end_radius * cap, start - start_radius * cap])
+
+
+def hull(points: np.ndarray) -> np.ndarray:
+    """Convex hull [m, 2] of points [n, 2]."""
+    return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
+
+
+def ellipse(centre: np.ndarray, first: np.ndarray, second: np.ndarray, points: int = 16) -> np.ndarray:
+    """Outline [points, 2] of an ellipse from its centre and two conjugate half axes."""
+    return centre + _circle(points) @ np.stack([first, second])
+
+
+@lru_cache
+def _circle(points: int) -> np.ndarray:
+    turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return np.column_stack([np.cos(turn), np.sin(turn)])
