@@ -19,7 +19,6 @@ def draw_pose(
     *,
     scores: np.ndarray | None = None,
     least: float = 0.3,
-    strength: float = 1.0,
 ) -> np.ndarray:
     """A copy of an image with a pose on it: the person's left in blue, the right in orange, what joins both in green.
 
@@ -27,7 +26,6 @@ def draw_pose(
         image: uint8 [H, W, 3], RGB.
         keypoints: [K, 2] (x, y) or [K, 3] (x, y, v), pixels; with v, joints of v 0 are left out and those of v 1 are hollow.
         scores: [K], 0..1; joints below `least` are left out.
-        strength: opacity, 0..1.
     """
     keypoints = np.asarray(keypoints, np.float64)
     flags = keypoints[:, 2] if keypoints.shape[1] > 2 else np.full(len(keypoints), 2)
@@ -47,7 +45,7 @@ def draw_pose(
         if ok:
             cv2.circle(drawn, point, radius, (255, 255, 255), -1 if flag != 1 else 1, cv2.LINE_AA, 4)
             cv2.circle(drawn, point, radius * 2 // 3, _colour(joint), -1 if flag != 1 else 1, cv2.LINE_AA, 4)
-    return drawn if strength >= 1 else cv2.addWeighted(drawn, strength, image, 1 - strength, 0)
+    return drawn
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:

@@ -89,9 +89,9 @@ def _place(joints: np.ndarray, rng: np.random.Generator) -> View:
     unit = View(np.zeros(2), 1.0, rng.uniform(3.5, 9))
     low, high = unit.project(joints).min(0), unit.project(joints).max(0)
     size = max(high[1] - low[1], (high[0] - low[0]) * 4 / 3, 0.45)
-    scale = rng.uniform(160, 218) / size
-    crop = 1.25 * scale * size * np.array([0.75, 1.0])  # what a crop of the usual padding shows; it may stick out a little
-    shift = rng.uniform(-0.5, 0.5, 2) * np.maximum(np.array([WIDTH, HEIGHT]) - crop + 16, 0)
+    scale = rng.uniform(152, 204) / size
+    crop = 1.4 * scale * size * np.array([0.75, 1.0])  # of the usual padding: flesh sticks out beyond the joints
+    shift = rng.uniform(-0.5, 0.5, 2) * np.maximum(np.array([WIDTH, HEIGHT]) - crop + 8, 0)
     if rng.random() < _ODDS_CUT:
         shift += rng.choice((-1, 1), 2) * rng.uniform(0.2, 0.45, 2) * scale * (high - low) * (rng.random(2) < 0.6)
     return View(np.array([WIDTH, HEIGHT]) / 2 + shift - scale * (low + high) / 2, scale, unit.distance)

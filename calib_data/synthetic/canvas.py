@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-TEXTURE = 64  # texels of a fabric's side
+TEXTURE = 48  # texels of a fabric's side
 _SHIFT = 4  # fractional bits of polygon coordinates
 _ARC = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(-np.pi / 2, np.pi / 2, 8)])
 _SIDES = np.array([(7, 8), (15, 0)])

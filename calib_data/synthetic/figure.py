@@ -166,9 +166,9 @@ class _Painter:
 
     def chest_front(self, wide: float) -> None:
         look, draw = self.look, self.canvas
-        shirt, extra = look.shirt[0, 0], look.extra[0, 0].clip(0, 255)
-        dark = np.clip(shirt * (0.6 if shirt.mean() > 70 else 1.0) + (0 if shirt.mean() > 70 else 60), 0, 255)
-        draw.flat(self.on_chest([(-0.035, 0.0), (0.035, 0.0), (0, 0.055)], 0.8), None, look.skin[0, 0].clip(0, 255))
+        shirt, extra = look.shirt[0, 0], look.extra[0, 0]
+        dark = shirt * 0.6 if shirt.sum() > 200 else shirt + 60
+        draw.flat(self.on_chest([(-0.035, 0.0), (0.035, 0.0), (0, 0.055)], 0.8), None, look.skin[0, 0])
         if look.front == "buttons":
             draw.line(self.on_chest([(0, 0.055), (0, 0.17)], 1), dark)
             for down in (0.075, 0.105, 0.135):
@@ -193,10 +193,10 @@ class _Painter:
 
     def chest_back(self, wide: float) -> None:
         shirt = self.look.shirt[0, 0]
-        dark = np.clip(shirt * 0.7, 0, 255)
+        dark = shirt * 0.7
         self.canvas.line(self.on_chest([(-0.8 * wide, 0.055), (0, 0.045), (0.8 * wide, 0.055)], -1), dark)
         if self.look.front == "print":
-            extra = self.look.extra[0, 0].clip(0, 255)
+            extra = self.look.extra[0, 0]
             self.canvas.flat(self.on_chest([(-0.05, 0.07), (0.05, 0.07), (0.05, 0.09), (-0.05, 0.09)], -1), None, extra)
 
     def pelvis(self) -> None:
@@ -211,7 +211,7 @@ class _Painter:
         front = turn[2, 2]
         if abs(front) > 0.3:
             depth = 0.06 * girth * np.sign(front)
-            dark = np.clip(look.trousers[0, 0] * 0.6, 0, 255)
+            dark = look.trousers[0, 0] * 0.6
             marks = [[(0, 0.05), (0, -0.05)]] if front > 0 else [[(x - 0.022, 0), (x + 0.022, 0)] for x in (-0.045, 0.045)]
             for mark in marks:
                 local = np.array([(x, y, depth) for x, y in mark])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from calib_data.synthetic.wardrobe import Look
 _EYE = np.array([0.43, 0.12, 0.895])
 _NOSE = np.array([0.0, -0.16, 1.16])
 _EAR = np.array([1.04, 0.02, -0.1])
-_TURN = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+_CIRCLE = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(0, 2 * np.pi, 32, endpoint=False)])
 
 
 class _View(Protocol):
@@ -49,14 +50,19 @@ def _on_head(body: Body, direction: np.ndarray) -> np.ndarray:
     return np.asarray(body.points["head"] + (direction * body.head_radii) @ body.head.T)
 
 
+def _great_circle(x: float, y: float, z: float) -> np.ndarray:
+    """Directions [32, 3] at right angles to a unit vector."""
+    first = (0.0, z, -y) if abs(x) < 0.8 else (-z, 0.0, x)
+    norm = math.hypot(*first)
+    a, b, c = (part / norm for part in first)
+    return _CIRCLE @ np.array([(a, b, c), (y * c - z * b, z * a - x * c, x * b - y * a)])
+
+
 def _cap(axis: tuple[float, float, float], degrees: float) -> np.ndarray:
     """Rim [32, 3] of the spherical cap around an axis."""
     centre = np.array(axis) / np.linalg.norm(axis)
-    first = np.cross(centre, (1.0, 0.0, 0.0))
-    first /= np.linalg.norm(first)
     angle = np.deg2rad(degrees)
-    rim = np.cos(_TURN)[:, None] * first + np.sin(_TURN)[:, None] * np.cross(centre, first)
-    return np.asarray(np.cos(angle) * centre + np.sin(angle) * rim)
+    return np.asarray(np.cos(angle) * centre + np.sin(angle) * _great_circle(*centre.tolist()))
 
 
 _FACE, _JAW, _CROWN = ((0.0, -0.32, 1.0), 68.0), ((0.0, -0.85, 0.6), 42.0), ((0.0, 1.0, -0.25), 62.0)
@@ -69,21 +75,16 @@ class _Head:
         self.centre = view.project(body.points["head"])
         facing = body.head[2] / body.head_radii
         self.facing = facing / np.linalg.norm(facing)  # the direction, on the unit sphere, that looks at the camera
+        self.outline = _great_circle(*self.facing.tolist())
         self.unit = float(body.head_radii[0] / 0.053 * view.scale)  # pixels a height, for a head of average size
 
     def pixels(self, directions: np.ndarray) -> np.ndarray:
         return self.view.project(_on_head(self.body, directions))
 
-    def silhouette(self) -> np.ndarray:
-        """Directions [32, 3] of the head's outline."""
-        first = np.cross(self.facing, (0.31, 0.95, 0.05))
-        first /= np.linalg.norm(first)
-        return np.asarray(np.cos(_TURN)[:, None] * first + np.sin(_TURN)[:, None] * np.cross(self.facing, first))
-
     def cap(self, cap: tuple[tuple[float, float, float], float], inflate: float = 1.0) -> np.ndarray | None:
         """Outline of what can be seen of a cap of less than half the head."""
         axis, degrees = cap
-        rim, outline = _RIMS[cap], self.silhouette()
+        rim, outline = _RIMS[cap], self.outline
         inside = outline @ (np.array(axis) / np.linalg.norm(axis)) > np.cos(np.deg2rad(degrees))
         seen = np.concatenate([rim[rim @ self.facing > 0], outline[inside]])
         return hull(self.pixels(seen * inflate)) if len(seen) > 2 else None
@@ -98,16 +99,15 @@ class _Head:
         points = self.body.points
         top = self.view.project(points["head"] - 0.02 * self.body.head[:, 2])
         end = self.view.project(points["neck"] - 0.055 * self.body.chest[:, 2] - 0.03 * self.body.chest[:, 1])
-        shape = capsule(top, end, 0.062 * self.unit, 0.05 * self.unit)
+        shape = capsule(top, end, 0.058 * self.unit, 0.043 * self.unit)
         self.canvas.fabric(shape, self.label("hair"), self.look.hair, top, end, 0.12 * self.unit, self.look.outline)
 
     def paint(self) -> None:
         look = self.look
-        outline = self.silhouette()
         if look.hair_style == "bald":
-            self.fill(hull(self.pixels(outline)), "skull", look.skin, look.outline)
+            self.fill(hull(self.pixels(self.outline)), "skull", look.skin, look.outline)
         else:
-            self.fill(hull(self.pixels(outline * 1.07)), "hair", look.hair, look.outline)
+            self.fill(hull(self.pixels(self.outline * 1.07)), "hair", look.hair, look.outline)
             self.fill(self.cap(_FACE), "skull", look.skin)
         if look.beard:
             self.fill(self.cap(_JAW), "skull", look.hair)
@@ -121,7 +121,7 @@ class _Head:
                 self.fill(hull(self.pixels(brim)), "hair", look.extra, 0.6)
 
     def ears(self) -> None:
-        skin = self.look.skin[0, 0].clip(0, 255)
+        skin = self.look.skin[0, 0]
         for sign, side in zip((1, -1), SIDES, strict=True):
             if sign * self.facing[0] > -0.3:
                 centre = self.pixels(_EAR * (sign, 1, 1))
@@ -144,8 +144,8 @@ class _Head:
 
     def face(self) -> None:
         draw, look = self.canvas, self.look
-        skin = look.skin[0, 0].clip(0, 255)
-        dark = look.hair[0, 0].clip(0, 255) * 0.7
+        skin = look.skin[0, 0]
+        dark = look.hair[0, 0] * 0.7
         for sign, side in zip((1, -1), SIDES, strict=True):
             place = _EYE * (sign, 1, 1)
             if place @ self.facing <= 0.06:

@@ -88,8 +88,8 @@ def photograph(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The scene as a camera would have it: uneven light, contrast, gamma and tint, blur, noise, JPEG."""
     image: Any = scene  # OpenCV's stubs know no dtype
     if rng.random() < 0.6:
-        glow = np.clip(rng.normal(128, 28, (3, 3)), 50, 210).astype(np.uint8)
-        glow = cv2.cvtColor(cv2.resize(glow, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), cv2.COLOR_GRAY2RGB)
+        coarse = np.clip(rng.normal(128, 28, (3, 3)), 50, 210).astype(np.uint8)
+        glow = cv2.cvtColor(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), cv2.COLOR_GRAY2RGB)
         image = cv2.multiply(image, glow, scale=1 / 128)
     ramp = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.22)) * 255
     ramp = (ramp - 128) * rng.uniform(0.65, 1.2) + 128 + rng.normal(0, 14) + rng.normal(0, 7, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -106,8 +107,7 @@ def sample_fabric(base: np.ndarray, rng: np.random.Generator, plain: float = 0.4
     elif kind == 4:
         pattern = 0.5 * (across > 0.3) + 0.5 * (along > 0.3)
     else:
-        cells = rng.random((9, 9))
-        pattern = np.kron(cells, np.ones((8, 8)))[:TEXTURE, :TEXTURE]
+        pattern = np.kron(rng.random((8, 8)), np.ones((TEXTURE // 8, TEXTURE // 8)))
     other = _plain(colour(rng), rng, 5)
     return np.asarray(other + pattern[..., None].astype(np.float32) * (_plain(base, rng, 5) - other))
 
@@ -138,5 +138,6 @@ def _between(palette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _pick(odds: dict[Choice, float], roll: float) -> Choice:
     """The choice at `roll`, 0..1, of odds that add up to 1."""
-    choices, shares = list(odds), np.cumsum(list(odds.values()))
-    return choices[min(int(np.searchsorted(shares, roll)), len(choices) - 1)]
+    return next(
+        (choice for choice, end in zip(odds, accumulate(odds.values()), strict=True) if roll < end), next(iter(odds))
+    )
