@@ -1,0 +1,235 @@
+"""The card: what a program or an artefact is, what it came from and what it should answer. One YAML beside each.
+
+A program (the folder that quantization writes: `student_fp32.pt2`, `student_int8.pt2`, `card.yaml`) and an artefact (what a
+target made of one of the two: `x.pte` and `x.pte.card.yaml`) carry the same card; an artefact's also says `target`,
+`precision` and `coverage`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pose.crop import CropSpec
+from pose.errors import InputError
+from pose.files import sha256, write_text
+from pose.skeleton import SKELETONS
+
+SCHEMA: Literal[1] = 1
+Precision = Literal["fp32", "int8"]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Colour = tuple[float, float, float]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Quantization(_Part):
+    """Affine quantization: value = (q - zero_point) * scale, of the whole tensor."""
+
+    scale: float = Field(gt=0)
+    zero_point: int
+    dtype: Literal["int8", "uint8"] = "int8"
+
+
+class Input(_Part):
+    """The network's input: (pixel - mean) / std of a crop in RGB.
+
+    Attributes:
+        mean, std: in 0..255.
+        padding: see `CropSpec`.
+        quantization: that of the first quantize node inside an int8 program, fixed by the pixel range; None in a float one.
+    """
+
+    name: str = "images"
+    shape: tuple[int, Literal[3], int, int]
+    layout: Literal["NCHW"] = "NCHW"
+    dtype: Literal["float32"] = "float32"
+    colour: Literal["RGB"] = "RGB"
+    mean: _Colour
+    std: _Colour
+    padding: float
+    quantization: Quantization | None = None
+
+
+class Output(_Part):
+    """One output tensor; `quantization` is None where it leaves the network in float."""
+
+    name: Literal["coords", "scores"]
+    shape: tuple[int, ...]
+    dtype: Literal["float32"] = "float32"
+    quantization: Quantization | None = None
+
+
+class Coverage(_Part):
+    """How much of an artefact its backend took, and how much of the arithmetic is int8.
+
+    Attributes:
+        delegates: number of subgraphs handed to the backend; 1 means that the graph was never split.
+        delegated, undelegated: operator -> number of nodes inside and outside those subgraphs.
+        undelegated_nodes: names of the nodes that stay outside.
+        int8_ops: share of the operators with arithmetic (convolution, linear, matrix product) that run in int8.
+        int8_macs: share of the multiply-adds of convolutions and linears that run in int8.
+        float_matmul_macs: share of all multiply-adds that are matrix products of two activations (attention) in float.
+    """
+
+    delegates: int = Field(ge=0)
+    delegated: dict[str, int]
+    undelegated: dict[str, int]
+    undelegated_nodes: list[str]
+    int8_ops: float = Field(ge=0, le=1)
+    int8_macs: float = Field(ge=0, le=1)
+    float_matmul_macs: float = Field(ge=0, le=1)
+
+
+class Prediction(_Part):
+    """coords [K][2] in 0..1 and scores [K] for one crop."""
+
+    coords: list[tuple[float, float]]
+    scores: list[float]
+
+
+class Golden(_Part):
+    """A crop that any device can make for itself (`golden_crop(seed, ...)`), and who answered what to it.
+
+    Attributes:
+        expected: `fp32` and `int8` are the torch programs; `lowered` is the artefact in the backend's runtime on the host.
+    """
+
+    seed: int = Field(ge=0)
+    expected: dict[Literal["fp32", "int8", "lowered"], Prediction]
+
+
+class Card(_Part):
+    """See the module.
+
+    Attributes:
+        student: key of `pose.models.MODELS`.
+        scheme: of the int8 program.
+        float_modules: modules that stay float in it, each an exception to the precision policy's rule.
+        files: name -> sha256 of what the card describes.
+        sources: role (weights, calibration, program, ...) -> sha256 of what it was made from.
+        versions: library -> version.
+        metrics: what was measured, as the commands name it.
+    """
+
+    schema_version: Literal[1] = SCHEMA
+    student: str
+    skeleton: str
+    target: str = "torch"
+    precision: Precision | None = None
+    input: Input
+    outputs: tuple[Output, Output]
+    scheme: Literal["affine", "symmetric"]
+    float_modules: list[str]
+    coverage: Coverage | None = None
+    files: dict[str, Digest]
+    sources: dict[str, Digest]
+    versions: dict[str, str]
+    metrics: dict[str, Any] = {}
+    golden: Golden
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @model_validator(mode="after")
+    def _fits_its_skeleton(self) -> Card:
+        if self.skeleton not in SKELETONS:
+            raise ValueError(f"skeleton '{self.skeleton}' is not known")
+        keypoints, batch = len(SKELETONS[self.skeleton]), self.input.shape[0]
+        shapes = {output.name: output.shape for output in self.outputs}
+        if shapes != {"coords": (batch, keypoints, 2), "scores": (batch, keypoints)}:
+            raise ValueError(f"outputs {shapes} are not coords and scores of {self.skeleton} at batch {batch}")
+        for name, answer in self.golden.expected.items():
+            if not len(answer.coords) == len(answer.scores) == keypoints:
+                raise ValueError(f"golden.expected.{name} has other than {keypoints} keypoints")
+        return self
+
+    @property
+    def spec(self) -> CropSpec:
+        """What the network wants to see of a person."""
+        _, _, height, width = self.input.shape
+        return CropSpec(width, height, self.input.mean, self.input.std, self.input.padding)
+
+    def verify(self, path: Path) -> None:
+        """Raises InputError unless `path` is one of the card's files, byte for byte."""
+        path = Path(path)
+        if path.name not in self.files:
+            raise InputError(f"{path}: its card describes {', '.join(self.files)}; keep an artefact's name and its card's")
+        if not path.exists():
+            raise InputError(f"{path} is missing; export it again")
+        if digest(path) != self.files[path.name]:
+            raise InputError(f"{path} is not the file its card describes (sha256 differs); export it again")
+
+    def write(self, path: Path) -> None:
+        """Write the YAML, whole or not at all."""
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120))
+
+
+def read(path: Path) -> Card:
+    """The card in a YAML file.
+
+    Raises:
+        InputError: missing, truncated, of another schema version, or with a field missing, unknown or out of range.
+    """
+    path = Path(path)
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the card {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML ({_one_line(error)}); is it truncated?") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is not a card: it holds no fields; export again")
+    if value.get("schema_version") != SCHEMA:
+        raise InputError(
+            f"{path} has schema version {value.get('schema_version')}, this toolkit reads {SCHEMA}; export again"
+        )
+    missing = [field for field in Card.model_fields if field not in value]  # written cards are complete: a cut one is not
+    if missing:
+        raise InputError(f"{path}: {missing[0]}: missing; is it truncated? export again")
+    try:
+        return Card.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "card"
+        raise InputError(f"{path}: {where}: {_one_line(first['msg'])}; export again") from error
+
+
+def card_path(artefact: Path) -> Path:
+    """Where an artefact's card lies: `x.pte` -> `x.pte.card.yaml`."""
+    artefact = Path(artefact)
+    return artefact.with_name(f"{artefact.name}.card.yaml")
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's files with their relative names."""
+    path = Path(path)
+    if not path.is_dir():
+        return sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def golden_crop(seed: int, width: int, height: int) -> np.ndarray:
+    """A crop uint8 [height, width, 3] of flat 16-pixel tiles, by integer arithmetic alone: the same on every device.
+
+    Tile i (row by row, then channel) has the top byte of h(i + seed + 1), where in 32-bit arithmetic
+    h(x) = (y ^ (y >> 15)) * 2246822519 and y = x * 2654435761.
+    """
+    rows, columns = -(-height // 16), -(-width // 16)
+    mixed = (np.arange(rows * columns * 3, dtype=np.uint64) + np.uint64(seed + 1)) * np.uint64(2654435761) % np.uint64(2**32)
+    mixed ^= mixed >> np.uint64(15)
+    mixed = mixed * np.uint64(2246822519) % np.uint64(2**32)
+    tiles = (mixed >> np.uint64(24)).astype(np.uint8).reshape(rows, columns, 3)
+    return tiles.repeat(16, axis=0).repeat(16, axis=1)[:height, :width]
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

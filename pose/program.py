@@ -1,0 +1,153 @@
+"""Programs on disk: `student_fp32.pt2`, `student_int8.pt2` and `card.yaml` in a folder. Every target lowers these."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pose import card as cards
+from pose.card import Card, Precision
+from pose.errors import InputError
+from pose.files import sha256, whole
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+CARD = "card.yaml"
+
+# What `torch.export.save` writes for a static graph of tensors.
+_MEMBERS = re.compile(
+    r"[^/]+/(data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
+    r"|models/model\.json|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder|version"
+    r"|\.data/(version|serialization_id))"
+)
+_OPERATOR = re.compile(r"torch\.ops\.(aten|quantized_decomposed)\.\w+\.\w+")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A folder whose files match its card."""
+
+    folder: Path
+    card: Card
+
+    def path(self, precision: Precision) -> Path:
+        """Where one of the two graphs lies."""
+        return self.folder / graph_name(precision)
+
+    def graph(self, precision: Precision) -> ExportedProgram:
+        """Images [1, 3, H, W] -> (coords [1, K, 2], scores [1, K]), read anew at each call.
+
+        Raises:
+            InputError: the file changed, is truncated, or holds more than a graph of tensors.
+        """
+        path = self.path(precision)
+        self.card.verify(path)
+        return _load(path)
+
+
+def graph_name(precision: Precision) -> str:
+    """File name of a program's float or int8 graph."""
+    return f"student_{precision}.pt2"
+
+
+def load_program(folder: Path) -> Program:
+    """The program in a folder; its graphs are read when they are asked for.
+
+    Raises:
+        InputError: the card or a graph is missing, damaged, or does not belong to the others.
+    """
+    folder = Path(folder)
+    program = Program(folder, cards.read(folder / CARD))
+    for precision in ("fp32", "int8"):
+        program.card.verify(program.path(precision))
+    return program
+
+
+def save_program(folder: Path, fp32: ExportedProgram, int8: ExportedProgram, card: Card) -> Program:
+    """Write a program, the card last: a save that is cut short leaves a folder that `load_program` refuses, or the old one.
+
+    Args:
+        card: its `files` are filled in here.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    folder = Path(folder)
+    with (
+        whole(folder / CARD) as card_file,
+        whole(folder / graph_name("fp32")) as fp32_file,
+        whole(folder / graph_name("int8")) as int8_file,
+    ):
+        _save(fp32, fp32_file)
+        _save(int8, int8_file)
+        card = card.model_copy(
+            update={"files": {graph_name("fp32"): sha256(fp32_file), graph_name("int8"): sha256(int8_file)}}
+        )
+        card.write(card_file)
+    return Program(folder, card)
+
+
+def _save(program: ExportedProgram, path: Path) -> None:
+    import torch
+
+    for node in program.graph.nodes:  # where on this machine a node came from is nobody's business, and differs every time
+        for key in ("stack_trace", "from_node"):
+            node.meta.pop(key, None)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    path.write_bytes(buffer.getvalue())
+
+
+def _load(path: Path) -> ExportedProgram:
+    import torch
+
+    # A card's sha256 says that a file is whole, not that its author is kind. `torch.export.load` can be made to run code in
+    # five ways: it unpickles tensors marked `use_pickle`, falls back to a full unpickle of sample inputs that `weights_only`
+    # refuses, unpickles custom objects and opens compiled libraries in the archive, takes any attribute of `torch` or `math`
+    # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them.
+    try:
+        _refuse_code(path)
+        return torch.export.load(io.BytesIO(path.read_bytes()))
+    except InputError:
+        raise
+    except Exception as error:  # torch raises RuntimeError, KeyError, AssertionError, ... on damaged archives
+        raise InputError(f"{path} is not a whole program ({type(error).__name__}); quantize the student again") from error
+
+
+def _refuse_code(path: Path) -> None:
+    import torch
+
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not _MEMBERS.fullmatch(name):
+                raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors")
+            if name.endswith("sample_inputs/model.pt"):
+                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+            elif name.endswith(".json"):
+                for key, value in _items(json.loads(archive.read(name))):
+                    code = (
+                        (key == "use_pickle" and value is not False)
+                        or (key == "target" and not (isinstance(value, str) and _OPERATOR.fullmatch(value)))
+                        or (key in ("guards_code", "range_constraints", "custom_obj_values") and bool(value))
+                        or key in ("expr_str", "as_custom_obj", "as_operator")
+                    )
+                    if code:
+                        raise InputError(f"{path} is not loaded: {key} '{str(value)[:60]}' could run code")
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of every object in a json value, with its value."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key, item
+            yield from _items(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _items(item)

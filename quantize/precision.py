@@ -1,0 +1,181 @@
+"""What is int8 in a student and how its ranges are found: a policy as data, and the PT2E quantizer that carries it out.
+
+The annotations are those of ExecuTorch's XNNPACK quantizer where it has one, written on torchao alone so that training
+needs no backend installed. It differs in four places: ReLU6 fuses with the convolution before it as ReLU does; padding and
+bilinear resizing keep the scale of what they read (TFLite demands it, XNNPACK folds the padding into the convolution); the
+image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU, LayerNorm and `bmm` are
+float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.fx import GraphModule
+from torchao.quantization.pt2e import (
+    FakeQuantize,
+    FusedMovingAvgObsFakeQuantize,
+    HistogramObserver,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+)
+from torchao.quantization.pt2e.quantizer import (
+    FixedQParamsQuantizationSpec,
+    QuantizationAnnotation,
+    QuantizationSpec,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+from pose.card import Quantization
+from pose.crop import CropSpec
+
+aten = torch.ops.aten
+
+Scheme = Literal["affine", "symmetric"]
+Estimator = Literal["minmax", "moving_average", "percentile", "mse"]
+
+_EPS = 2**-12  # smallest scale, XNNPACK's bound
+_PERCENTILE = 99.99
+_COMPUTE = (aten.conv2d.default, aten.linear.default)
+_CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
+_KEEP_SCALE = (
+    *_CLAMPS,
+    aten.pad.default,
+    aten.constant_pad_nd.default,
+    aten.upsample_bilinear2d.vec,
+    aten.permute.default,
+    aten.transpose.int,
+    aten.view.default,
+    aten.reshape.default,
+    aten.flatten.using_ints,
+    aten.unflatten.int,
+    aten.slice.Tensor,
+)
+
+
+class PercentileObserver(MovingAverageMinMaxObserver):
+    """Moving average of the (100 - p)-th and p-th percentile of each batch: a range that outliers do not stretch."""
+
+    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
+        values = x_orig.detach().float().flatten()
+        beyond = max(1, round(values.numel() * (1 - _PERCENTILE / 100)))
+        ends = torch.stack([-(-values).topk(beyond).values[-1], values.topk(beyond).values[-1]])
+        super().forward(ends)
+        return x_orig
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision policy of one int8 program.
+
+    Attributes:
+        scheme: `affine` int8 activations, or `symmetric` ones with zero point 0 (TensorRT). Weights are symmetric and per
+            channel.
+        float_modules: names of modules in the deploy form that stay float, with all that is inside them.
+        estimator: how activation ranges are found: `minmax` over all that was seen, `moving_average` of each batch's,
+            `percentile` (moving average of the 0.01 % and 99.99 % quantiles), `mse` (histogram, least squared error).
+    """
+
+    scheme: Scheme = "affine"
+    float_modules: tuple[str, ...] = ("head",)
+    estimator: Estimator = "moving_average"
+
+
+def image_quantization(spec: CropSpec, scheme: Scheme) -> Quantization:
+    """The one quantization of the network's input: 0 (the padding) is exact and no pixel value clips."""
+    low = min(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    high = max((255 - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
+    zero_point = 0 if scheme == "symmetric" else round(-128 - low / ((high - low) / 255))
+    return Quantization(scale=max(high / (127 - zero_point), low / (-128 - zero_point)), zero_point=zero_point)
+
+
+class StudentQuantizer(Quantizer):
+    """Annotates an exported deploy form by a `Precision`; see the module."""
+
+    def __init__(self, precision: Precision, crop: CropSpec) -> None:
+        super().__init__()
+        self._precision = precision
+        self._image = image_quantization(crop, precision.scheme)
+        self._activation = _activation_spec(precision)
+        self._weight = _weight_spec()
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        fused: set[Any] = set()  # activations whose producer was annotated with them
+        for node in model.graph.nodes:
+            if node.op == "placeholder":
+                _annotate(node, {}, self._image_spec())
+            elif node in fused or self._stays_float(node):
+                continue
+            elif node.target in _COMPUTE:
+                inputs = {node.args[0]: self._read(node.args[0], node), node.args[1]: self._weight}
+                self._annotate_fused(node, inputs, fused)
+            elif node.target == aten.add.Tensor:
+                self._annotate_fused(node, {value: self._read(value, node) for value in node.all_input_nodes}, fused)
+            elif node.target in _KEEP_SCALE and _is_quantized(node.args[0]):
+                shared = SharedQuantizationSpec(node.args[0])
+                _annotate(node, {node.args[0]: shared}, shared)
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        """Nothing to check: `annotate` only writes what it knows."""
+
+    def _annotate_fused(self, node: Any, inputs: dict[Any, object], fused: set[Any]) -> None:
+        """Annotate an operator together with the clamp that alone reads it, if there is one."""
+        users = list(node.users)
+        if len(users) == 1 and users[0].target in _CLAMPS and not self._stays_float(users[0]):
+            _annotate(node, inputs, None)
+            _annotate(users[0], {}, self._activation)
+            fused.add(users[0])
+        else:
+            _annotate(node, inputs, self._activation)
+
+    def _read(self, value: Any, reader: Any) -> object:
+        """Spec of an input edge: that of the value where it is quantized already, or of the first operator that reads it."""
+        if _is_quantized(value):
+            return SharedQuantizationSpec(value)
+        for other in value.users:
+            annotation = other.meta.get(Q_ANNOTATION_KEY)
+            if other is not reader and annotation is not None and value in annotation.input_qspec_map:
+                return SharedQuantizationSpec((value, other))
+        return self._activation
+
+    def _stays_float(self, node: Any) -> bool:
+        names = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
+        return any(name == kept or name.startswith(f"{kept}.") for name in names for kept in self._precision.float_modules)
+
+    def _image_spec(self) -> FixedQParamsQuantizationSpec:
+        return FixedQParamsQuantizationSpec(
+            torch.int8, self._image.scale, self._image.zero_point, -128, 127, torch.per_tensor_affine
+        )
+
+
+def _annotate(node: Any, inputs: dict[Any, object], output: object) -> None:
+    node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, output, _annotated=True)
+
+
+def _is_quantized(node: Any) -> bool:
+    annotation = node.meta.get(Q_ANNOTATION_KEY)
+    return annotation is not None and annotation.output_qspec is not None
+
+
+def _activation_spec(precision: Precision) -> QuantizationSpec:
+    fake_quantizers = {
+        "minmax": FakeQuantize.with_args(observer=MinMaxObserver, eps=_EPS),
+        "moving_average": FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver, eps=_EPS),
+        "percentile": FakeQuantize.with_args(observer=PercentileObserver, eps=_EPS),
+        "mse": FakeQuantize.with_args(observer=HistogramObserver, eps=_EPS),
+    }
+    qscheme = torch.per_tensor_affine if precision.scheme == "affine" else torch.per_tensor_symmetric
+    return QuantizationSpec(torch.int8, fake_quantizers[precision.estimator], -128, 127, qscheme)
+
+
+def _weight_spec() -> QuantizationSpec:
+    """A weight's range is its own, now: an averaging constant of 1 forgets what it was a step ago."""
+    observer = MovingAveragePerChannelMinMaxObserver.with_args(averaging_constant=1.0)
+    fake_quantize = FusedMovingAvgObsFakeQuantize.with_args(observer=observer, eps=_EPS)
+    return QuantizationSpec(torch.int8, fake_quantize, -127, 127, torch.per_channel_symmetric, ch_axis=0)

@@ -1,0 +1,163 @@
+"""Deploy form -> fake-quantized student that trains -> int8 program that ships (PT2E: torch.export, torchao).
+
+The batch is dynamic while training and 1 in what ships. The deploy form has neither batch norm nor dropout, so the exported
+graph is the same in training and evaluation and none of PT2E's mode switching is needed (`prepare` makes sure of it).
+"""
+
+from __future__ import annotations
+
+import copy
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, register_dataclass
+from torchao.quantization.pt2e import FakeQuantizeBase
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
+
+from pose.card import Card, Golden, Input, Output, Prediction, golden_crop
+from pose.crop import CropSpec, normalise
+from pose.models.output import PoseOutput
+from quantize.deploy import DeployPose
+from quantize.precision import Precision, StudentQuantizer, image_quantization
+
+register_dataclass(PoseOutput)
+
+_GOLDEN_SEED = 0
+_MODES = ("batch_norm", "dropout")  # operators that differ between training and evaluation
+
+
+class QatStudent(nn.Module):
+    """A deploy form with fake quantizers in it: trains like any module, at any batch; its forward returns `PoseOutput`.
+
+    Weight ranges are always those of the weights as they are. `observe` and `fake_quant` switch the rest; both are part of
+    the state dict.
+    """
+
+    def __init__(self, graph: torch.fx.GraphModule, precision: Precision, crop: CropSpec) -> None:
+        super().__init__()
+        self.graph = graph
+        self.precision = precision
+        self.crop = crop
+
+    def forward(self, images: Tensor) -> PoseOutput:
+        return self.graph(images)
+
+    def train(self, mode: bool = True) -> QatStudent:
+        """Exported graphs refuse to be switched, and this one is the same in both modes."""
+        self.training = mode
+        return self
+
+    def observe(self, enabled: bool) -> None:
+        """Whether activation ranges follow what they see."""
+        for quantizer in self._quantizers():
+            quantizer.enable_observer(enabled or quantizer.is_per_channel)
+
+    def fake_quant(self, enabled: bool) -> None:
+        """Whether activations and weights are rounded; without, the student is the float deploy form."""
+        for quantizer in self._quantizers():
+            quantizer.enable_fake_quant(enabled)
+
+    def _quantizers(self) -> list[FakeQuantizeBase]:
+        return [module for module in self.graph.modules() if isinstance(module, FakeQuantizeBase)]
+
+
+class _Shipped(nn.Module):
+    """What leaves training: coordinates and scores, two tensors."""
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.student(images)
+        return output.coords, output.scores
+
+
+def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStudent:
+    """A fake-quantized copy of the deploy form, ranges still unknown (`quantize.calibrate` finds them)."""
+    example = torch.zeros(2, 3, crop.height, crop.width, device=model.start.device)
+    batch = {"images": {0: Dim("batch", min=1, max=4096)}}
+    graph = torch.export.export(copy.deepcopy(model), (example,), dynamic_shapes=batch).module()
+    _check_modeless(graph)
+    unknown = [name for name in precision.float_modules if name not in dict(model.named_modules())]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no such module in the deploy form")
+    student = QatStudent(prepare_qat_pt2e(graph, StudentQuantizer(precision, crop)), precision, crop)
+    student.observe(True)
+    return student
+
+
+def finish(student: QatStudent) -> ExportedProgram:
+    """The int8 program at batch 1: images -> (coords, scores); weights are int8, quantize and dequantize nodes in place."""
+    graph = copy.deepcopy(student.graph).cpu()
+    return _ship(convert_pt2e(graph), student.crop)
+
+
+def float_program(model: DeployPose, crop: CropSpec) -> ExportedProgram:
+    """The float program at batch 1: images -> (coords, scores)."""
+    return _ship(copy.deepcopy(model).cpu().eval(), crop)
+
+
+def _ship(model: nn.Module, crop: CropSpec) -> ExportedProgram:
+    """Export at batch 1 twice: once to cut the outputs, once more so that what only fed the others is gone from the file."""
+    example = (torch.zeros(1, 3, crop.height, crop.width),)
+    with torch.no_grad():
+        cut = torch.export.export(_Shipped(model), example).module()
+        cut.graph.eliminate_dead_code()
+        read = {node.target for node in cut.graph.nodes if node.op == "get_attr"}
+        for name in [name for name, _ in (*cut.named_parameters(), *cut.named_buffers()) if name not in read]:
+            owner, _, leaf = name.rpartition(".")
+            delattr(cut.get_submodule(owner), leaf)
+        cut.recompile()
+        return torch.export.export(cut, example)
+
+
+def _check_modeless(graph: torch.fx.GraphModule) -> None:
+    found = {str(node.target) for node in graph.graph.nodes if any(mode in str(node.target) for mode in _MODES)}
+    if found:
+        raise ValueError(f"the deploy form still holds {', '.join(sorted(found))}, which quantization cannot train")
+
+
+def describe(
+    student: str,
+    skeleton: str,
+    fp32: ExportedProgram,
+    int8: ExportedProgram,
+    precision: Precision,
+    crop: CropSpec,
+    sources: dict[str, str],
+    metrics: dict[str, Any] | None = None,
+) -> Card:
+    """The card of a program, with what both graphs answer to the golden crop.
+
+    Args:
+        sources: role (weights, calibration) -> sha256.
+        metrics: measured columns.
+    """
+    image = torch.from_numpy(normalise(golden_crop(_GOLDEN_SEED, crop.width, crop.height), crop))[None]
+    expected: dict[Any, Prediction] = {}
+    with torch.no_grad():
+        for name, program in (("fp32", fp32), ("int8", int8)):
+            coords, scores = program.module()(image)
+            expected[name] = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
+    return Card(
+        student=student,
+        skeleton=skeleton,
+        input=Input(
+            shape=(1, 3, crop.height, crop.width),
+            mean=crop.mean,
+            std=crop.std,
+            padding=crop.padding,
+            quantization=image_quantization(crop, precision.scheme),
+        ),
+        outputs=(Output(name="coords", shape=tuple(coords.shape)), Output(name="scores", shape=tuple(scores.shape))),
+        scheme=precision.scheme,
+        float_modules=list(precision.float_modules),
+        files={},
+        sources=sources,
+        versions={name: version(name) for name in ("torch", "torchao")},
+        metrics=metrics or {},
+        golden=Golden(seed=_GOLDEN_SEED, expected=expected),
+    )

@@ -1,0 +1,135 @@
+"""What a target is: it lowers a program to an artefact, opens artefacts it made, and says what in a program it dislikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+import numpy as np
+
+from pose import card as cards
+from pose.card import Card, Precision
+from pose.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from pose.program import Program
+
+# Name -> module that is a `Target`; a module is imported when its target is asked for.
+TARGETS = {"torch": "targets.torch", "executorch": "targets.executorch"}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file (or folder) for one backend, and its card, which lies beside it (`pose.card.card_path`)."""
+
+    path: Path
+    card: Card
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a program that a target runs badly or not at all.
+
+    Attributes:
+        severity: an `error` stops the lowering, a `warning` costs speed or accuracy.
+        node: name in the program's graph.
+    """
+
+    severity: Literal["error", "warning"]
+    node: str
+    message: str
+
+
+class Runner(Protocol):
+    """An opened artefact."""
+
+    card: Card
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Network inputs float32 [N, 3, H, W], any N -> coords float32 [N, K, 2] in 0..1 and scores float32 [N, K].
+
+        Raises:
+            InputError: the images have another shape or type.
+            BackendError: the runtime failed.
+        """
+        ...
+
+
+class Target(Protocol):
+    """A module of this package."""
+
+    def lower(self, program: Program, out: Path, precision: Precision = "int8") -> Artefact:
+        """Lower one of the program's two graphs into the folder `out`, with its card; whole or not at all.
+
+        Raises:
+            BackendError: the backend's toolchain is not installed, or failed.
+        """
+        ...
+
+    def open(self, path: Path, threads: int = 1) -> Runner:
+        """Open an artefact that matches its card.
+
+        Raises:
+            InputError: the artefact or its card is missing, damaged or another's.
+            BackendError: the runtime is not installed, or refuses the file.
+        """
+        ...
+
+    def lint(self, program: ExportedProgram) -> list[Finding]:
+        """What this target would run badly; empty when there is nothing to say."""
+        ...
+
+
+def get(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        InputError: no such target.
+        BackendError: what it needs is not installed.
+    """
+    if name not in TARGETS:
+        raise InputError(f"there is no target '{name}'; choose one of {', '.join(TARGETS)}")
+    try:
+        return cast(Target, import_module(TARGETS[name]))
+    except ModuleNotFoundError as error:
+        raise BackendError(f"target {name} needs {error.name}; pip install 'distilpose-edge[{name}]'") from error
+
+
+def open_artefact(path: Path, threads: int = 1) -> Runner:
+    """Open any artefact, or one of the two graphs of a program, by what its card says it is.
+
+    Raises:
+        InputError, BackendError: see `Target.open`.
+    """
+    path = Path(path)
+    name = "torch" if path.suffix == ".pt2" else cards.read(cards.card_path(path)).target
+    return get(name).open(path, threads)
+
+
+def check_images(images: np.ndarray, card: Card) -> None:
+    """Raises InputError unless `images` is what the card's network takes, at any batch."""
+    expected = card.input.shape[1:]
+    if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
+        raise InputError(
+            f"{card.student} takes float32 [N, {', '.join(map(str, expected))}], not {images.dtype} {list(images.shape)}"
+        )
+
+
+def one_by_one(call: RunOne, images: np.ndarray, card: Card) -> tuple[np.ndarray, np.ndarray]:
+    """Run a batch through a network of batch 1."""
+    check_images(images, card)
+    answers = [call(image[None]) for image in images]
+    keypoints = card.outputs[0].shape[1]
+    if not answers:
+        return np.zeros((0, keypoints, 2), np.float32), np.zeros((0, keypoints), np.float32)
+    return np.concatenate([coords for coords, _ in answers]), np.concatenate([scores for _, scores in answers])
+
+
+class RunOne(Protocol):
+    """[1, 3, H, W] -> coords [1, K, 2], scores [1, K]."""
+
+    def __call__(self, image: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]: ...

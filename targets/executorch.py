@@ -1,0 +1,172 @@
+"""ExecuTorch with the XNNPACK delegate: `.pte` for phones and ARM boards, run here by the same runtime.
+
+Threads: XNNPACK keeps one thread pool for the whole process, and it must not be replaced under an open artefact: `open`
+refuses another number of threads while a runner is alive.
+
+Softmax and the two products of attention run in float: XNNPACK's static int8 has neither.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import executorch.extension.pybindings.portable_lib as runtime
+import numpy as np
+import torch
+
+from pose import card as cards
+from pose.card import Card, Coverage, Prediction, golden_crop
+from pose.crop import normalise
+from pose.errors import BackendError, InputError
+from pose.files import sha256, whole
+from pose.program import Program
+from targets.base import Artefact, Finding, one_by_one
+from targets.graph import arithmetic, quantization_findings
+
+if TYPE_CHECKING:
+    from executorch.exir import EdgeProgramManager
+    from torch.export import ExportedProgram
+
+_NOT_DELEGATED = {
+    "aten.layer_norm.default": "LayerNorm is never delegated: it splits the graph; use batch norm, which folds away",
+    "aten.expand.default": "expand becomes a copy outside the delegate",
+    "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
+}
+_PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
+
+
+class ExecuTorchRunner:
+    """See `targets.base.Runner`."""
+
+    def __init__(self, module: Any, card: Card) -> None:
+        self.card = card
+        self._module = module
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return one_by_one(self._run_one, images, self.card)
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            coords, scores = self._module.forward([torch.from_numpy(np.ascontiguousarray(image))])
+        except RuntimeError as error:
+            raise BackendError(f"ExecuTorch failed on {self.card.student}: {' '.join(str(error).split())}") from error
+        return coords.numpy().copy(), scores.numpy().copy()  # the runtime reuses its memory
+
+
+_alive: WeakSet[ExecuTorchRunner] = WeakSet()
+
+
+def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> Artefact:
+    """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card."""
+    graph = program.graph(precision)
+    path = Path(out) / f"{program.card.student}-executorch-{precision}.pte"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
+        edge, buffer = _lower(graph)
+    with whole(cards.card_path(path)) as card_file, whole(path) as file:
+        file.write_bytes(buffer)
+        card = program.card.model_copy(
+            update={
+                "target": "executorch",
+                "precision": precision,
+                "coverage": _coverage(edge, graph),
+                "files": {path.name: sha256(file)},
+                "sources": {**program.card.sources, "program": sha256(program.path(precision))},
+                "versions": {**program.card.versions, "executorch": version("executorch")},
+                "metrics": {},
+            }
+        )
+        answer = ExecuTorchRunner(_load(file), card)
+        card = card.model_copy(update={"golden": _with_lowered(card, answer)})
+        card.write(card_file)
+    return Artefact(path, card)
+
+
+def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named by the Target protocol
+    """Open a `.pte` beside its card, on that many threads."""
+    path = Path(path)
+    card = cards.read(cards.card_path(path))
+    if card.target != "executorch":
+        raise InputError(f"{path} was made for {card.target}, not for executorch")
+    card.verify(path)
+    if runtime._threadpool_get_thread_count() != threads:
+        if len(_alive) > 0:
+            current = runtime._threadpool_get_thread_count()
+            raise InputError(
+                f"an artefact is open on {current} threads and ExecuTorch has one pool: close it before opening on {threads}"
+            )
+        runtime._unsafe_reset_threadpool(threads)
+    runner = ExecuTorchRunner(_load(path), card)
+    _alive.add(runner)
+    return runner
+
+
+def lint(program: ExportedProgram) -> list[Finding]:
+    """Operators that split the XNNPACK delegate, and quantization that costs accuracy."""
+    splits = [
+        Finding("warning", node.name, _NOT_DELEGATED[str(node.target)])
+        for node in program.graph.nodes
+        if str(node.target) in _NOT_DELEGATED
+    ]
+    return splits + quantization_findings(program)
+
+
+def _lower(graph: ExportedProgram) -> tuple[EdgeProgramManager, bytes]:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    try:
+        edge = to_edge_transform_and_lower(graph, partitioner=[XnnpackPartitioner()])
+        return edge, edge.to_executorch().buffer
+    except Exception as error:  # executorch raises its own, assertions, and whatever a pass trips over
+        raise BackendError(f"ExecuTorch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+
+
+def _load(path: Path) -> Any:
+    try:
+        return runtime._load_for_executorch(str(path))
+    except RuntimeError as error:
+        raise BackendError(f"ExecuTorch refuses {path}: {' '.join(str(error).split())}") from error
+
+
+def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
+    from executorch.exir.lowered_backend_module import LoweredBackendModule
+
+    top = edge.exported_program().graph_module
+    delegates = [module for module in top.modules() if isinstance(module, LoweredBackendModule)]
+    inside = Counter(
+        _operator(node) for delegate in delegates for node in delegate.original_module.graph.nodes if _computes(node)
+    )
+    outside = [node for node in top.graph.nodes if _computes(node)]
+    share = arithmetic(graph)
+    return Coverage(
+        delegates=len(delegates),
+        delegated=dict(inside.most_common()),
+        undelegated=dict(Counter(map(_operator, outside)).most_common()),
+        undelegated_nodes=[node.name for node in outside],
+        int8_ops=share.int8_ops,
+        int8_macs=share.int8_macs,
+        float_matmul_macs=share.float_matmul_macs,
+    )
+
+
+def _computes(node: Any) -> bool:
+    return node.op == "call_function" and _operator(node) not in _PLUMBING
+
+
+def _operator(node: Any) -> str:
+    """`aten.convolution.default` as `convolution`."""
+    name = getattr(node.target, "__name__", str(node.target))
+    return name.removeprefix("aten.").removeprefix("dim_order_ops.").split(".")[0]
+
+
+def _with_lowered(card: Card, runner: ExecuTorchRunner) -> cards.Golden:
+    crop = golden_crop(card.golden.seed, card.spec.width, card.spec.height)
+    coords, scores = runner.run(normalise(crop, card.spec)[None])
+    lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
+    return card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": lowered}})

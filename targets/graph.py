@@ -1,0 +1,84 @@
+"""What a program's graph says of itself, for any target: arithmetic in int8, and quantization that no backend runs well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from targets.base import Finding
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+aten = torch.ops.aten
+
+_WEIGHTED = (aten.conv2d.default, aten.linear.default)
+_PRODUCTS = (aten.bmm.default, aten.matmul.default)
+_LAYOUT = (aten.view.default, aten.reshape.default, aten.flatten.using_ints, aten.slice.Tensor, aten.squeeze.dim)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Shares in 0..1; see `pose.card.Coverage`, which has them under the same names."""
+
+    int8_ops: float
+    int8_macs: float
+    float_matmul_macs: float
+
+
+def arithmetic(program: ExportedProgram) -> Arithmetic:
+    """How much of a program's arithmetic reads int8: an operator whose inputs all come out of dequantize nodes."""
+    ops = int8_ops = weighted = int8_weighted = products = float_products = 0
+    for node in _calls(program):
+        if node.target not in (*_WEIGHTED, *_PRODUCTS):
+            continue
+        left, right = node.args[:2]
+        is_int8 = _is_dequantize(left) and _is_dequantize(right)
+        per_output = right.meta["val"][0].numel() if node.target in _WEIGHTED else left.meta["val"].shape[-1]
+        macs = node.meta["val"].numel() * per_output
+        ops += 1
+        int8_ops += is_int8
+        if node.target in _WEIGHTED:
+            weighted += macs
+            int8_weighted += macs * is_int8
+        else:
+            products += macs
+            float_products += macs * (not is_int8)
+    return Arithmetic(int8_ops / max(ops, 1), int8_weighted / max(weighted, 1), float_products / max(weighted + products, 1))
+
+
+def quantization_findings(program: ExportedProgram) -> list[Finding]:
+    """Quantization that no backend runs well: concatenated ranges that differ, outputs in int8 or with one scale for two."""
+    findings = []
+    for node in _calls(program):
+        if node.target == aten.cat.default:
+            ranges = {value.args[1:3] for value in node.args[0] if _is_dequantize(value)}
+            if len(ranges) > 1:
+                message = f"concatenates {len(ranges)} int8 ranges: all but one are quantized again"
+                findings.append(Finding("warning", node.name, message))
+    sources: dict[Any, str] = {}
+    outputs: Any = program.graph.output_node().args[0]
+    for output in outputs:
+        source = output
+        while source.target in _LAYOUT:
+            source = source.args[0]
+        if not _is_dequantize(source):
+            continue
+        step = f"its step is {source.args[1]:.5f}"
+        findings.append(Finding("warning", output.name, f"leaves the network in int8: {step}"))
+        if source.args[0] in sources:
+            message = f"shares one int8 scale with {sources[source.args[0]]}; emit separate tensors"
+            findings.append(Finding("error", output.name, message))
+        sources[source.args[0]] = output.name
+    return findings
+
+
+def _calls(program: ExportedProgram) -> Iterator[Any]:
+    return (node for node in program.graph.nodes if node.op == "call_function")
+
+
+def _is_dequantize(value: object) -> bool:
+    return isinstance(value, torch.fx.Node) and "dequantize" in str(value.target)

@@ -1,0 +1,145 @@
+"""A card survives its file, refuses what does not fit, and tells one file from another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pose import card as cards
+from pose.card import Card, Golden, Input, Output, Prediction, Quantization, golden_crop
+from pose.crop import CropSpec
+from pose.errors import InputError
+
+_unit = st.floats(0, 1)
+_colour = st.tuples(*[st.floats(0.1, 255)] * 3)
+_size = st.integers(1, 512)
+
+
+def make_card(**changes) -> Card:
+    golden = Golden(seed=0, expected={"fp32": Prediction(coords=[(0.5, 0.5)] * 17, scores=[0.9] * 17)})
+    fields = {
+        "student": "distilpose_edge",
+        "skeleton": "coco17",
+        "input": Input(shape=(1, 3, 64, 48), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), padding=1.25),
+        "outputs": (Output(name="coords", shape=(1, 17, 2)), Output(name="scores", shape=(1, 17))),
+        "scheme": "affine",
+        "float_modules": ["head"],
+        "files": {},
+        "sources": {},
+        "versions": {},
+        "golden": golden,
+    }
+    return Card(**{**fields, **changes})
+
+
+@given(
+    size=st.tuples(_size, _size),
+    mean=_colour,
+    std=_colour,
+    coords=st.lists(st.tuples(_unit, _unit), min_size=17, max_size=17),
+    metrics=st.dictionaries(st.text(), st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.none())),
+    scale=st.floats(1e-9, 1e9),
+)
+def test_what_is_written_is_what_is_read(tmp_path_factory, size, mean, std, coords, metrics, scale) -> None:
+    quantization = Quantization(scale=scale, zero_point=-3)
+    card = make_card(
+        input=Input(shape=(1, 3, *size), mean=mean, std=std, padding=1.1, quantization=quantization),
+        golden=Golden(seed=1, expected={"int8": Prediction(coords=coords, scores=[0.0] * 17)}),
+        metrics=metrics,
+    )
+    path = tmp_path_factory.mktemp("card") / "card.yaml"
+    card.write(path)
+    assert cards.read(path) == card
+    assert cards.read(path).spec == CropSpec(size[1], size[0], mean, std, 1.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"schema_version": 99}, "schema version 99"),
+        ({"schema_version": None}, "schema version None"),
+        ({"golden": {"seed": 0, "expected": {"int8": {"coords": [], "scores": []}}}}, "golden.expected.int8"),
+        ({"student": None}, "student"),
+        ({"skeleton": "centaur"}, "skeleton 'centaur' is not known"),
+        ({"skeleton": "lsp14"}, "not coords and scores of lsp14"),
+        ({"surprise": 1}, "surprise"),
+        ({"files": {"a": "not a digest"}}, "files.a"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_one_line(tmp_path, change, expected) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_text(yaml.safe_dump({**make_card().model_dump(mode="json"), **change}))
+    with pytest.raises(InputError, match=expected) as caught:
+        cards.read(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_card_without_a_field_names_it(tmp_path) -> None:
+    value = make_card().model_dump(mode="json")
+    del value["golden"]
+    path = tmp_path / "card.yaml"
+    path.write_text(yaml.safe_dump(value))
+    with pytest.raises(InputError, match="golden: missing"):
+        cards.read(path)
+
+
+def test_a_truncated_card_is_refused_wherever_it_is_cut(tmp_path) -> None:
+    path = tmp_path / "card.yaml"
+    make_card().write(path)
+    text = path.read_text()
+    for end in range(0, text.index("created"), 41):
+        path.write_text(text[:end])
+        with pytest.raises(InputError) as caught:
+            cards.read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_card_is_an_input_error(tmp_path) -> None:
+    with pytest.raises(InputError, match="cannot read the card"):
+        cards.read(tmp_path / "none.yaml")
+
+
+def test_a_card_knows_its_file(tmp_path) -> None:
+    path = tmp_path / "a.pte"
+    path.write_bytes(b"one")
+    card = make_card(files={"a.pte": cards.digest(path)})
+    card.verify(path)
+    path.write_bytes(b"two")
+    with pytest.raises(InputError, match="sha256 differs"):
+        card.verify(path)
+    path.unlink()
+    with pytest.raises(InputError, match="is missing"):
+        card.verify(path)
+    with pytest.raises(InputError, match=r"describes a\.pte"):
+        card.verify(tmp_path / "b.pte")
+
+
+def test_the_digest_of_a_folder_sees_contents_and_names(tmp_path) -> None:
+    folder = tmp_path / "model.mlpackage"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "weights").write_bytes(b"1")
+    before = cards.digest(folder)
+    (folder / "data" / "weights").rename(folder / "data" / "renamed")
+    renamed = cards.digest(folder)
+    (folder / "data" / "renamed").write_bytes(b"2")
+    assert len({before, renamed, cards.digest(folder)}) == 3
+
+
+def test_the_golden_crop_is_what_its_description_says() -> None:
+    crop = golden_crop(5, width=40, height=33)
+    assert crop.shape == (33, 40, 3)
+    assert crop.dtype == np.uint8
+
+    def tile(index: int, seed: int = 5) -> int:
+        y = (index + seed + 1) * 2654435761 % 2**32
+        return (y ^ (y >> 15)) * 2246822519 % 2**32 >> 24
+
+    assert crop[0, 0].tolist() == [tile(0), tile(1), tile(2)]
+    assert crop[32, 39].tolist() == [
+        tile((2 * 3 + 2) * 3 + channel) for channel in range(3)
+    ]  # third row and column of tiles
+    assert len(np.unique(golden_crop(0, 192, 192))) > 100

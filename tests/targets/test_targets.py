@@ -1,0 +1,221 @@
+"""A program lowers to an artefact that answers as it does; what is damaged or foreign is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_student import SPEC, tiny_images, tiny_student
+from torch import nn
+
+from pose import card as cards
+from pose.errors import InputError
+from pose.program import Program, load_program, save_program
+from quantize.calibrate import calibrate
+from quantize.deploy import deploy
+from quantize.precision import Precision
+from quantize.program import describe, finish, float_program, prepare
+from targets import base, executorch
+from targets.graph import arithmetic, quantization_findings
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Program:
+    form = deploy(tiny_student())
+    student = calibrate(prepare(form, Precision(), SPEC), tiny_images().split(4))
+    fp32, int8 = float_program(form, SPEC), finish(student)
+    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, SPEC, {"weights": "0" * 64})
+    return save_program(tmp_path_factory.mktemp("program"), fp32, int8, card)
+
+
+@pytest.fixture(scope="module")
+def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
+    out = tmp_path_factory.mktemp("dist")
+    return {precision: executorch.lower(program, out, precision) for precision in ("fp32", "int8")}
+
+
+@pytest.fixture
+def copied(program: Program, tmp_path: Path) -> Path:
+    return shutil.copytree(program.folder, tmp_path / "program")
+
+
+def pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.linalg.norm((a - b) * 64, axis=-1)
+
+
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
+def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
+    images = tiny_images(16).numpy()
+    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
+    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
+    apart = pixels(lowered, torch_coords)
+    assert lowered.shape == (16, 17, 2)
+    assert np.median(apart) <= median
+    assert np.quantile(apart, 0.99) <= p99
+    assert np.abs(scores - torch_scores).max() < 0.05
+    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+
+
+def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None:
+    assert artefacts["int8"].path.name == "distilpose_edge-executorch-int8.pte"
+    for artefact in artefacts.values():
+        assert artefact.card.coverage.delegates == 1
+        assert artefact.card.coverage.undelegated == {}
+    assert artefacts["int8"].card.coverage.int8_macs > 0.99
+    assert artefacts["fp32"].card.coverage.int8_macs == 0
+    assert 0 < artefacts["int8"].card.coverage.float_matmul_macs < 0.5
+    assert artefacts["int8"].path.stat().st_size < artefacts["fp32"].path.stat().st_size
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_golden_crop_is_answered_as_the_card_says(artefacts, program: Program, precision) -> None:
+    card = cards.read(cards.card_path(artefacts[precision].path))
+    assert card == artefacts[precision].card
+    assert card.sources["program"] == program.card.files[f"student_{precision}.pt2"]
+    expected = card.golden.expected
+    assert set(expected) == {"fp32", "int8", "lowered"}
+    assert pixels(np.array(expected["lowered"].coords), np.array(expected[precision].coords)).max() < 2
+
+
+def test_an_artefact_that_is_not_its_cards_is_refused(artefacts, tmp_path) -> None:
+    path = tmp_path / artefacts["int8"].path.name
+    shutil.copy(artefacts["int8"].path, path)
+    with pytest.raises(InputError, match="cannot read the card"):
+        base.open_artefact(path)
+    shutil.copy(cards.card_path(artefacts["int8"].path), cards.card_path(path))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="sha256 differs"):
+        base.open_artefact(path)
+
+
+def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+    runner = base.open_artefact(artefacts["int8"].path)
+    for images in (np.zeros((1, 3, 64, 63), np.float32), np.zeros((3, 64, 64), np.float32), np.zeros((1, 3, 64, 64))):
+        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
+            runner.run(images)
+    coords, scores = runner.run(np.zeros((0, 3, 64, 64), np.float32))
+    assert (coords.shape, scores.shape) == ((0, 17, 2), (0, 17))
+
+
+def test_the_thread_pool_is_not_replaced_under_an_open_artefact(artefacts) -> None:
+    runner = base.open_artefact(artefacts["int8"].path, threads=1)
+    with pytest.raises(InputError, match="one pool"):
+        base.open_artefact(artefacts["int8"].path, threads=2)
+    del runner
+    coords, _ = base.open_artefact(artefacts["int8"].path, threads=2).run(tiny_images(1).numpy())
+    assert np.isfinite(coords).all()
+
+
+@pytest.mark.parametrize("name", ["card.yaml", "student_fp32.pt2", "student_int8.pt2"])
+def test_a_program_with_a_file_missing_or_cut_is_refused(copied: Path, name: str) -> None:
+    whole = (copied / name).read_bytes()
+    (copied / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError) as cut:
+        load_program(copied)
+    (copied / name).unlink()
+    with pytest.raises(InputError) as missing:
+        load_program(copied)
+    for error in (cut, missing):
+        assert name in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path("evil"),)
+
+
+def _edit(path: Path, suffix: str, change) -> None:
+    """Rewrite one member of a saved graph, and let the card agree."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in members if name.endswith(suffix))
+    members[name] = change(members[name])
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, value in members.items():
+            archive.writestr(key, value)
+    card = cards.read(path.parent / "card.yaml")
+    card.model_copy(update={"files": {**card.files, path.name: cards.digest(path)}}).write(path.parent / "card.yaml")
+
+
+def _retarget(data: bytes) -> bytes:
+    value = json.loads(data)
+    value["graph_module"]["graph"]["nodes"][0]["target"] = "torch.hub.load"
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "change", "expected"),
+    [
+        (
+            "model_weights_config.json",
+            lambda data: data.replace(b'"use_pickle": false', b'"use_pickle": true', 1),
+            "use_pickle",
+        ),
+        ("models/model.json", _retarget, "torch.hub.load"),
+        ("models/model.json", lambda data: data.replace(b'"guards_code": []', b'"guards_code": ["x"]'), "guards_code"),
+        ("sample_inputs/model.pt", lambda data: pickle.dumps(_Evil()), "not a whole program"),
+    ],
+)
+def test_a_program_that_could_run_code_is_not_loaded(copied: Path, monkeypatch, suffix, change, expected) -> None:
+    monkeypatch.chdir(copied)
+    _edit(copied / "student_int8.pt2", suffix, change)
+    with pytest.raises(InputError, match=expected):
+        load_program(copied).graph("int8")
+    assert not (copied / "evil").exists()
+
+
+def test_unknown_targets_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="no target 'abacus'"):
+        base.get("abacus")
+
+
+class _Shares(nn.Module):
+    """Coordinates and scores cut from one int8 tensor, a concatenation of two ranges, and a LayerNorm."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        ops = torch.ops.quantized_decomposed
+        x = nn.functional.layer_norm(images.flatten(1)[:, :51], (51,))
+        parts = [
+            ops.dequantize_per_tensor(ops.quantize_per_tensor(x, s, 0, -128, 127, torch.int8), s, 0, -128, 127, torch.int8)
+            for s in (0.1, 0.2)
+        ]
+        out = torch.cat(parts, 1)
+        one = ops.quantize_per_tensor(out, 0.1, 0, -128, 127, torch.int8)
+        out = ops.dequantize_per_tensor(one, 0.1, 0, -128, 127, torch.int8)
+        return out[:, :34].reshape(1, 17, 2), out[:, 34:51]
+
+
+def test_the_lint_finds_what_splits_and_what_blurs(program: Program) -> None:
+    bad = torch.export.export(_Shares(), (torch.zeros(1, 3, 8, 8),))
+    messages = " ".join(finding.message for finding in executorch.lint(bad))
+    for word in (
+        "LayerNorm is never delegated",
+        "concatenates 2 int8 ranges",
+        "shares one int8 scale",
+        "leaves the network in int8",
+    ):
+        assert word in messages
+    assert executorch.lint(program.graph("int8")) == []
+    assert quantization_findings(program.graph("fp32")) == []
+
+
+def test_arithmetic_counts_products_of_activations_apart() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.linear(x)  # 5 * 6 * 4 multiply-adds
+            return torch.bmm(y, y.transpose(1, 2))  # 5 * 5 * 6
+
+    share = arithmetic(torch.export.export(Net(), (torch.zeros(1, 5, 4),)))
+    assert (share.int8_ops, share.int8_macs) == (0, 0)
+    assert share.float_matmul_macs == pytest.approx(150 / 270)
