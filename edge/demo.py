@@ -1,0 +1,112 @@
+"""`python -m edge.demo`: the last step of `make demo`: one table of what it measured, one picture of poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pose import cli
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PEOPLE, COLUMNS = 8, 4
+
+
+def collect(folder: Path) -> list[dict[str, Any]]:
+    """Rows of the table: the float student, its PTQ, its QAT with distillation, as lowered.
+
+    Args:
+        folder: holds `ptq` and `qat`, each with the `check.json` and `bench.json` that the commands wrote.
+
+    Raises:
+        InputError: a file is missing or is not what the command writes.
+    """
+    from pose.errors import InputError
+    from pose.files import read_json
+
+    rows = []
+    for name, kind, column, precision in (
+        ("fp32", "ptq", "fp32", "fp32"),
+        ("int8, PTQ", "ptq", "lowered", "int8"),
+        ("int8, QAT + distillation", "qat", "lowered", "int8"),
+    ):
+        check, bench = read_json(folder / kind / "check.json"), read_json(folder / kind / "bench.json")
+        try:
+            scored, latency = check[column], bench[precision]["latency_ms"]["p50"]
+            row = {"name": name, "ap": scored["ap"], "pck": scored["pck"], "keypoint_px": scored["keypoint_px"]}
+            rows.append({**row, "latency_ms": latency, "bytes": bench[precision]["bytes"], "persons": scored["persons"]})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{folder / kind}: check.json or bench.json lacks {error}; run make demo again") from error
+    return rows
+
+
+def picture(artefact: Path, seed: int) -> np.ndarray:
+    """Drawn people with the poses of the float twin (left of each pair) and of the artefact (right), uint8 [H, W, 3] RGB.
+
+    Raises:
+        InputError, BackendError: see `edge.run.open` and `edge.run.twin`.
+    """
+    from calib_data.synthetic import SyntheticPeople
+    from edge import run
+    from pose import skeleton
+    from pose.draw import contact_sheet, draw_pose
+
+    runners = [run.open(run.twin(artefact, "fp32")), run.open(artefact)]
+    joints = skeleton.get(runners[0].card.skeleton)
+    tiles = []
+    people = SyntheticPeople(PEOPLE, seed)
+    for sample in map(people.__getitem__, range(PEOPLE)):
+        for runner in runners:
+            points, scores = run.keypoints(runner, sample.image, sample.box)
+            tiles.append(draw_pose(sample.image, points, joints, scores=scores))
+    return contact_sheet(tiles, 2 * COLUMNS)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image as PNG, whole or not at all."""
+    import cv2
+
+    from pose.files import whole
+
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    with whole(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("student", "AP", "PCK@0.2", "px from fp32, median", "p99", "ms, p50", "MB")
+    for row in rows:
+        score = [f"{row[k]:.1f}" if row[k] is not None else "n/a" for k in ("ap", "pck")]
+        far = [f"{row['keypoint_px'][k]:.2f}" for k in ("median", "p99")]
+        table.add_row(row["name"], *score, *far, f"{row['latency_ms']:.1f}", f"{row['bytes'] / 1e6:.1f}")
+    cli.console().print(table)
+
+
+def main(
+    run: Annotated[Path, typer.Option(metavar="FOLDER", help="What the steps before wrote: ptq and qat.")] = Path(
+        "runs/demo"
+    ),
+    out: Annotated[Path | None, typer.Option(metavar="PNG", help="[default: poses.png in that folder]")] = None,
+    json: cli.Json = None,
+    seed: cli.Seed = 1_000_000,
+) -> None:
+    """Print the demo's table (fp32, PTQ, QAT + distillation: accuracy, latency) and draw poses, fp32 beside int8."""
+    from edge.run import latest
+    from pose.files import write_json
+
+    rows = collect(run)
+    poses = out or run / "poses.png"
+    save_png(poses, picture(latest(run / "qat" / "dist"), seed))
+    _print(rows)
+    cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
+    if json:
+        write_json(json, {"rows": rows, "picture": str(poses)})
+
+
+if __name__ == "__main__":
+    cli.run(main, "edge.demo", "python -m edge.demo --run runs/demo")

@@ -1,0 +1,1 @@
+"""Where artefacts are timed: this machine."""

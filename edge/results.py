@@ -1,0 +1,101 @@
+"""`python -m edge.results`: the README's table, made of the files in `results/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pose import cli
+from pose.errors import GateError, InputError
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+HEAD = (
+    "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | ms: p50 | MB |",
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+)
+
+
+def table(folder: Path) -> str:
+    """Markdown of the rows that `folder/table.yaml` names; nothing if there is no such file.
+
+    It holds a list of `name`, `check` and `bench`: a title, and the files that `edge.check` and `edge.bench` wrote.
+
+    Raises:
+        InputError: a file is missing, or is not what the command writes.
+    """
+    import yaml
+
+    from pose.files import read_json
+
+    index = folder / "table.yaml"
+    if not index.exists():
+        return ""
+    lines = list(HEAD)
+    try:
+        for entry in yaml.safe_load(index.read_text(encoding="utf-8")):
+            check, bench = read_json(folder / entry["check"]), read_json(folder / entry["bench"])
+            lines += _lines(entry["name"], check, bench)
+    except OSError as error:
+        raise InputError(f"cannot read {index}: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{index} or a file that it names is not as it must be ({' '.join(str(error).split())})") from error
+    return "\n".join(lines)
+
+
+def _lines(name: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for title, column, precision in (
+        ("fp32", "fp32", "fp32"),
+        ("int8, fake-quant", "fake_quant", None),
+        (f"int8, {check['target']}", "lowered", "int8"),
+    ):
+        each = check[column]
+        far = "" if column == "fp32" else f"{each['keypoint_px']['median']:.2f}, {each['keypoint_px']['p99']:.2f}"
+        speed = f"{bench[precision]['latency_ms']['p50']:.1f}" if precision else ""
+        size = f"{bench[precision]['bytes'] / 1e6:.1f}" if precision else ""
+        score = " | ".join(f"{each[k]:.1f}" if each[k] is not None else "" for k in ("ap", "pck"))
+        first = (name, str(each["persons"])) if not lines else ("", "")
+        lines.append(f"| {first[0]} | {first[1]} | {title} | {score} | {far} | {speed} | {size} |")
+    return lines
+
+
+def with_table(readme: str, rows: str) -> str:
+    """The README with its marked region holding the table.
+
+    Raises:
+        InputError: the marks are not there.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"the README has no region between {BEGIN} and {END}")
+    return f"{before}{begin}\n{rows}\n{end}{after}" if rows else f"{before}{begin}\n{end}{after}"
+
+
+def main(
+    results: Annotated[Path, typer.Option(metavar="FOLDER", help="Where table.yaml and what it names are.")] = Path(
+        "results"
+    ),
+    readme: Annotated[Path, typer.Option(metavar="FILE", help="Holds the marked region.")] = Path("README.md"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if the table is not up to date.")
+    ] = False,
+) -> None:
+    """Write the table of measured results into the README."""
+    from pose.files import write_text
+
+    try:
+        now = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {readme}: {error.strerror}") from error
+    wanted = with_table(now, table(results))
+    if check and now != wanted:
+        raise GateError(f"the table in {readme} is not what {results} holds; run python -m edge.results")
+    if not check:
+        write_text(readme, wanted)
+
+
+if __name__ == "__main__":
+    cli.run(main, "edge.results", "python -m edge.results --check")

@@ -1,0 +1,144 @@
+"""How every command becomes a `python -m` program: flags, exit codes, one line for an error, progress bars.
+
+Exit codes: 0 good; 1 a gate failed; 2 the input is wrong, or the run was interrupted; 3 a device, a backend or the program
+itself failed. Results go to standard output; errors, notes and progress go to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pose.errors import BackendError, InputError, UserError
+
+Item = TypeVar("Item")
+
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random in this command.")]
+
+
+class _Output(Console):
+    """Standard output; a reader that goes away (`| head`) silences it and changes nothing else, not the exit code either."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _silence_stdout()
+
+
+def console() -> Console:
+    """Where results are printed: as wide as the terminal, 125 columns in a file or a pipe."""
+    return _Output(width=None if sys.stdout.isatty() else 125, highlight=False)
+
+
+def note(text: str) -> None:
+    """One line for the user that is not part of the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left, on a terminal only; call what it yields with the number of steps that are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        os.fdopen(os.dup(2), "w") as stderr,  # a descriptor of its own: `quiet` does not silence the bar
+        Progress(*columns, console=Console(file=stderr), transient=True, disable=not stderr.isatty()) as bar,
+    ):
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """The items, with a progress bar while they are taken."""
+    with progress(what, total) as step:
+        for done, item in enumerate(items, 1):
+            yield item
+            step(done)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what native libraries write to standard error past Python; what they raise still gets out."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
+    """Parse the command line, run the command, exit.
+
+    Args:
+        command: its parameters are typer's, its docstring is the help.
+        module: as in `python -m module`.
+        example: one whole command line, shown by `--help`.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that no half-written file stays behind
+    if not sys.warnoptions:  # -W default shows what the libraries say to their developers
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+    try:
+        code = _invoke(command, f"python -m {module}", example)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _fail("interrupted; nothing half-written is left", 2)
+    except UserError as error:
+        code = _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        code = _fail(f"{error.format_message()} (python -m {module} --help)", InputError.exit_code)
+    except BrokenPipeError:
+        _silence_stdout()
+        code = 0
+    except MemoryError:
+        code = _fail("out of memory; close other programs, or give less at a time (--limit)", BackendError.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        code = _fail(f"{where}{error.strerror or error}", InputError.exit_code)
+    except Exception:
+        traceback.print_exc()
+        code = _fail("this is a bug; please report it with the lines above", BackendError.exit_code)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.exit(code)
+    _silence_stdout()  # what could not be written must not fail once more at exit
+    sys.exit(code)
+
+
+def _invoke(command: Callable[..., None], name: str, example: str) -> int:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(epilog=f"\b\nExample:\n  {example}")(command)
+    parsed = typer.main.get_command(app)
+    try:
+        with parsed.make_context(name, sys.argv[1:]) as context:
+            parsed.invoke(context)
+    except typer.Exit as end:  # --help
+        return end.exit_code
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        note("error: " + " ".join(message.split()))
+    return code
+
+
+def _silence_stdout() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,27 @@
+"""What tests in every folder share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def pose_data() -> Path:
+    """The folder of real photos and pretrained teachers that POSE_DATA names; tests that need it skip without it."""
+    named = os.environ.get("POSE_DATA")
+    if not named:
+        pytest.skip("needs real photos: set POSE_DATA to the folder that holds them")
+    if not Path(named).is_dir():
+        pytest.skip(f"needs real photos: POSE_DATA={named} is no folder")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def tiny_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a program so small that lowering and running it takes no time."""
+    from tiny_network import make_program
+
+    return make_program(tmp_path_factory.mktemp("program")).folder

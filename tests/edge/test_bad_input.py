@@ -1,0 +1,271 @@
+"""Bad input to the edge commands: exit code 2, one line, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge import run
+from edge.bench import bench
+from edge.check import main as check_command
+from edge.demo import collect
+from edge.export import export
+from edge.results import table, with_table
+from pose.errors import BackendError, GateError, InputError
+from pose.program import load_program
+from targets import base
+
+ROOT = Path(__file__).parents[2]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def refused(answer: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert answer.returncode == 2, answer.stderr
+    assert answer.stderr.startswith("error: ")
+    assert len(answer.stderr.splitlines()) == 1
+    assert not [word for word in words if word not in answer.stderr], answer.stderr
+
+
+def damage(path: Path) -> None:
+    held = bytearray(path.read_bytes())
+    held[len(held) // 2] ^= 1
+    path.write_bytes(held)
+
+
+def edit(card: Path, **fields: object) -> None:
+    card.write_text(yaml.safe_dump({**yaml.safe_load(card.read_text()), **fields}))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["edge.export", "--target", "abacus"], ["no target 'abacus'", "executorch"]),
+        (["edge.export", "--program", "nowhere"], ["nowhere/card.yaml"]),
+        (["edge.export", "--precision", "int3"], ["--precision", "int8"]),
+        (["edge.check", "--artefact", "nowhere.pte"], ["nowhere.pte", "edge.export"]),
+        (["edge.check", "--images", "photos", "--artefact", "nowhere.pte"], ["--data"]),
+        (["edge.check", "--limit", "0"], ["--limit"]),
+        (["edge.bench", "--artefact", "nowhere.pte"], ["nowhere.pte", "edge.export"]),
+        (["edge.bench", "--device", "toaster"], ["--device", "local"]),
+        (["edge.bench", "--threads", "0"], ["--threads"]),
+        (["edge.demo", "--run", "nowhere"], ["nowhere/ptq/check.json"]),
+        (["edge.results", "--readme", "nowhere.md"], ["nowhere.md"]),
+    ],
+)
+def test_flags(command: Command, flags: list[str], words: list[str], tiny_program: Path, tmp_path: Path) -> None:
+    if "abacus" in flags:
+        flags = [*flags, "--program", str(tiny_program)]
+    if flags[0] == "edge.export":
+        flags = [*flags, "--out", str(tmp_path / "out")]
+    refused(command(*flags), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_artefact_yet(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no int8 artefact in .*edge\.export"):
+        run.latest(tmp_path)
+
+
+def test_a_damaged_program_is_not_lowered(tiny_program: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.mkdir()
+    for path in tiny_program.iterdir():
+        (program / path.name).write_bytes(path.read_bytes())
+    damage(program / "student_int8.pt2")
+    with pytest.raises(InputError, match="sha256"):
+        export(program, "executorch", "int8", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_artefact_is_not_opened(artefact: Path) -> None:
+    damage(artefact)
+    with pytest.raises(InputError, match="sha256"):
+        run.open(artefact)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"skeleton": "lsp14"}, "lsp14"),
+        ({"schema_version": 9}, "schema version 9"),
+        ({"input": {}}, "input"),
+        ({"files": {}}, "card"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(artefact: Path, fields: dict, words: str) -> None:
+    edit(artefact.with_name(f"{artefact.name}.card.yaml"), **fields)
+    with pytest.raises(InputError, match=words) as caught:
+        run.open(artefact)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_card_of_another_artefact_is_refused(artefact: Path) -> None:
+    other = artefact.with_name("tiny-executorch-fp32.pte.card.yaml")
+    artefact.with_name(f"{artefact.name}.card.yaml").write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match="its card describes"):
+        run.open(artefact)
+
+
+def test_an_artefact_without_its_program_is_not_checked(dist: Path, artefact: Path) -> None:
+    (dist / "tiny.program" / "card.yaml").unlink()
+    with pytest.raises(InputError, match=r"tiny\.program.*is missing; export it again"):
+        run.program_of(artefact)
+
+
+def test_an_artefact_beside_another_program_is_not_checked(dist: Path, artefact: Path, tmp_path: Path) -> None:
+    from tiny_network import make_program
+
+    make_program(dist / "tiny.program", seed=1)
+    with pytest.raises(InputError, match="is not the program"):
+        run.program_of(artefact)
+
+
+def test_an_artefact_without_its_twin_is_not_timed(dist: Path, artefact: Path) -> None:
+    (dist / "tiny-executorch-fp32.pte.card.yaml").unlink()
+    with pytest.raises(InputError, match="no fp32 artefact"):
+        bench(artefact)
+
+
+def test_what_the_timing_process_refuses_is_told(artefact: Path) -> None:
+    damage(artefact)
+    with pytest.raises(InputError, match="sha256"):
+        bench(artefact)
+
+
+def test_images_of_another_shape_are_refused(artefact: Path) -> None:
+    import numpy as np
+
+    runner = run.open(artefact)
+    with pytest.raises(InputError, match="float32"):
+        runner.run(np.zeros((1, 3, 64, 64), np.float32))
+
+
+def test_a_target_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.TARGETS, "abacus", "abacus.of.wood")
+    with pytest.raises(BackendError, match="pip install"):
+        base.get("abacus")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"images": []}'])
+def test_broken_annotations(artefact: Path, tmp_path: Path, text: str) -> None:
+    data = tmp_path / "people.json"
+    data.write_text(text)
+    with pytest.raises(InputError, match=r"people\.json") as caught:
+        check_command(artefact, data, tmp_path, json=tmp_path / "out.json")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("broken", ["{}", '{"fp32": []}', "not json"])
+def test_broken_measurements(tmp_path: Path, broken: str) -> None:
+    for kind in ("ptq", "qat"):
+        (tmp_path / kind).mkdir()
+        for name in ("check.json", "bench.json"):
+            (tmp_path / kind / name).write_text(broken)
+    with pytest.raises(InputError, match="ptq"):
+        collect(tmp_path)
+    (tmp_path / "table.yaml").write_text("- {name: x, check: ptq/check.json, bench: ptq/bench.json}")
+    with pytest.raises(InputError):
+        table(tmp_path)
+
+
+def test_a_readme_without_marks() -> None:
+    with pytest.raises(InputError, match="no region"):
+        with_table("# Nothing", "| a |")
+
+
+def test_an_old_table_fails_the_check(tmp_path: Path) -> None:
+    from edge.results import main
+
+    readme = tmp_path / "README.md"
+    readme.write_text("x\n<!-- results:begin -->\nold\n<!-- results:end -->\ny\n")
+    with pytest.raises(GateError, match=r"edge\.results"):
+        main(tmp_path, readme, check=True)
+    main(tmp_path, readme)
+    assert readme.read_text() == "x\n<!-- results:begin -->\n<!-- results:end -->\ny\n"
+    main(tmp_path, readme, check=True)
+
+
+def test_an_unwritable_folder(command: Command, tiny_program: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    refused(command("edge.export", "--program", tiny_program, "--out", tmp_path / "file" / "dist"), "cannot write", "--out")
+
+
+def test_a_full_disk(artefact: Path, dist: Path, tiny_program: Path) -> None:
+    for path in (dist / "tiny.program").iterdir():
+        path.unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # a write past 8 kB fails, as on a disk with so much left
+    try:
+        with pytest.raises(InputError, match=r"cannot write .* free some space"):
+            run.keep_program(load_program(tiny_program), artefact)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((dist / "tiny.program").iterdir())
+
+
+def test_full_standard_output(command: Command) -> None:
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "edge.check", "--help"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    refused(answer, "No space left")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(artefact: Path, tmp_path: Path, how: signal.Signals) -> None:
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "edge.check", "--artefact", str(artefact), "--json", str(out / "check.json")]
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        _wait_until_it_scores(process)
+        process.send_signal(how)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert complaint == "error: interrupted; nothing half-written is left\n"
+    assert not out.exists()
+
+
+def _wait_until_it_scores(process: subprocess.Popen) -> None:
+    """Until the artefact's runtime is loaded, which is the last thing before the people are gone through."""
+    maps, deadline = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if "pybindings/_C" in maps.read_text():
+            time.sleep(0.5)
+            return
+        time.sleep(0.05)
+    raise AssertionError("the command never opened its artefact")
+
+
+def test_a_reader_that_leaves_changes_no_exit_code(artefact: Path, tmp_path: Path) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "edge.check",
+        "--artefact",
+        str(artefact),
+        "--limit",
+        "2",
+        "--json",
+        str(tmp_path / "c.json"),
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(line, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert json.loads((tmp_path / "c.json").read_text())["persons"] == 2

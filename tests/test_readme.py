@@ -1,0 +1,91 @@
+"""The README's commands: every flag in them exists, the edge ones run as written on a small network, in the README's order.
+
+`make` targets are looked through, not run: they call this test. `quantize` commands train for long: their flags are parsed
+here, and tests/quantize trains them small.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.results import table, with_table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+LINES = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+MAKE = [line for line in LINES if line.startswith("make ")]
+PYTHON = [line for line in LINES if line.startswith("python -m ")]
+# what makes a command small enough for a test; everything else of it stays as it is written
+SMALLER = {"edge.export": ["--program", "{program}"], "edge.check": ["--limit", "4"], "edge.bench": []}
+
+
+def module(line: str) -> str:
+    return shlex.split(line)[2]
+
+
+def run(line: str, cwd: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *shlex.split(line)[1:], *more]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_every_line_is_a_command_that_is_tested() -> None:
+    assert sorted(MAKE + PYTHON) == sorted(LINES)
+    assert {module(line) for line in PYTHON} >= set(SMALLER)
+
+
+@pytest.mark.parametrize("line", MAKE)
+def test_a_make_target_runs_documented_commands(line: str) -> None:
+    steps = subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"\.venv/bin/(python -m (?:edge|quantize)[^;\\\n]*)", steps)
+    assert commands or "pytest" in steps
+    for command in commands:
+        answer = run(command, ROOT, "--help")
+        assert answer.returncode == 0, f"{command}: {answer.stderr}"
+
+
+@pytest.mark.parametrize("line", PYTHON)
+def test_every_flag_exists(line: str) -> None:
+    answer = run(line, ROOT, "--help")  # an unknown flag is refused before --help answers
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None:
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 60], "area": 2400, "iscrowd": 0}
+    person["keypoints"] = [20, 20, 2] * 5 + [x for i in range(12) for x in (15 + 2 * i, 20 + 3 * i, 2)]
+    from pose.skeleton import COCO_17
+
+    category = {"id": 1, "name": "person", "keypoints": list(COCO_17.joints)}
+    image = {"id": 1, "file_name": "a.png", "width": 64, "height": 80}
+    (tmp_path / "people.json").write_text(json.dumps({"images": [image], "annotations": [person], "categories": [category]}))
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((80, 64, 3), np.uint8))
+    for line in PYTHON:
+        if module(line).startswith("edge."):
+            small = [word.format(program=tiny_program) for word in SMALLER[module(line)]]
+            answer = run(line.replace("distilpose_edge-", "tiny-"), tmp_path, *small)
+            assert answer.returncode == 0, f"{line}: {answer.stderr}"
+    assert json.loads((tmp_path / "out.json").read_text())["lowered"]["persons"] == 1
+    assert json.loads((tmp_path / "dist" / "bench.json").read_text())["int8"]["latency_ms"]["runs"] >= 200
+
+
+def test_the_results_are_those_of_the_files() -> None:
+    assert with_table(README, table(ROOT / "results")) == README
+
+
+def test_pictures_and_files_that_it_names_exist() -> None:
+    for name in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / name).exists()
