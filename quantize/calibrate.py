@@ -38,4 +38,5 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
         raise InputError("there are no crops to calibrate on; give at least one")
     student.observe(False)
     student.fake_quant(True)
+    student(batch[:1].to(device))  # the fused kernel turns ranges into scales when it first rounds
     return student

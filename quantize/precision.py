@@ -39,7 +39,6 @@ aten = torch.ops.aten
 Scheme = Literal["affine", "symmetric"]
 Estimator = Literal["minmax", "moving_average", "percentile", "mse"]
 
-_EPS = 2**-12  # smallest scale, XNNPACK's bound
 _PERCENTILE = 99.99
 _COMPUTE = (aten.conv2d.default, aten.linear.default)
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
@@ -67,6 +66,17 @@ class PercentileObserver(MovingAverageMinMaxObserver):
         ends = torch.stack([-(-values).topk(beyond).values[-1], values.topk(beyond).values[-1]])
         super().forward(ends)
         return x_orig
+
+
+class FusedFakeQuantize(FusedMovingAvgObsFakeQuantize):
+    """Moving average, range and rounding in one kernel. What it rounded with is what ships.
+
+    The kernel chooses scale and zero point by rules of its own; torchao would compute them anew at conversion, by others.
+    For affine activations only: it gives a symmetric tensor of one sign a zero point.
+    """
+
+    def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.scale, self.zero_point
 
 
 @dataclass(frozen=True)
@@ -164,11 +174,12 @@ def _is_quantized(node: Any) -> bool:
 
 
 def _activation_spec(precision: Precision) -> QuantizationSpec:
+    moving = FusedFakeQuantize if precision.scheme == "affine" else FakeQuantize
     fake_quantizers = {
-        "minmax": FakeQuantize.with_args(observer=MinMaxObserver, eps=_EPS),
-        "moving_average": FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver, eps=_EPS),
-        "percentile": FakeQuantize.with_args(observer=PercentileObserver, eps=_EPS),
-        "mse": FakeQuantize.with_args(observer=HistogramObserver, eps=_EPS),
+        "minmax": FakeQuantize.with_args(observer=MinMaxObserver),
+        "moving_average": moving.with_args(observer=MovingAverageMinMaxObserver),
+        "percentile": FakeQuantize.with_args(observer=PercentileObserver),
+        "mse": FakeQuantize.with_args(observer=HistogramObserver),
     }
     qscheme = torch.per_tensor_affine if precision.scheme == "affine" else torch.per_tensor_symmetric
     return QuantizationSpec(torch.int8, fake_quantizers[precision.estimator], -128, 127, qscheme)
@@ -177,5 +188,5 @@ def _activation_spec(precision: Precision) -> QuantizationSpec:
 def _weight_spec() -> QuantizationSpec:
     """A weight's range is its own, now: an averaging constant of 1 forgets what it was a step ago."""
     observer = MovingAveragePerChannelMinMaxObserver.with_args(averaging_constant=1.0)
-    fake_quantize = FusedMovingAvgObsFakeQuantize.with_args(observer=observer, eps=_EPS)
+    fake_quantize = FakeQuantize.with_args(observer=observer)
     return QuantizationSpec(torch.int8, fake_quantize, -127, 127, torch.per_channel_symmetric, ch_axis=0)

@@ -91,8 +91,11 @@ def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStude
 
 def finish(student: QatStudent) -> ExportedProgram:
     """The int8 program at batch 1: images -> (coords, scores); weights are int8, quantize and dequantize nodes in place."""
-    graph = copy.deepcopy(student.graph).cpu()
-    return _ship(convert_pt2e(graph), student.crop)
+    student = copy.deepcopy(student).cpu()
+    student.observe(False)
+    with torch.no_grad():  # weight ranges are those of the last forward pass, before the optimiser's last step
+        student(torch.zeros(1, 3, student.crop.height, student.crop.width))
+    return _ship(convert_pt2e(student.graph), student.crop)
 
 
 def float_program(model: DeployPose, crop: CropSpec) -> ExportedProgram:

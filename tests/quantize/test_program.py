@@ -94,7 +94,7 @@ def test_the_student_trains_at_any_batch_and_its_ranges_hold_still(student: QatS
             losses.append(loss.item())
     assert losses[-2] < 0.9 * losses[0]
     untouched = [name for name, parameter in student.named_parameters() if parameter.grad is None]
-    assert all(name.startswith(("graph.head.scores", "graph.head.sigmas")) for name in untouched), untouched
+    assert all("head.scores" in name or "head.sigmas" in name for name in untouched), untouched
     ranges = [key for key in state if key.endswith("scale") and state[key].numel() == 1]
     assert ranges
     assert all(torch.equal(state[key], student.state_dict()[key]) for key in ranges)
@@ -123,7 +123,7 @@ def test_what_ships_is_what_was_trained(student: QatStudent, images) -> None:
     assert coords.shape == (1, 17, 2)
     assert scores.shape == (1, 17)
     shipped = torch.cat([program.module()(image[None])[0] for image in images])
-    assert pixels(shipped, student(images).coords).max() < 0.5
+    assert pixels(shipped, student(images).coords).max() < 0.1
     weights = [value for value in program.state_dict.values() if value.dtype == torch.int8]
     floats = {name for name, value in program.state_dict.items() if value.is_floating_point() and value.ndim > 1}
     assert len(weights) > 15
