@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from calib_data.sample import PoseSource
 
 COLUMNS = ("fp32", "fake_quant", "lowered")
-SYNTHETIC_PERSONS, SYNTHETIC_SEED = 500, 1_000_000  # those that training validates on; its own seeds stay below
 
 
 def check(
@@ -97,7 +96,7 @@ def _print(result: dict[str, Any]) -> None:
 
 def main(
     artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
-    data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: 500 drawn people].")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: 300 drawn people].")] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside the json]")
     ] = None,
@@ -120,7 +119,7 @@ def main(
     if data is None and (images is not None or boxes != "annotation"):
         raise InputError("--images and --boxes belong to --data; give the annotations, too")
     result = check(chosen, _source(data, images, boxes), limit=limit, threads=threads, seed=seed)
-    result["data"] = str(data) if data else f"synthetic, seed {SYNTHETIC_SEED}"
+    result["data"] = str(data) if data else "synthetic validation"
     _print(result)
     if json:
         write_json(json, result)
@@ -130,9 +129,9 @@ def main(
 
 def _source(data: Path | None, images: Path | None, boxes: str) -> PoseSource:
     if data is None:
-        from calib_data.synthetic import SyntheticPeople
+        from calib_data.synthetic import validation
 
-        return SyntheticPeople(SYNTHETIC_PERSONS, SYNTHETIC_SEED)
+        return validation()
     from calib_data.coco import open_data
 
     return open_data(data, images, boxes=boxes)

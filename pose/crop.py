@@ -64,7 +64,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
 
 def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
     """Network input float32 [3, H, W] of an RGB crop uint8 [H, W, 3]."""
-    planes = (crop.astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.std)
+    planes = (crop.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
 

@@ -32,9 +32,11 @@ def whole(path: Path) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp makes it private to its owner
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another folder or free some space") from error
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder or free some space"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -69,3 +71,8 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """`value` as json would give it back: paths as strings, tuples as lists."""
+    return json.loads(json.dumps(value, default=str))

@@ -140,12 +140,19 @@ class HeatmapTeacher:
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates [N, K, 2] and scores [N, K] of RGB crops: its own keypoints if the YAML names them, else decoded."""
+        return self.observe(crops)[1:]
+
+    def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Heatmaps, and the coordinates and scores of `predict`, from one run of the network."""
         direct = self._described.keypoints
+        asked = [self._described.heatmaps.output, *([direct.output] if direct else [])]
+        raw, *triples = self._run(crops, asked)
+        heatmaps = self._as_heatmaps(raw)
         if direct is None:
-            return self.decode(self.heatmaps(crops))
-        triples = self._as_triples(self._run(crops, [direct.output])[0])
-        x, y, score = (triples[..., direct.order.index(axis)] for axis in "xys")
-        return np.stack([x, y], -1), score
+            return heatmaps, *self.decode(heatmaps)
+        values = self._as_triples(triples[0])
+        x, y, score = (values[..., direct.order.index(axis)] for axis in "xys")
+        return heatmaps, np.stack([x, y], -1), score
 
     def _as_heatmaps(self, raw: np.ndarray) -> np.ndarray:
         maps = raw.transpose(0, 3, 1, 2) if self._described.heatmaps.layout == "NHWC" else raw

@@ -80,11 +80,12 @@ def _sided(*parts: str, first: str) -> tuple[str, ...]:
     return tuple(f"{side}_{part}" for part in parts for side in (first, second))
 
 
-_ARMS_AND_LEGS = tuple(
-    (f"{side}_{a}", f"{side}_{b}")
-    for side in ("left", "right")
-    for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
-) + (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
+_CHAIN = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
+_ARMS_AND_LEGS = (
+    *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _CHAIN),
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+)
 
 COCO_17 = Skeleton(
     "coco17",

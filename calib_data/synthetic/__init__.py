@@ -66,6 +66,14 @@ class SyntheticPeople:
         )
 
 
+VALIDATION_PEOPLE, VALIDATION_SEED = 300, 1
+
+
+def validation() -> SyntheticPeople:
+    """The people that students are validated and artefacts are checked on; no training set is drawn from this seed."""
+    return SyntheticPeople(VALIDATION_PEOPLE, VALIDATION_SEED)
+
+
 def _picture(rng: np.random.Generator) -> tuple[Canvas, Body, np.ndarray]:
     """A scene with its person of interest, before the camera's faults, and the person's joints in pixels [17, 2]."""
     canvas = Canvas(background(rng), light_direction(rng))

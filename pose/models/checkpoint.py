@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose.errors import InputError
+from pose.files import whole
 from pose.models.official import layout_of
 
 _WRAPPERS = ("state_dict", "model")
@@ -95,6 +96,19 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     if found:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(found)}; give a checkpoint of this model")
     model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
+
+
+def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
+    """Write the weights in our layout, whole or not at all.
+
+    Args:
+        dtype: of the floating-point tensors; as they are when None.
+    """
+    state = {
+        key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in model.state_dict().items()
+    }
+    with whole(path) as temporary:
+        safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
 
 
 def _listed(keys: Sequence[str]) -> str:

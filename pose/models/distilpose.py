@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,8 +34,9 @@ class DistilPose(TokenNetwork):
         self.head = nn.Sequential(norm, nn.Linear(patch.linear.out_features, 5))
 
     def forward(self, images: Tensor) -> PoseOutput:
-        keypoint, visual = self.split(self.encoder(self.embed(images), self.position))
-        raw = self.head(keypoint)
+        keypoint, visual = self.split(self.encoder(*self.embed(images)))
+        with torch.autocast(keypoint.device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+            raw = self.head(keypoint.float())
         return PoseOutput(
             coords=raw[..., :2].sigmoid(),
             scores=raw[..., 2],

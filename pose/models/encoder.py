@@ -157,17 +157,28 @@ class TokenNetwork(nn.Module):
     ) -> None:
         super().__init__()
         dim = patch.linear.out_features
-        self.keypoints = keypoints
+        self.keypoints, self.grid = keypoints, grid
         self.backbone = backbone
         self.patch = patch
         self.position = nn.Parameter(sine_position(*grid, dim), requires_grad=False)
         self.keypoint_token = nn.Parameter(torch.randn(1, keypoints, dim) * 0.02)
         self.encoder = encoder
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Tokens `[N, K + P, D]` that the encoder starts from."""
-        visual = self.patch(self.backbone(images)) + self.position
-        return torch.cat([self.keypoint_token.expand(len(images), -1, -1), visual], dim=1)
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens `[N, K + P, D]` that the encoder starts from, and the position embedding `[1, P, D]` of the visual ones.
+
+        Images may be smaller than the network's own (progressive resizing): the embedding is then averaged to their grid.
+        """
+        features = self.backbone(images)
+        visual = self.patch(features)
+        position: Tensor = self.position
+        if visual.shape[1] != position.shape[1]:
+            rows, columns = self.patch.patch
+            cells = features.shape[-2] // rows, features.shape[-1] // columns
+            plane = position.transpose(1, 2).unflatten(-1, self.grid)
+            position = F.adaptive_avg_pool2d(plane, cells).flatten(2).transpose(1, 2)
+        keypoint = self.keypoint_token.expand(len(images), -1, -1)
+        return torch.cat([keypoint, visual + position], dim=1), position
 
     def split(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoint tokens `[N, K, D]` and visual tokens `[N, P, D]`."""

@@ -39,7 +39,7 @@ class TokenPose(TokenNetwork):
         self.head = heatmap_head(patch.linear.out_features)
 
     def forward(self, images: Tensor) -> PoseOutput:
-        keypoint, visual = self.split(self.encoder(self.embed(images), self.position))
+        keypoint, visual = self.split(self.encoder(*self.embed(images)))
         heatmaps = self.head(keypoint).unflatten(-1, HEATMAP)
         return PoseOutput(heatmaps=heatmaps, keypoint_tokens=keypoint, visual_tokens=visual)
 
@@ -54,9 +54,9 @@ class TokenPoseCascade(TokenNetwork):
         self.head = heatmap_head(patch.linear.out_features * len(encoders))
 
     def forward(self, images: Tensor) -> PoseOutput:
-        tokens, stages = self.embed(images), []
+        (tokens, position), stages = self.embed(images), []
         for encoder in self.encoder.children():
-            tokens = encoder(tokens, self.position)
+            tokens = encoder(tokens, position)
             stages.append(tokens[:, : self.keypoints])
         keypoint, visual = self.split(tokens)
         heatmaps = self.head(torch.cat(stages, dim=-1)).unflatten(-1, HEATMAP)

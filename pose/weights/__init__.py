@@ -33,5 +33,7 @@ def weights_file(name: str) -> Path:
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.safetensors"))) or "none in this checkout"
-        raise InputError(f"no weights of '{name}' are bundled ({known}); give --weights, or train it with python -m quantize.distill")
+        raise InputError(
+            f"no weights of '{name}' are bundled ({known}); give --weights, or train it with python -m quantize.distill"
+        )
     return path

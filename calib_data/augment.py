@@ -1,0 +1,72 @@
+"""The paper's augmentation: flip, half body, rotation, scale; and what photos need beside: shift and light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pose.crop import CropSpec, affine
+from pose.skeleton import Skeleton
+
+_UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
+_HALF_BODY_GROWTH = 1.5  # of the box about half of the joints, as in HRNet's training
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training crops vary; the defaults are the paper's (section 4.1).
+
+    Attributes:
+        flip, half_body: probability of each; half body needs more than `half_body_joints` labelled joints.
+        rotation: degrees, uniform in +-.
+        scale: uniform in 1 +-.
+        shift: of the centre, uniform in +-, as a share of the box.
+        light: contrast uniform in 1 +-, brightness uniform in +- of the pixel range.
+    """
+
+    flip: float = 0.5
+    half_body: float = 0.3
+    half_body_joints: int = 8
+    rotation: float = 45.0
+    scale: float = 0.35
+    shift: float = 0.0
+    light: float = 0.0
+
+
+def draw_affine(
+    rng: np.random.Generator, how: Augmentation, box: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton, spec: CropSpec
+) -> tuple[np.ndarray, bool]:
+    """A random matrix [2, 3] from image pixels to crop pixels, and whether it mirrors."""
+    turn, grow, side = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-1, 1, 2)
+    flip = bool(rng.random() < how.flip)
+    labelled = keypoints[:, 2] > 0
+    if rng.random() < how.half_body and labelled.sum() > how.half_body_joints:
+        box = _half_body(rng, box, keypoints, labelled, skeleton)
+    x, y, w, h = box
+    box = np.array([x + how.shift * side[0] * w, y + how.shift * side[1] * h, w, h])
+    return affine(box, spec, scale=1 + how.scale * grow, rotation=how.rotation * turn, flip=flip), flip
+
+
+def _half_body(
+    rng: np.random.Generator, box: np.ndarray, keypoints: np.ndarray, labelled: np.ndarray, skeleton: Skeleton
+) -> np.ndarray:
+    """A box about the upper or the lower half of the labelled joints, whichever chance and their number say."""
+    upper = np.array([joint.removeprefix("left_").removeprefix("right_") in _UPPER for joint in skeleton.joints])
+    halves = [keypoints[labelled & half, :2] for half in (upper, ~upper)]
+    points = halves[int(rng.random() < 0.5)]
+    if len(points) <= 2:
+        return box
+    centre, size = points.mean(0), np.ptp(points, axis=0) * _HALF_BODY_GROWTH
+    return box if size.min() <= 0 else np.concatenate([centre - size / 2, size])
+
+
+def relight(rng: np.random.Generator, how: Augmentation, crop: np.ndarray) -> np.ndarray:
+    """The crop with another contrast, brightness and colour balance."""
+    if how.light == 0:
+        return crop
+    gain = (1 + how.light * rng.uniform(-1, 1)) * (1 + how.light / 3 * rng.uniform(-1, 1, 3))
+    offset = 128 - 128 * gain + 128 * how.light * rng.uniform(-1, 1)
+    table = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    return cv2.LUT(crop, table[:, None, :])

@@ -1,0 +1,75 @@
+"""Crops of a data source as a network sees them: with labels in 0..1 of the crop and the affine that made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calib_data.augment import Augmentation, draw_affine, relight
+from calib_data.sample import PoseSource
+from pose.crop import CropSpec, affine, to_normalised, warp
+from pose.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One person as a network sees them.
+
+    Attributes:
+        pixels: uint8 `[H, W, 3]`, RGB.
+        coords: float32 `[K, 2]`, (x, y) in 0..1 of the crop.
+        weight: float32 `[K]`, 1 where the joint is labelled and inside the crop, else 0.
+        matrix: float64 `[2, 3]`, image pixels to crop pixels.
+        flipped: left and right are exchanged, in the picture and in the labels.
+    """
+
+    pixels: np.ndarray
+    coords: np.ndarray
+    weight: np.ndarray
+    matrix: np.ndarray
+    flipped: bool
+
+
+class Crops:
+    """Crops of every sample of `source`, in the joints of `skeleton`.
+
+    Args:
+        augmentation: None for the plain crop that is evaluated.
+        labels: keypoints float `[len(source), K, 3]` in image pixels and the joints of `skeleton`, in place of the source's
+            own (completed by a teacher, say).
+    """
+
+    def __init__(
+        self,
+        source: PoseSource,
+        spec: CropSpec,
+        skeleton: Skeleton,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        labels: np.ndarray | None = None,
+    ) -> None:
+        self.source, self.spec, self.skeleton = source, spec, skeleton
+        self.augmentation, self.seed, self.labels = augmentation, seed, labels
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def get(self, index: int, epoch: int = 0) -> Crop:
+        """The crop of sample `index`: a function of seed, epoch and index alone."""
+        sample = self.source[index]
+        own = self.source.skeleton.convert(sample.keypoints, self.skeleton)
+        keypoints = own if self.labels is None else self.labels[index]
+        if self.augmentation is None:
+            matrix, flipped = affine(sample.box, self.spec), False
+            pixels = warp(sample.image, matrix, self.spec)
+        else:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            matrix, flipped = draw_affine(rng, self.augmentation, sample.box, keypoints, self.skeleton, self.spec)
+            pixels = relight(rng, self.augmentation, warp(sample.image, matrix, self.spec))
+        if flipped:
+            keypoints = keypoints[self.skeleton.flip]
+        coords = to_normalised(keypoints[:, :2], matrix, self.spec)
+        weight = (keypoints[:, 2] > 0) & ((coords >= 0) & (coords <= 1)).all(-1)
+        coords = np.where(weight[:, None], coords, 0)
+        return Crop(pixels, coords.astype(np.float32), weight.astype(np.float32), matrix, flipped)

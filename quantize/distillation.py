@@ -1,0 +1,82 @@
+"""The objective of a student: DistilPose's losses against a teacher, whatever kind of teacher that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pose.models.output import PoseOutput
+from quantize import losses
+from quantize.batches import Batch
+from quantize.recipe import LossWeights
+
+Teacher = Callable[[Batch], PoseOutput]
+
+
+class LiveTeacher:
+    """A frozen torch teacher that looks at the student's own crops: heatmaps and tokens."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> PoseOutput:
+        return _as_float(self.model(batch.images))
+
+
+def view_teacher(batch: Batch) -> PoseOutput:
+    """A teacher that has spoken already: the heatmaps that came with the batch, no tokens."""
+    return PoseOutput(heatmaps=batch.heatmaps)
+
+
+class Projected(nn.Module):
+    """A student in training whose tokens go through linear maps to the teacher's width; the maps are dropped at export.
+
+    Args:
+        student: returns `PoseOutput`. dim: of its tokens. teacher_dim: of the teacher's.
+    """
+
+    def __init__(self, student: nn.Module, dim: int, teacher_dim: int) -> None:
+        super().__init__()
+        self.student = student
+        self.keypoint_map = nn.Linear(dim, teacher_dim)
+        self.visual_map = nn.Linear(dim, teacher_dim)
+
+    def forward(self, images: Tensor) -> PoseOutput:
+        out = self.student(images)
+        if not self.training:
+            return out
+        tokens = self.keypoint_map(out.keypoint_tokens), self.visual_map(out.visual_tokens)
+        return PoseOutput(out.coords, out.scores, out.sigmas, None, *tokens)
+
+
+def project(student: nn.Module, width: int, teacher: nn.Module | None) -> nn.Module:
+    """The student, behind linear maps where its tokens, `width` wide, are narrower or wider than the teacher's."""
+    theirs = width if teacher is None else token_width(teacher)
+    return student if theirs == width else Projected(student, width, theirs)
+
+
+def token_width(network: nn.Module) -> int:
+    """Width of the tokens of a network of ours."""
+    return cast(Tensor, network.keypoint_token).shape[-1]
+
+
+class Distillation:
+    """The terms of the loss of a batch; see `quantize.losses`."""
+
+    def __init__(self, teacher: Teacher, weights: LossWeights) -> None:
+        self.teacher, self.weights = teacher, weights
+
+    def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        taught = self.teacher(batch)
+        seen = _as_float(student(batch.images))
+        with torch.autocast(batch.images.device.type, enabled=False):
+            return losses.terms(seen, taught, batch.target, self.weights)
+
+
+def _as_float(output: PoseOutput) -> PoseOutput:
+    """Losses are computed in float32: a coordinate in bfloat16 has a step of half a pixel."""
+    return PoseOutput(**{name: value.float() for name, value in vars(output).items() if value is not None})

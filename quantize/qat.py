@@ -1,0 +1,162 @@
+"""`python -m quantize.qat`: calibration, then quantization-aware fine-tuning with the distillation losses active."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pose import cli
+from quantize import options
+
+if TYPE_CHECKING:
+    from quantize.precision import Precision
+    from quantize.recipe import Recipe
+    from quantize.sources import Data
+
+_CALIBRATION_BATCH = 16
+
+
+def quantize(
+    out: Path,
+    student: str,
+    teacher: str,
+    teacher_file: Path | None,
+    train: Data,
+    validation: Data,
+    recipe: Recipe,
+    precision: Precision,
+    *,
+    weights: Path | None = None,
+    calibration: int = 128,
+    resume: bool = False,
+    workers: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Write two programs, `out`/ptq (calibrated only) and `out` (fine-tuned), each with its float twin.
+
+    Args:
+        weights: of the float student; the bundled ones by default.
+        calibration: crops of the training people, without augmentation, that the activation ranges come from.
+
+    Returns:
+        Validation figures, by `fp32`, `ptq` and `qat`; int8 ones are those of fake quantization.
+
+    Raises:
+        InputError: no float weights, or anything that `quantize.task.build` raises.
+    """
+    import torch
+    from accelerate import PartialState
+
+    from calib_data.crops import Crops
+    from pose import models
+    from pose.files import sha256, write_json
+    from pose.program import save_program
+    from pose.weights import weights_file
+    from quantize import program as programs
+    from quantize import task as tasks
+    from quantize.calibrate import calibrate
+    from quantize.deploy import deploy
+    from quantize.distillation import project, token_width
+    from quantize.training import Run
+
+    process = PartialState()
+    start = weights or weights_file(student)
+    task = tasks.build(
+        student, teacher, teacher_file, train, validation, recipe, process.process_index, process.num_processes
+    )
+    crop = models.MODELS[student].crop
+    network = models.build(student, len(task.skeleton), start).eval()
+    figures = {"fp32": task.validate(network)}
+    task.compare(figures["fp32"])
+    form = deploy(network)
+    fp32 = programs.float_program(form, crop)
+    quantized = programs.prepare(form, precision, crop)
+    plain = Crops(train.source, crop, task.skeleton)
+    indices = range(min(calibration, len(plain)))
+    with cli.progress("Calibrating", len(indices)) as step:
+        seen = iter(range(0, len(indices) + 1, _CALIBRATION_BATCH))
+        calibrate(quantized, tasks.images(plain, indices, _CALIBRATION_BATCH), lambda _: step(next(seen, 0)))
+    figures["ptq"] = task.validate(quantized)
+    sources = {"weights": sha256(start), "calibration": train.digest, **task.digests}
+
+    def save(folder: Path, column: str) -> None:
+        int8 = programs.finish(quantized)
+        measured: dict[str, Any] = {"validation": {name: figures[name] for name in ("fp32", column)}}
+        card = programs.describe(student, task.skeleton.name, fp32, int8, precision, crop, sources, measured)
+        save_program(folder, fp32, int8, card)
+
+    if process.is_main_process:
+        save(out / "ptq", "ptq")
+    quantized.observe(True)
+    settings = {"student": student, "teacher": task.teacher, "scheme": precision.scheme, "digests": sources}
+    model = project(quantized, token_width(network), task.teacher_model)
+    run = Run(
+        out, model, task.objective, task.batches, recipe, settings, validate=task.validate, workers=workers, resume=resume
+    )
+    with cli.progress(f"Fine-tuning {student}", run.steps) as step:
+        run.train(step)
+    run.averaged()
+    quantized.observe(False)
+    with torch.no_grad():
+        figures["qat"] = task.validate(quantized)
+    if process.is_main_process:
+        save(out, "qat")
+        write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})
+    return figures
+
+
+def main(
+    teacher: options.Teacher = "tokenpose_s",
+    student: options.Student = "distilpose_s",
+    teacher_file: options.TeacherFile = None,
+    weights: options.Weights = None,
+    data: options.Data = None,
+    images: options.Images = None,
+    boxes: options.Boxes = "annotation",
+    val: options.Validation = None,
+    people: options.People = 2_000,
+    recipe: options.RecipeName = "qat",
+    epochs: options.Epochs = None,
+    scheme: Annotated[
+        Literal["affine", "symmetric"], typer.Option(help="symmetric: zero point 0, for TensorRT.")
+    ] = "affine",
+    estimator: Annotated[
+        Literal["minmax", "moving_average", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
+    ] = "moving_average",
+    keep_float: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside the head; repeatable.")
+    ] = None,
+    calibration: Annotated[int, typer.Option(min=1, help="Crops to find the ranges on.")] = 128,
+    out: options.Out = Path("runs/qat"),
+    resume: options.Resume = False,
+    workers: options.Workers = 0,
+    json: cli.Json = None,
+    seed: cli.Seed = 0,
+) -> None:
+    """Make an int8 student: calibrate it, then fine-tune it under fake quantization against its teacher."""
+    from rich.table import Table
+
+    from pose.files import write_json
+    from quantize import recipe as recipes
+    from quantize.distill import data_of
+    from quantize.precision import Precision
+
+    chosen = recipes.read(recipe, epochs, seed)
+    train, validation = data_of(data, images, boxes, val, people, seed)
+    precision = Precision(scheme, ("head", *(keep_float or [])), estimator)
+    figures = quantize(
+        out, student, teacher, teacher_file, train, validation, chosen, precision,
+        weights=weights, calibration=calibration, resume=resume, workers=workers,
+    )  # fmt: skip
+    table = Table(student, "AP", "PCK@0.2")
+    for name, each in figures.items():
+        table.add_row(name, f"{each['ap']:.1f}", f"{each['pck']:.1f}")
+    cli.console().print(table)
+    cli.console().print(f"program: {out}; next: python -m edge.export --program {out}")
+    if json:
+        write_json(json, figures)
+
+
+if __name__ == "__main__":
+    cli.run(main, "quantize.qat", "python -m quantize.qat --teacher tokenpose_s --epochs 1 --out runs/qat")

@@ -1,0 +1,109 @@
+"""What a student is trained on: its crops, its teacher's say, and the people it is validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calib_data.crops import Crops
+from pose import cli, foreign, models
+from pose.crop import normalise
+from pose.files import sha256
+from pose.skeleton import Skeleton
+from quantize import evaluate
+from quantize.batches import Batches
+from quantize.distillation import Distillation, LiveTeacher, view_teacher
+from quantize.recipe import Recipe
+from quantize.sources import Data
+from quantize.teachers import Decoded, TorchTeacher, cache_folder, find, is_foreign, resized
+from quantize.views import ask, settle_labels
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything of a training run but the student.
+
+    Attributes:
+        skeleton: of the student.
+        batches, objective: see `quantize.training.Run`.
+        held_out: plain crops of the validation people, at the student's size.
+        teacher: its name. teacher_model: where it is a network of ours.
+        digests: sha256 of what the result depends on: training data, teacher.
+    """
+
+    skeleton: Skeleton
+    batches: Batches
+    objective: Distillation
+    held_out: Crops
+    teacher: str
+    teacher_model: nn.Module | None
+    digests: dict[str, str]
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """`ap` and `pck` of a student on the validation people, 0..100."""
+        return evaluate.score(*evaluate.predict(model, self.held_out), self.held_out)
+
+    def compare(self, student: dict[str, float]) -> None:
+        """Warn where a teacher of ours is no better than the student that it is to teach."""
+        if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
+            return
+        theirs = self.validate(Decoded(self.teacher_model))
+        if theirs["ap"] <= student["ap"]:
+            cli.note(
+                f"warning: the teacher has AP {theirs['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
+                "train it for longer, or give better weights with --teacher-file"
+            )
+
+
+def images(crops: Crops, indices: Sequence[int], size: int) -> Iterator[Tensor]:
+    """Network inputs `[size, 3, H, W]` of some crops, batch by batch."""
+    for start in range(0, len(indices), size):
+        batch = [crops.get(index) for index in indices[start : start + size]]
+        yield torch.from_numpy(np.stack([normalise(crop.pixels, crops.spec) for crop in batch]))
+
+
+def build(
+    student: str,
+    teacher: str,
+    teacher_file: Path | None,
+    train: Data,
+    validation: Data,
+    recipe: Recipe,
+    rank: int,
+    world: int,
+) -> Task:
+    """Find the teacher, ask it what can be asked beforehand, and lay out the batches.
+
+    Raises:
+        InputError: an unknown teacher, or files that do not fit.
+    """
+    spec = models.MODELS[student]
+    crop = resized(spec.crop, recipe.resolution)
+    source, views, labels = train.source, None, None
+    chosen: TorchTeacher | foreign.HeatmapTeacher
+    if is_foreign(teacher):
+        chosen = foreign.load_teacher(teacher, file=teacher_file, threads=torch.get_num_threads())
+        digest = sha256(chosen.path)
+    else:
+        chosen = find(teacher, teacher_file, train, validation, recipe)
+        digest = chosen.digest
+    live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
+    if live is None:
+        cli.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
+        views = ask(chosen, digest, source, train.digest, cache_folder())
+        labels = settle_labels(source, views, chosen.skeleton)
+    crops = Crops(source, crop, chosen.skeleton, recipe.augmentation, recipe.seed, labels)
+    return Task(
+        skeleton=chosen.skeleton,
+        batches=Batches(crops, recipe.batch // world, spec.heatmap, views, rank, world),
+        objective=Distillation(LiveTeacher(live) if live else view_teacher, recipe.losses),
+        held_out=Crops(validation.source, spec.crop, chosen.skeleton),
+        teacher=chosen.name,
+        teacher_model=chosen.model if isinstance(chosen, TorchTeacher) else None,
+        digests={"training data": train.digest, "teacher": digest},
+    )

@@ -1,0 +1,143 @@
+"""Finds the teacher that `--teacher` names: a foreign file, weights given or bundled, or one that is fitted here first."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from calib_data.crops import Crops
+from pose import cli, decode, foreign, models, weights
+from pose.crop import CropSpec, normalise
+from pose.errors import InputError
+from pose.files import sha256
+from pose.models import checkpoint
+from pose.models.output import PoseOutput
+from pose.skeleton import Skeleton
+from quantize import evaluate
+from quantize.batches import Batches
+from quantize.fitting import HeatmapFit
+from quantize.recipe import Recipe
+from quantize.sources import Data
+from quantize.training import Run
+
+_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels (PAPER: section 4.1)
+
+
+def cache_folder() -> Path:
+    """Where fitted teachers and teachers' views are kept: `$DISTILPOSE_CACHE`, or the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("DISTILPOSE_CACHE") or Path(home) / "distilpose-edge")
+
+
+@dataclass(frozen=True)
+class TorchTeacher:
+    """A heatmap network of ours.
+
+    Attributes:
+        name: in `pose.models.MODELS`. model: in eval mode, frozen.
+        skeleton: the order of its keypoints. digest: sha256 of its weights.
+    """
+
+    name: str
+    model: nn.Module
+    skeleton: Skeleton
+    digest: str
+    grid_offset: float = 0.0
+
+    @property
+    def crop(self) -> CropSpec:
+        """What it sees."""
+        return models.MODELS[self.name].crop
+
+    @torch.no_grad()
+    def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""
+        images = torch.from_numpy(np.stack([normalise(crop, self.crop) for crop in crops]))
+        heatmaps = self.model(images).heatmaps.float().numpy()
+        return heatmaps, *decode.decode(heatmaps, "dark", kernel=_BLUR)
+
+
+class Decoded(nn.Module):
+    """A heatmap network with its decoding behind it, so that it is scored like a student."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> PoseOutput:
+        """Images `[N, 3, H, W]` -> coords and scores."""
+        coords, scores = decode.decode(self.model(images).heatmaps.float().numpy(), "dark", kernel=_BLUR)
+        return PoseOutput(coords=torch.from_numpy(coords), scores=torch.from_numpy(scores))
+
+
+def names() -> list[str]:
+    """Everything that `--teacher` takes beside the path of a YAML."""
+    return [*(name for name, spec in models.MODELS.items() if spec.teacher), *foreign.packaged()]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether `--teacher` names a YAML, a packaged one or the user's.
+
+    Raises:
+        InputError: it names nothing.
+    """
+    if name in models.MODELS and models.MODELS[name].teacher:
+        return False
+    if name in foreign.packaged() or name.endswith((".yaml", ".yml")):
+        return True
+    raise InputError(f"teacher '{name}' is not known; choose one of {', '.join(names())}, or give a .yaml file")
+
+
+def find(name: str, file: Path | None, train: Data, validation: Data, recipe: Recipe) -> TorchTeacher:
+    """A teacher of ours: from `file`, else the bundled weights of that name, else fitted on the training data and cached."""
+    skeleton = train.source.skeleton
+    path = file or weights.FOLDER / f"{name}.safetensors"
+    if file is None and not (path.is_file() and skeleton.name == weights.SKELETON):
+        path = _fitted(name, train, validation, recipe)
+    model = models.build(name, len(skeleton), path)
+    return TorchTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))
+
+
+def _fitted(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
+    """Weights of a teacher fitted by the student's recipe; the same command finds them, or goes on where it was cut."""
+    folder = cache_folder() / f"{name}-{train.digest[:12]}-{recipe.epochs:g}-{recipe.seed}"
+    result = folder / "teacher.safetensors"
+    if not result.is_file():
+        cli.note(f"no weights of {name} were given or are bundled: fitting it on the training data first, into {folder}")
+        fit(name, folder, train, validation, recipe, resume=(folder / "run.json").is_file())
+    return result
+
+
+def fit(
+    name: str, folder: Path, train: Data, validation: Data, recipe: Recipe, start: Path | None = None, resume: bool = False
+) -> dict[str, float]:
+    """Fit a heatmap network to labels into `folder`/teacher.safetensors; returns its validation figures."""
+    torch.manual_seed(recipe.seed)
+    spec, skeleton = models.MODELS[name], train.source.skeleton
+    sized = resized(spec.crop, recipe.resolution)
+    model = models.build(name, len(skeleton), start)
+    batches = Batches(Crops(train.source, sized, skeleton, recipe.augmentation, recipe.seed), recipe.batch, spec.heatmap)
+    held_out = Crops(validation.source, sized, skeleton)
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
+
+    settings = {"teacher": name, "data": train.digest, "start": sha256(start) if start else None}
+    run = Run(folder, model, HeatmapFit(), batches, recipe, settings, validate=validate, resume=resume)
+    with cli.progress(f"Fitting {name}", run.steps) as step:
+        run.train(step)
+    fitted = run.averaged()
+    figures = validate(fitted)
+    if run.main:
+        checkpoint.save(fitted, folder / "teacher.safetensors")
+    return figures
+
+
+def resized(crop: CropSpec, resolution: float) -> CropSpec:
+    """The crop at a share of its size."""
+    return replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))

@@ -1,0 +1,222 @@
+"""The training loop that float distillation and quantization-aware fine-tuning share.
+
+A run lives in a folder: `run.json` (its settings), `log.csv` (every loss term, and the validation figures), `checkpoint.pt`
+(everything needed to go on). Killed at any point and resumed, it ends bit-exact where it would have ended.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from pose import files
+from pose.errors import InputError
+from quantize.batches import Batch, Batches
+from quantize.recipe import Recipe
+
+_CHECKPOINT_SECONDS = 120.0
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # the terms of the loss, as they enter their sum
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class Average:
+    """Exponential moving average of a module's parameters, short at first so that early weights are forgotten.
+
+    Buffers are copied: batch norm's statistics are averages already, and a quantizer's scale and zero point belong together.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        averaged = {name for name, _ in module.named_parameters()}
+        for name, value in module.state_dict().items():
+            if name in averaged:
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+class Run:
+    """One training run in a folder.
+
+    Args:
+        settings: whatever determines the result beside `recipe`; a resumed run must have the same.
+        validate: figures of the averaged model, called `validations` times over the run.
+
+    Raises:
+        InputError: the folder holds a run already and `resume` is not asked for; or it holds one with other settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        objective: Objective,
+        batches: Batches,
+        recipe: Recipe,
+        settings: dict[str, Any],
+        *,
+        validate: Validate | None = None,
+        validations: int = 10,
+        workers: int = 1,
+        resume: bool = False,
+    ) -> None:
+        self.folder, self.objective, self.batches, self.recipe = Path(folder), objective, batches, recipe
+        self.validate, self.workers = validate, workers
+        self.steps = recipe.steps(len(batches.crops))
+        self.every = max(1, math.ceil(self.steps / max(1, validations)))
+        self.accelerator = Accelerator()
+        self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, recipe))
+        self.average = Average(model, recipe.ema)
+        self.step = 0
+        self._open(settings, resume)
+
+    @property
+    def main(self) -> bool:
+        """This process writes files and prints."""
+        return self.accelerator.is_main_process
+
+    def train(self, progress: Callable[[int], None] = lambda done: None) -> None:
+        """To the end, from wherever the run stands. `progress` is told how many steps are done."""
+        saved = time.monotonic()
+        self.model.train()
+        for batch in self.batches.loader(self.step, self.steps, self.workers):
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["peak"] * self.recipe.rate(self.step, self.steps)
+            terms = self._update(batch)
+            self.step += 1
+            self.average.update(self.module, self.step)
+            row: dict[str, Any] = {"step": self.step, "seconds": round(time.time() - self._began, 1), **terms}
+            if self.validate is not None and (self.step % self.every == 0 or self.step == self.steps):
+                row |= self._validated()
+            if self.main:
+                self._log(row)
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS or self.step == self.steps:
+                    self.save()
+                    saved = time.monotonic()
+                progress(self.step)
+        self.accelerator.wait_for_everyone()
+
+    def averaged(self) -> nn.Module:
+        """The module with the averaged weights in it, for good: the run's result."""
+        self.module.load_state_dict(self.average.state)
+        return self.module
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "step": self.step,
+            "model": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state,
+        }
+        with files.whole(self.folder / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+            terms = self.objective(self.model, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self.accelerator.backward(loss)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
+
+    def _validated(self) -> dict[str, float]:
+        own = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self.module.load_state_dict(self.average.state)
+        assert self.validate is not None
+        figures = self.validate(self.module)
+        self.module.load_state_dict(own)
+        self.model.train()
+        return figures
+
+    def _open(self, settings: dict[str, Any], resume: bool) -> None:
+        described = files.plain({"recipe": asdict(self.recipe), **settings})
+        checkpoint, record = self.folder / "checkpoint.pt", self.folder / "run.json"
+        self._began = time.time()
+        if not resume:
+            if checkpoint.exists():
+                raise InputError(f"{self.folder} holds a run already; add --resume to go on with it, or take another --out")
+            if self.main:
+                files.write_json(record, described)
+                (self.folder / "log.csv").unlink(missing_ok=True)
+            return
+        before = files.read_json(record)
+        for key in sorted(set(before) | set(described)):
+            if before.get(key) != described.get(key):
+                raise InputError(
+                    f"--resume with another '{key}' than {record} has: {described.get(key)} instead of {before.get(key)}; "
+                    "give the same settings, or another --out"
+                )
+        if checkpoint.exists():  # killed before the first one was written: begin at the beginning
+            self._load(checkpoint)
+        self._cut_log()
+
+    def _load(self, checkpoint: Path) -> None:
+        try:
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever its zip reader and unpickler meet
+            raise InputError(f"{checkpoint} cannot be read ({type(error).__name__}); remove it to begin anew") from error
+        try:
+            self.module.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.average.state, self.step = state["average"], state["step"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InputError(f"{checkpoint} does not belong to this run; remove it, or take another --out") from error
+
+    def _cut_log(self) -> None:
+        """Forget what was logged after the checkpoint: those steps are done again."""
+        path = self.folder / "log.csv"
+        if self.main and path.exists():
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.reader(file))
+            kept = rows[:1] + [row for row in rows[1:] if row and int(row[0]) <= self.step]
+            self._began -= float(kept[-1][1]) if len(kept) > 1 else 0.0
+            files.write_text(path, "".join(",".join(row) + "\n" for row in kept))
+
+    def _log(self, row: dict[str, Any]) -> None:
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            columns = [*(name for name in row if name not in FIGURES), *FIGURES]
+            if new:
+                writer.writerow(columns)
+            writer.writerow([_short(row.get(name, "")) for name in columns])
+
+
+FIGURES = ("ap", "pck")  # what a validation measures
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam or AdamW with two groups, backbone and the rest; biases and norms are not decayed."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        rate = recipe.backbone_lr if "backbone" in name else recipe.lr
+        if rate == 0:
+            parameter.requires_grad_(False)
+        if parameter.requires_grad:
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
+    parts = [{"params": group, "peak": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
+    return kind(parts, lr=recipe.lr)
