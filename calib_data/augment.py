@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+from pydantic.dataclasses import dataclass
 
 from pose.crop import CropSpec, affine
 from pose.skeleton import Skeleton
 
 _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
-_HALF_BODY_GROWTH = 1.5  # of the box about half of the joints, as in HRNet's training
+_HALF_BODY_GROWTH = 1.5  # from half of the joints to the crop's side, as in HRNet's training
 
 
-@dataclass(frozen=True)
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Augmentation:
     """How training crops vary; the defaults are the paper's (section 4.1).
 
@@ -26,13 +31,13 @@ class Augmentation:
         light: contrast uniform in 1 +-, brightness uniform in +- of the pixel range.
     """
 
-    flip: float = 0.5
-    half_body: float = 0.3
-    half_body_joints: int = 8
-    rotation: float = 45.0
-    scale: float = 0.35
-    shift: float = 0.0
-    light: float = 0.0
+    flip: _Share = 0.5
+    half_body: _Share = 0.3
+    half_body_joints: NonNegativeInt = 8
+    rotation: NonNegativeFloat = 45.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.35
+    shift: NonNegativeFloat = 0.0
+    light: _Share = 0.0
 
 
 def draw_affine(
@@ -43,22 +48,28 @@ def draw_affine(
     flip = bool(rng.random() < how.flip)
     labelled = keypoints[:, 2] > 0
     if rng.random() < how.half_body and labelled.sum() > how.half_body_joints:
-        box = _half_body(rng, box, keypoints, labelled, skeleton)
+        box = _half_body(rng, box, keypoints, labelled, skeleton, spec)
     x, y, w, h = box
     box = np.array([x + how.shift * side[0] * w, y + how.shift * side[1] * h, w, h])
     return affine(box, spec, scale=1 + how.scale * grow, rotation=how.rotation * turn, flip=flip), flip
 
 
 def _half_body(
-    rng: np.random.Generator, box: np.ndarray, keypoints: np.ndarray, labelled: np.ndarray, skeleton: Skeleton
+    rng: np.random.Generator,
+    box: np.ndarray,
+    keypoints: np.ndarray,
+    labelled: np.ndarray,
+    skeleton: Skeleton,
+    spec: CropSpec,
 ) -> np.ndarray:
     """A box about the upper or the lower half of the labelled joints, whichever chance and their number say."""
     upper = np.array([joint.removeprefix("left_").removeprefix("right_") in _UPPER for joint in skeleton.joints])
     halves = [keypoints[labelled & half, :2] for half in (upper, ~upper)]
-    points = halves[int(rng.random() < 0.5)]
+    chosen = int(rng.random() < 0.5)
+    points = halves[chosen] if len(halves[chosen]) > 2 else halves[1 - chosen]
     if len(points) <= 2:
         return box
-    centre, size = points.mean(0), np.ptp(points, axis=0) * _HALF_BODY_GROWTH
+    centre, size = points.mean(0), np.ptp(points, axis=0) * (_HALF_BODY_GROWTH / spec.padding)
     return box if size.min() <= 0 else np.concatenate([centre - size / 2, size])
 
 

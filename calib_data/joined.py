@@ -24,5 +24,6 @@ class Joined:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Sample:
+        index = range(len(self))[index]
         which = bisect_right(self._ends, index)
         return self.sources[which][index - (self._ends[which - 1] if which else 0)]

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from calib_data.crops import Crops
 from pose.crop import normalise
+from pose.errors import InputError
 from quantize.losses import Target
 from quantize.views import TeacherViews, warp_heatmaps
 
@@ -23,14 +24,22 @@ class Batch:
     target: Target
     heatmaps: Tensor | None
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        target = Target(self.target.coords.to(device), self.target.weight.to(device))
+        return Batch(self.images.to(device), target, None if self.heatmaps is None else self.heatmaps.to(device))
+
 
 class Batches(Dataset[Batch]):
     """Batch number `step` of an endless run over `crops`, reshuffled every epoch.
 
     Args:
-        size: crops a batch, on this process. rank, world: which share of every step this process has.
+        size: crops a batch, over all processes. rank, world: which share of every batch this process has.
         views: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
         grid: (width, height) of the heatmaps that the losses compare.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
     """
 
     def __init__(
@@ -42,7 +51,9 @@ class Batches(Dataset[Batch]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.crops, self.size, self.grid, self.views = crops, size, grid, views
+        if size % world:
+            raise InputError(f"a batch of {size} does not divide among {world} processes; change the recipe's batch")
+        self.crops, self.size, self.grid, self.views = crops, size // world, grid, views
         self.rank, self.world = rank, world
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 

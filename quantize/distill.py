@@ -47,6 +47,7 @@ def start(student: str, task: Task, weights: Path | None, trunk: Path | None, re
     import torch
 
     from pose import models
+    from quantize import processes
 
     torch.manual_seed(recipe.seed)
     model = models.build(student, len(task.skeleton), weights)
@@ -59,7 +60,7 @@ def start(student: str, task: Task, weights: Path | None, trunk: Path | None, re
         own = model.state_dict()
         lent = {key: value for key, value in lent.items() if key in own and own[key].shape == value.shape}
         model.load_state_dict(lent, strict=False)
-        cli.note(f"{len(lent)} of the student's {len(own)} tensors start from {task.teacher}")
+        processes.note(f"{len(lent)} of the student's {len(own)} tensors start from {task.teacher}")
     return model
 
 
@@ -78,20 +79,17 @@ def distill(
     workers: int = 0,
 ) -> dict[str, float]:
     """Distil a float student into `out`/student.safetensors; returns its validation figures."""
-    from accelerate import PartialState
-
     from pose.files import sha256, write_json
     from pose.models import checkpoint
     from quantize import task as tasks
-    from quantize.distillation import project, token_width
-    from quantize.training import Run
+    from quantize.distillation import project
+    from quantize.training import Run, claim
 
-    process = PartialState()
-    task = tasks.build(
-        student, teacher, teacher_file, train, validation, recipe, process.process_index, process.num_processes
-    )
+    tasks.check_names(student, teacher)
+    claim(out, resume)
+    task = tasks.build(student, teacher, teacher_file, train, validation, recipe)
     network = start(student, task, weights, trunk, recipe)
-    model = project(network, token_width(network), task.teacher_model)
+    model = project(network, network, task.live)
     given = {name: sha256(path) for name, path in (("weights", weights), ("trunk", trunk)) if path}
     settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
     run = Run(

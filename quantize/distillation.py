@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pose.models.output import PoseOutput
-from quantize import losses
+from quantize import losses, processes
 from quantize.batches import Batch
 from quantize.recipe import LossWeights
 
@@ -17,14 +17,14 @@ Teacher = Callable[[Batch], PoseOutput]
 
 
 class LiveTeacher:
-    """A frozen torch teacher that looks at the student's own crops: heatmaps and tokens."""
+    """A frozen torch teacher that looks at the student's own crops, on their device: heatmaps and tokens."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.eval().requires_grad_(False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PoseOutput:
-        return _as_float(self.model(batch.images))
+        return _as_float(self.model.to(batch.images.device)(batch.images))
 
 
 def view_teacher(batch: Batch) -> PoseOutput:
@@ -53,15 +53,19 @@ class Projected(nn.Module):
         return PoseOutput(out.coords, out.scores, out.sigmas, None, *tokens)
 
 
-def project(student: nn.Module, width: int, teacher: nn.Module | None) -> nn.Module:
-    """The student, behind linear maps where its tokens, `width` wide, are narrower or wider than the teacher's."""
-    theirs = width if teacher is None else token_width(teacher)
-    return student if theirs == width else Projected(student, width, theirs)
+def project(student: nn.Module, network: nn.Module, teacher: nn.Module | None) -> nn.Module:
+    """The student, behind linear maps where its tokens are narrower or wider than the teacher's.
 
-
-def token_width(network: nn.Module) -> int:
-    """Width of the tokens of a network of ours."""
-    return cast(Tensor, network.keypoint_token).shape[-1]
+    Args:
+        student: what is trained: `network`, or a quantized form of it.
+        teacher: whose tokens the student sees; None where there are none.
+    """
+    if teacher is None:
+        return student
+    if network.grid != teacher.grid:
+        processes.note(f"the student has {network.grid} patches, its teacher {teacher.grid}: the visual token loss is off")
+    ours, theirs = (cast(Tensor, each.keypoint_token).shape[-1] for each in (network, teacher))
+    return student if theirs == ours else Projected(student, ours, theirs)
 
 
 class Distillation:

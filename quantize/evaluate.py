@@ -18,14 +18,15 @@ _BATCH = 32
 def predict(model: nn.Module, crops: Crops, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates float64 `[M, K, 2]` in image pixels and scores `[M, K]` of the first `limit` crops, in eval mode."""
     model.eval()
+    device = next(model.parameters()).device
     coords, scores = [], []
     indices = range(min(limit or len(crops), len(crops)))
     for start in range(0, len(indices), _BATCH):
         batch = [crops.get(index) for index in indices[start : start + _BATCH]]
         images = torch.from_numpy(np.stack([normalise(crop.pixels, crops.spec) for crop in batch]))
-        output = model(images)
+        output = model(images.to(device))
         for crop, points, confidence in zip(
-            batch, output.coords.double().numpy(), output.scores.float().numpy(), strict=True
+            batch, output.coords.double().cpu().numpy(), output.scores.float().cpu().numpy(), strict=True
         ):
             coords.append(to_image(points, crop.matrix, crops.spec))
             scores.append(confidence)

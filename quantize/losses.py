@@ -67,7 +67,8 @@ def read_heatmaps(heatmaps: Tensor, coords: Tensor) -> Tensor:
     """Value `[N, K]` of each heatmap at the keypoint, rounded to the grid (W - 1, H - 1); 0 for points outside 0..1."""
     height, width = heatmaps.shape[-2:]
     inside = ((coords >= 0) & (coords <= 1)).all(-1)
-    column, row = (coords.clamp(0, 1) * coords.new_tensor([width - 1, height - 1])).round().long().unbind(-1)
+    points = torch.where(inside[..., None], coords, 0) * coords.new_tensor([width - 1, height - 1])
+    column, row = points.round().long().unbind(-1)
     return heatmaps.flatten(2).gather(2, (row * width + column)[..., None]).squeeze(-1) * inside
 
 
@@ -80,7 +81,7 @@ def confidence(scores: Tensor, coords: Tensor, heatmaps: Tensor, weight: Tensor)
 def terms(student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights) -> dict[str, Tensor]:
     """Every term times its weight, by the names of `LossWeights`; their sum is the loss.
 
-    A term whose teacher side is missing (a teacher without tokens) is left out.
+    A term whose teacher side is missing (a teacher without tokens, or with patches of another grid) is left out.
     """
     coords, scores, sigmas = (cast(Tensor, each) for each in (student.coords, student.scores, student.sigmas))
     found = {"regression": regression(coords, target)}
@@ -89,7 +90,7 @@ def terms(student: PoseOutput, teacher: PoseOutput, target: Target, weights: Los
         found["confidence"] = confidence(scores, coords, teacher.heatmaps, target.weight)
     for name in ("keypoint_token", "visual_token"):
         ours, theirs = getattr(student, f"{name}s"), getattr(teacher, f"{name}s")
-        if ours is not None and theirs is not None:
+        if ours is not None and theirs is not None and ours.shape[1] == theirs.shape[1]:
             found[name] = token(ours, theirs)
     factors = asdict(weights)
     return {name: factors[name] * term for name, term in found.items()}

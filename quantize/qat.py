@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +13,8 @@ from pose import cli
 from quantize import options
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from quantize.precision import Precision
     from quantize.recipe import Recipe
     from quantize.sources import Data
@@ -45,40 +49,52 @@ def quantize(
     Raises:
         InputError: no float weights, or anything that `quantize.task.build` raises.
     """
-    import torch
-    from accelerate import PartialState
-
     from calib_data.crops import Crops
     from pose import models
+    from pose.errors import InputError
     from pose.files import sha256, write_json
     from pose.program import save_program
     from pose.weights import weights_file
+    from quantize import processes
     from quantize import program as programs
     from quantize import task as tasks
     from quantize.calibrate import calibrate
     from quantize.deploy import deploy
-    from quantize.distillation import project, token_width
-    from quantize.training import Run
+    from quantize.distillation import project
+    from quantize.training import Run, claim, compare
 
-    process = PartialState()
+    if recipe.resolution != 1:
+        raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
+    tasks.check_names(student, teacher)
+    claim(out, resume)
+    process = processes.state()
     start = weights or weights_file(student)
-    task = tasks.build(
-        student, teacher, teacher_file, train, validation, recipe, process.process_index, process.num_processes
-    )
+    task = tasks.build(student, teacher, teacher_file, train, validation, recipe)
     crop = models.MODELS[student].crop
     network = models.build(student, len(task.skeleton), start).eval()
+    form = deploy(network)
+    strangers = sorted({*precision.float_modules} - {name for name, _ in form.named_modules()})
+    if strangers:
+        parts = ", ".join(name for name, _ in form.named_children())
+        raise InputError(f"--keep-float {strangers[0]}: {student} has no such module; its parts are {parts}")
+    sources = {"weights": sha256(start), "calibration": train.digest, **task.digests}
+    settings = {
+        "student": student,
+        "teacher": task.teacher,
+        "precision": asdict(precision),
+        "calibration": calibration,
+        "digests": sources,
+    }
+    compare(out, {"recipe": asdict(recipe), **settings}, resume)
     figures = {"fp32": task.validate(network)}
     task.compare(figures["fp32"])
-    form = deploy(network)
     fp32 = programs.float_program(form, crop)
     quantized = programs.prepare(form, precision, crop)
     plain = Crops(train.source, crop, task.skeleton)
     indices = range(min(calibration, len(plain)))
-    with cli.progress("Calibrating", len(indices)) as step:
-        seen = iter(range(0, len(indices) + 1, _CALIBRATION_BATCH))
-        calibrate(quantized, tasks.images(plain, indices, _CALIBRATION_BATCH), lambda _: step(next(seen, 0)))
+    batches = tasks.images(plain, indices, _CALIBRATION_BATCH)
+    calibrate(quantized, cli.track(batches, "Calibrating", math.ceil(len(indices) / _CALIBRATION_BATCH)))
     figures["ptq"] = task.validate(quantized)
-    sources = {"weights": sha256(start), "calibration": train.digest, **task.digests}
 
     def save(folder: Path, column: str) -> None:
         int8 = programs.finish(quantized)
@@ -89,17 +105,18 @@ def quantize(
     if process.is_main_process:
         save(out / "ptq", "ptq")
     quantized.observe(True)
-    settings = {"student": student, "teacher": task.teacher, "scheme": precision.scheme, "digests": sources}
-    model = project(quantized, token_width(network), task.teacher_model)
-    run = Run(
-        out, model, task.objective, task.batches, recipe, settings, validate=task.validate, workers=workers, resume=resume
-    )
+    model = project(quantized, network, task.live)
+
+    def validate(trained: nn.Module) -> dict[str, float]:
+        quantized.observe(False)  # part of the state, which the run puts back
+        return task.validate(trained)
+
+    run = Run(out, model, task.objective, task.batches, recipe, settings, validate=validate, workers=workers, resume=resume)
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:
         run.train(step)
     run.averaged()
     quantized.observe(False)
-    with torch.no_grad():
-        figures["qat"] = task.validate(quantized)
+    figures["qat"] = task.validate(quantized)
     if process.is_main_process:
         save(out, "qat")
         write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})

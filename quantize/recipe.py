@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from calib_data.augment import Augmentation
@@ -60,8 +60,8 @@ class Recipe:
     backbone_lr: NonNegativeFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["step", "cosine"] = "step"
-    warmup: float = 0.01
-    ema: float = 0.0
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: PositiveFloat = 1.0
     bf16: bool = True
     seed: int = 0

@@ -31,7 +31,8 @@ def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str) -
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
     parts = [open_data(path, folder, boxes=boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
-    digest = hashlib.sha256("".join([boxes, *(sha256(path) for path in annotations)]).encode()).hexdigest()
+    where = sha256(Path(boxes)) if Path(boxes).is_file() else boxes
+    digest = hashlib.sha256("".join([where, *(sha256(path) for path in annotations)]).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
 
 

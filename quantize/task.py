@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from calib_data.crops import Crops
-from pose import cli, foreign, models
+from pose import foreign, models
 from pose.crop import normalise
+from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
-from quantize import evaluate
+from quantize import evaluate, processes
 from quantize.batches import Batches
 from quantize.distillation import Distillation, LiveTeacher, view_teacher
 from quantize.recipe import Recipe
@@ -32,7 +34,7 @@ class Task:
         skeleton: of the student.
         batches, objective: see `quantize.training.Run`.
         held_out: plain crops of the validation people, at the student's size.
-        teacher: its name. teacher_model: where it is a network of ours.
+        teacher: its name. teacher_model: where it is a network of ours; live: where it sees the student's own crops, too.
         digests: sha256 of what the result depends on: training data, teacher.
     """
 
@@ -42,6 +44,7 @@ class Task:
     held_out: Crops
     teacher: str
     teacher_model: nn.Module | None
+    live: nn.Module | None
     digests: dict[str, str]
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -54,7 +57,7 @@ class Task:
             return
         theirs = self.validate(Decoded(self.teacher_model))
         if theirs["ap"] <= student["ap"]:
-            cli.note(
+            processes.note(
                 f"warning: the teacher has AP {theirs['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
                 "train it for longer, or give better weights with --teacher-file"
             )
@@ -67,6 +70,18 @@ def images(crops: Crops, indices: Sequence[int], size: int) -> Iterator[Tensor]:
         yield torch.from_numpy(np.stack([normalise(crop.pixels, crops.spec) for crop in batch]))
 
 
+def check_names(student: str, teacher: str) -> None:
+    """Whether both names say something.
+
+    Raises:
+        InputError: one does not.
+    """
+    students = [name for name, spec in models.MODELS.items() if not spec.teacher]
+    if student not in students:
+        raise InputError(f"student '{student}' is not known; choose one of {', '.join(students)}")
+    is_foreign(teacher)
+
+
 def build(
     student: str,
     teacher: str,
@@ -74,14 +89,13 @@ def build(
     train: Data,
     validation: Data,
     recipe: Recipe,
-    rank: int,
-    world: int,
 ) -> Task:
     """Find the teacher, ask it what can be asked beforehand, and lay out the batches.
 
     Raises:
         InputError: an unknown teacher, or files that do not fit.
     """
+    process = processes.state()
     spec = models.MODELS[student]
     crop = resized(spec.crop, recipe.resolution)
     source, views, labels = train.source, None, None
@@ -89,21 +103,25 @@ def build(
     if is_foreign(teacher):
         chosen = foreign.load_teacher(teacher, file=teacher_file, threads=torch.get_num_threads())
         digest = sha256(chosen.path)
+        if Path(teacher).suffix:  # its YAML says what the file's outputs mean
+            digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
     else:
         chosen = find(teacher, teacher_file, train, validation, recipe)
         digest = chosen.digest
     live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
     if live is None:
-        cli.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
-        views = ask(chosen, digest, source, train.digest, cache_folder())
+        processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
+        with process.main_process_first():
+            views = ask(chosen, digest, source, train.digest, cache_folder())
         labels = settle_labels(source, views, chosen.skeleton)
     crops = Crops(source, crop, chosen.skeleton, recipe.augmentation, recipe.seed, labels)
     return Task(
         skeleton=chosen.skeleton,
-        batches=Batches(crops, recipe.batch // world, spec.heatmap, views, rank, world),
+        batches=Batches(crops, recipe.batch, spec.heatmap, views, process.process_index, process.num_processes),
         objective=Distillation(LiveTeacher(live) if live else view_teacher, recipe.losses),
         held_out=Crops(validation.source, spec.crop, chosen.skeleton),
         teacher=chosen.name,
         teacher_model=chosen.model if isinstance(chosen, TorchTeacher) else None,
+        live=live,
         digests={"training data": train.digest, "teacher": digest},
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from dataclasses import dataclass, replace
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +21,14 @@ from pose.files import sha256
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
-from quantize import evaluate
+from quantize import evaluate, processes
 from quantize.batches import Batches
 from quantize.fitting import HeatmapFit
 from quantize.recipe import Recipe
 from quantize.sources import Data
 from quantize.training import Run
 
+_TIMED = 3  # steps from which the time of the rest is estimated
 _BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels (PAPER: section 4.1)
 
 
@@ -71,7 +75,7 @@ class Decoded(nn.Module):
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
         """Images `[N, 3, H, W]` -> coords and scores."""
-        coords, scores = decode.decode(self.model(images).heatmaps.float().numpy(), "dark", kernel=_BLUR)
+        coords, scores = decode.decode(self.model(images).heatmaps.float().cpu().numpy(), "dark", kernel=_BLUR)
         return PoseOutput(coords=torch.from_numpy(coords), scores=torch.from_numpy(scores))
 
 
@@ -105,11 +109,18 @@ def find(name: str, file: Path | None, train: Data, validation: Data, recipe: Re
 
 def _fitted(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
     """Weights of a teacher fitted by the student's recipe; the same command finds them, or goes on where it was cut."""
-    folder = cache_folder() / f"{name}-{train.digest[:12]}-{recipe.epochs:g}-{recipe.seed}"
-    result = folder / "teacher.safetensors"
-    if not result.is_file():
-        cli.note(f"no weights of {name} were given or are bundled: fitting it on the training data first, into {folder}")
-        fit(name, folder, train, validation, recipe, resume=(folder / "run.json").is_file())
+    settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.name], sort_keys=True)
+    folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
+    result, process = folder / "teacher.safetensors", processes.state()
+    found = result.is_file()
+    process.wait_for_everyone()  # every process has looked before one writes
+    if not found:
+        processes.note(
+            f"no weights of {name} were given or are bundled: fitting it on the training data first, into {folder}; "
+            "killed, the same command goes on"
+        )
+        fit(name, folder, train, validation, recipe, resume=True)
+        process.wait_for_everyone()
     return result
 
 
@@ -121,7 +132,9 @@ def fit(
     spec, skeleton = models.MODELS[name], train.source.skeleton
     sized = resized(spec.crop, recipe.resolution)
     model = models.build(name, len(skeleton), start)
-    batches = Batches(Crops(train.source, sized, skeleton, recipe.augmentation, recipe.seed), recipe.batch, spec.heatmap)
+    process = processes.state()
+    crops = Crops(train.source, sized, skeleton, recipe.augmentation, recipe.seed)
+    batches = Batches(crops, recipe.batch, spec.heatmap, rank=process.process_index, world=process.num_processes)
     held_out = Crops(validation.source, sized, skeleton)
 
     def validate(module: nn.Module) -> dict[str, float]:
@@ -129,8 +142,16 @@ def fit(
 
     settings = {"teacher": name, "data": train.digest, "start": sha256(start) if start else None}
     run = Run(folder, model, HeatmapFit(), batches, recipe, settings, validate=validate, resume=resume)
+    first, began = run.step, time.monotonic()
     with cli.progress(f"Fitting {name}", run.steps) as step:
-        run.train(step)
+
+        def report(done: int) -> None:
+            step(done)
+            if done - first == _TIMED:
+                minutes = (time.monotonic() - began) / _TIMED * (run.steps - done) / 60
+                processes.note(f"fitting {name}: {run.steps - done} more steps, about {minutes:.0f} min without validation")
+
+        run.train(report)
     fitted = run.averaged()
     figures = validate(fitted)
     if run.main:

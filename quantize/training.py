@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class Run:
         self.validate, self.workers = validate, workers
         self.steps = recipe.steps(len(batches.crops))
         self.every = max(1, math.ceil(self.steps / max(1, validations)))
+        claim(self.folder, resume)
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, recipe))
@@ -94,7 +95,8 @@ class Run:
         """To the end, from wherever the run stands. `progress` is told how many steps are done."""
         saved = time.monotonic()
         self.model.train()
-        for batch in self.batches.loader(self.step, self.steps, self.workers):
+        for prepared in self.batches.loader(self.step, self.steps, self.workers):
+            batch = prepared.to(self.accelerator.device)
             for group in self.optimiser.param_groups:
                 group["lr"] = group["peak"] * self.recipe.rate(self.step, self.steps)
             terms = self._update(batch)
@@ -124,13 +126,22 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "average": self.average.state,
         }
-        with files.whole(self.folder / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+        path = self.folder / "checkpoint.pt"
+        with files.whole(path) as temporary:
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # what torch's zip writer makes of a full disk
+                raise InputError(f"cannot write {path}: is the disk full? free some space, then --resume") from error
 
     def _update(self, batch: Batch) -> dict[str, float]:
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.bf16):
             terms = self.objective(self.model, batch)
         loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss.item()} at step {self.step + 1} of {self.folder}; take a lower lr, or bf16: false, "
+                "in the recipe, and another --out"
+            )
         self.accelerator.backward(loss)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -146,26 +157,17 @@ class Run:
         return figures
 
     def _open(self, settings: dict[str, Any], resume: bool) -> None:
-        described = files.plain({"recipe": asdict(self.recipe), **settings})
-        checkpoint, record = self.folder / "checkpoint.pt", self.folder / "run.json"
+        described = {"recipe": asdict(self.recipe), **settings}
+        checkpoint = self.folder / "checkpoint.pt"
         self._began = time.time()
-        if not resume:
-            if checkpoint.exists():
-                raise InputError(f"{self.folder} holds a run already; add --resume to go on with it, or take another --out")
-            if self.main:
-                files.write_json(record, described)
-                (self.folder / "log.csv").unlink(missing_ok=True)
-            return
-        before = files.read_json(record)
-        for key in sorted(set(before) | set(described)):
-            if before.get(key) != described.get(key):
-                raise InputError(
-                    f"--resume with another '{key}' than {record} has: {described.get(key)} instead of {before.get(key)}; "
-                    "give the same settings, or another --out"
-                )
-        if checkpoint.exists():  # killed before the first one was written: begin at the beginning
+        compare(self.folder, described, resume)
+        self.accelerator.wait_for_everyone()  # every process has looked before one writes
+        if self.main:
+            files.write_json(self.folder / "run.json", files.plain(described))
+        if resume and checkpoint.exists():  # otherwise killed before the first one was written: begin at the beginning
             self._load(checkpoint)
-        self._cut_log()
+        if self.main:
+            self._cut_log()
 
     def _load(self, checkpoint: Path) -> None:
         try:
@@ -175,19 +177,23 @@ class Run:
         try:
             self.module.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.average.state, self.step = state["average"], state["step"]
-        except (KeyError, ValueError, RuntimeError) as error:
+            for name, value in self.average.state.items():
+                value.copy_(state["average"][name])
+            self.step = state["step"]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{checkpoint} does not belong to this run; remove it, or take another --out") from error
 
     def _cut_log(self) -> None:
-        """Forget what was logged after the checkpoint: those steps are done again."""
+        """Forget what was logged after the checkpoint: those steps are done again. The last row may be torn."""
         path = self.folder / "log.csv"
-        if self.main and path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = list(csv.reader(file))
-            kept = rows[:1] + [row for row in rows[1:] if row and int(row[0]) <= self.step]
-            self._began -= float(kept[-1][1]) if len(kept) > 1 else 0.0
-            files.write_text(path, "".join(",".join(row) + "\n" for row in kept))
+        if self.step == 0 or not path.exists():
+            path.unlink(missing_ok=True)
+            return
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= self.step]
+        self._began -= float(kept[-1][1]) if kept else 0.0
+        files.write_text(path, "".join(",".join(row) + "\n" for row in [header, *kept]))
 
     def _log(self, row: dict[str, Any]) -> None:
         path = self.folder / "log.csv"
@@ -201,6 +207,44 @@ class Run:
 
 
 FIGURES = ("ap", "pck")  # what a validation measures
+
+
+def claim(folder: Path, resume: bool) -> None:
+    """Ask for a run's folder before any long work is done for it.
+
+    Raises:
+        InputError: it holds a run already and `resume` is not asked for; or it cannot be written to.
+    """
+    if not resume and (folder / "checkpoint.pt").exists():
+        raise InputError(f"{folder} holds a run already; add --resume to go on with it, or take another --out")
+    with files.whole(folder / ".writable"):
+        pass
+    (folder / ".writable").unlink(missing_ok=True)
+
+
+def compare(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """Hold a run's settings against those that its folder records; nothing recorded is a run that was killed early.
+
+    Raises:
+        InputError: `resume` with other settings; the first that differs is named, by its path (`recipe.lr`).
+    """
+    record = folder / "run.json"
+    if not resume or not record.exists():
+        return
+    before, now = _flat(files.read_json(record)), _flat(files.plain(dict(settings)))
+    for key in sorted(set(before) | set(now)):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"--resume with another '{key}' than {record} has: {now.get(key)} instead of {before.get(key)}; "
+                "give the same settings, or another --out"
+            )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings by their dotted path."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
 
 
 def _short(value: Any) -> Any:

@@ -107,19 +107,19 @@ def ask(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest:
     folder = cache / f"views-{teacher.name}-{key}"
     if not (folder / "keypoints.npy").is_file():  # written last
         shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
-        with whole(folder / "heatmaps.npy") as temporary:
-            heatmaps = np.lib.format.open_memmap(temporary, "w+", np.float16, (len(source), *shape))
-            matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
+        matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
+        # Written in order: a memory map on a disk that fills up kills the process.
+        with whole(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
+            header = {"descr": "<f2", "fortran_order": False, "shape": (len(source), *shape)}
+            np.lib.format.write_array_header_1_0(file, header)
             for index in cli.track(range(len(source)), f"Asking {teacher.name}", len(source)):
-                heatmaps[index], matrices[index], keypoints[index] = _view(teacher, source, index)
-            heatmaps.flush()
+                heatmaps, matrices[index], keypoints[index] = _view(teacher, source, index)
+                file.write(heatmaps.astype("<f2").tobytes())
         for name, array in (("matrices", matrices), ("keypoints", keypoints)):
             with whole(folder / f"{name}.npy") as temporary:
                 np.save(temporary, array)
-    heatmaps, matrices, keypoints = (
-        np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")
-    )
-    return TeacherViews(heatmaps, matrices, keypoints, teacher.crop, teacher.grid_offset)
+    kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
+    return TeacherViews(**kept, crop=teacher.crop, grid_offset=teacher.grid_offset)
 
 
 def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
