@@ -2,20 +2,17 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DEMO := runs/demo
+DEMO := runs/demo/qat
+ARTEFACT := $(DEMO)/dist/distilpose_edge-executorch-int8.pte
 
 .PHONY: demo test
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
-	$(BIN)/python -m quantize.qat --out $(DEMO)
-	set -e; for kind in ptq qat; do \
-	  $(BIN)/python -m edge.export --program $(DEMO)/$$kind --out $(DEMO)/$$kind/dist; \
-	  artefact=$(DEMO)/$$kind/dist/distilpose_s-executorch-int8.pte; \
-	  $(BIN)/python -m edge.check --artefact $$artefact --limit 200 --threads 2 --json $(DEMO)/$$kind/check.json; \
-	  $(BIN)/python -m edge.bench --artefact $$artefact --threads 2 --json $(DEMO)/$$kind/bench.json; \
-	done
-	$(BIN)/python -m edge.demo --run $(DEMO)
+	$(BIN)/python -m edge.export --out $(DEMO)/dist
+	$(BIN)/python -m edge.check --artefact $(ARTEFACT) --threads 2 --json $(DEMO)/check.json
+	$(BIN)/python -m edge.bench --artefact $(ARTEFACT) --threads 2 --json $(DEMO)/bench.json
+	$(BIN)/python -m edge.demo --run runs/demo
 
 test: $(INSTALLED)
 	$(BIN)/ruff check

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 PEOPLE, COLUMNS = 8, 4
+KINDS = {"ptq": "int8, PTQ", "qat": "int8, QAT + distillation"}  # folders that the steps before write
 
 
 def collect(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the table: the float student, its PTQ, its QAT with distillation, as lowered.
+    """Rows of the table: the float student, then each kind of int8 student that was made, as lowered.
 
     Args:
-        folder: holds `ptq` and `qat`, each with the `check.json` and `bench.json` that the commands wrote.
+        folder: holds some of `KINDS`, each with the `check.json` and `bench.json` that the commands wrote.
 
     Raises:
         InputError: a file is missing or is not what the command writes.
@@ -27,12 +28,12 @@ def collect(folder: Path) -> list[dict[str, Any]]:
     from pose.errors import InputError
     from pose.files import read_json
 
+    found = [kind for kind in KINDS if (folder / kind).is_dir()]
+    if not found:
+        raise InputError(f"{folder} holds no {' and no '.join(KINDS)}; run make demo")
     rows = []
-    for name, kind, column, precision in (
-        ("fp32", "ptq", "fp32", "fp32"),
-        ("int8, PTQ", "ptq", "lowered", "int8"),
-        ("int8, QAT + distillation", "qat", "lowered", "int8"),
-    ):
+    lowered = [(KINDS[kind], kind, "lowered", "int8") for kind in found]
+    for name, kind, column, precision in [("fp32", found[0], "fp32", "fp32"), *lowered]:
         check, bench = read_json(folder / kind / "check.json"), read_json(folder / kind / "bench.json")
         try:
             scored, latency = check[column], bench[precision]["latency_ms"]["p50"]

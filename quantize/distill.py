@@ -128,6 +128,7 @@ def main(
 ) -> None:
     """Distil a float regression student from a heatmap teacher."""
     from pose.files import write_json
+    from quantize import processes
     from quantize import recipe as recipes
 
     chosen = recipes.read(recipe, epochs, seed)
@@ -136,6 +137,8 @@ def main(
         out, student, teacher, teacher_file, train, validation, chosen,
         weights=weights, trunk=trunk, resume=resume, workers=workers,
     )  # fmt: skip
+    if not processes.state().is_main_process:
+        return
     cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")
     if json:
         write_json(json, figures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import torch
 from accelerate import PartialState
 
 from pose import cli
@@ -13,7 +14,8 @@ _PATIENCE = timedelta(days=7)  # the others wait while one asks a teacher, calib
 
 def state() -> PartialState:
     """Who this process is among them; the first call joins them."""
-    return PartialState(timeout=_PATIENCE)
+    # left to itself, accelerate takes the processes of torchrun for strangers on a machine without an accelerator
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=_PATIENCE)
 
 
 def note(text: str) -> None:

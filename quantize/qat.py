@@ -155,6 +155,7 @@ def main(
     from rich.table import Table
 
     from pose.files import write_json
+    from quantize import processes
     from quantize import recipe as recipes
     from quantize.distill import data_of
     from quantize.precision import Precision
@@ -166,6 +167,8 @@ def main(
         out, student, teacher, teacher_file, train, validation, chosen, precision,
         weights=weights, calibration=calibration, resume=resume, workers=workers,
     )  # fmt: skip
+    if not processes.state().is_main_process:
+        return
     table = Table(student, "AP", "PCK@0.2")
     for name, each in figures.items():
         table.add_row(name, f"{each['ap']:.1f}", f"{each['pck']:.1f}")

@@ -48,6 +48,7 @@ class Recipe:
         optimiser: `adam` or `adamw`. lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
         schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
         warmup: share of the run with a linearly growing rate.
+        clip: largest norm of the gradient; 0 does not clip.
         ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
             half, four times faster). bf16: autocast. seed: of crops and order.
@@ -61,6 +62,7 @@ class Recipe:
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip: NonNegativeFloat = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: PositiveFloat = 1.0
     bf16: bool = True

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pose import files
 from pose.errors import InputError
+from quantize import processes
 from quantize.batches import Batch, Batches
 from quantize.recipe import Recipe
 
@@ -79,6 +80,7 @@ class Run:
         self.steps = recipe.steps(len(batches.crops))
         self.every = max(1, math.ceil(self.steps / max(1, validations)))
         claim(self.folder, resume)
+        processes.state()
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, recipe))
@@ -143,6 +145,8 @@ class Run:
                 "in the recipe, and another --out"
             )
         self.accelerator.backward(loss)
+        if self.recipe.clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}

@@ -84,7 +84,7 @@ def test_make_installs_before_it_runs(target: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     fresh = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
     steps = fresh.stdout
-    first = {"demo": "-m quantize.qat", "test": "bin/ruff"}[target]
+    first = {"demo": "-m edge.export", "test": "bin/ruff"}[target]
     assert steps.index("-m venv .venv") < steps.index("pip install") < steps.index(first)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / ".installed").touch()

@@ -1,0 +1,323 @@
+"""The two commands from end to end on networks of a few thousand parameters, and what they say to bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import torch
+
+from calib_data.crops import Crops
+from pose import cli, models
+from pose.crop import CropSpec, affine
+from pose.errors import InputError
+from pose.models import ModelSpec, checkpoint
+from pose.program import load_program
+from pose.skeleton import COCO_17
+from quantize import distill, processes, qat, sources, task, teachers
+from quantize.distillation import Projected, project
+from quantize.recipe import Recipe
+
+TERMS = {"regression", "keypoint_token", "visual_token", "simulated_heatmap", "confidence"}
+RECIPE = "{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001, bf16: false, ema: 0.5}\n"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder with tiny weights and a recipe; the tiny networks are registered while its tests run."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_models.register(folder / "cache", patch)
+        tiny_models.save("tiny", folder / "student.safetensors")
+        tiny_models.save("tiny_teacher", folder / "teacher.safetensors")
+        (folder / "recipe.yaml").write_text(RECIPE)
+        yield folder
+
+
+def flags(home: Path, **changed: Any) -> list[str]:
+    """A command line; a flag that is None is left out."""
+    given = {
+        "student": "tiny", "teacher": "tiny_teacher", "teacher_file": home / "teacher.safetensors",
+        "weights": home / "student.safetensors", "recipe": home / "recipe.yaml", "people": 8,
+    } | changed  # fmt: skip
+    return [part for name, value in given.items() if value is not None for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def run(command: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of `python -m quantize...`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["command", *arguments])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("logging.disable", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.run(command.main, "command", "example")
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def qat_run(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("qat") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(qat, flags(home, out=out, calibration=8, json=out / "figures.json"), patch) == 0
+    return out
+
+
+def log(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "log.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_qat_writes_two_programs_that_open(qat_run: Path) -> None:
+    answers = {}
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for column, folder in (("ptq", qat_run / "ptq"), ("qat", qat_run)):
+        program = load_program(folder)
+        assert set(program.card.metrics["validation"]) == {"fp32", column}
+        answers[column] = program.int8.module()(image)[0]
+        assert program.fp32.module()(image)[0].shape == answers[column].shape == (1, 17, 2)
+    assert (answers["ptq"] - answers["qat"]).abs().max() > 1e-4  # training changed something
+    figures = json.loads((qat_run / "figures.json").read_text())
+    assert set(figures) == {"fp32", "ptq", "qat"}
+    assert all(set(each) == {"ap", "pck"} for each in figures.values())
+    assert json.loads((qat_run / "result.json").read_text())["qat"] == figures["qat"]
+
+
+def test_every_loss_is_active_and_logged_all_the_way(qat_run: Path) -> None:
+    rows = log(qat_run)
+    assert len(rows) == 2
+    for row in rows:
+        assert set(row) >= TERMS
+        assert all(float(row[term]) > 0 for term in TERMS)
+        assert float(row["loss"]) == pytest.approx(sum(float(row[term]) for term in TERMS), rel=1e-4)
+    assert rows[-1]["pck"]
+
+
+def test_the_maps_between_tokens_do_not_ship(qat_run: Path) -> None:
+    state = torch.load(qat_run / "checkpoint.pt", weights_only=True)["model"]
+    assert any(name.startswith("keypoint_map") for name in state)
+    program = load_program(qat_run)
+    assert not [name for each in (program.fp32, program.int8) for name in each.state_dict if "_map" in name]
+
+
+def test_resumed_qat_is_the_same_and_needs_the_same_settings(
+    home: Path, qat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def die(self: Any, row: Any) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("quantize.training.Run._log", die)
+        assert run(qat, flags(home, out=out, calibration=8), patch) == 2
+    ptq = (out / "ptq" / "card.yaml").read_bytes()
+    for changed, named in (
+        ({"calibration": 4}, "calibration"),
+        ({"estimator": "minmax"}, "precision.estimator"),
+        ({"seed": 1}, "digests.calibration"),
+    ):
+        wrong = flags(home, **({"out": out, "calibration": 8} | changed))
+        assert run(qat, [*wrong, "--resume"], monkeypatch) == 2
+        assert f"another '{named}'" in last_line(capsys)
+    assert (out / "ptq" / "card.yaml").read_bytes() == ptq
+    assert run(qat, [*flags(home, out=out, calibration=8), "--resume"], monkeypatch) == 0
+    a, b = (torch.load(folder / "checkpoint.pt", weights_only=True)["average"] for folder in (out, qat_run))
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_distilled_weights_are_those_of_a_plain_student(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(distill, flags(home, out=tmp_path / "run", weights=None, json=tmp_path / "figures.json"), monkeypatch) == 0
+    assert set(log(tmp_path / "run")[0]) >= TERMS
+    trained = models.build("tiny", 17, tmp_path / "run" / "student.safetensors")  # every key fits: no maps
+    assert set(json.loads((tmp_path / "figures.json").read_text())) == {"ap", "pck"}
+    # the teacher's backbone was lent: it moved on from there, not from the student's own
+    lent, own = models.build("tiny_teacher", 17, home / "teacher.safetensors"), models.build("tiny")
+    moved = [(trained.backbone.lateral.weight - each.backbone.lateral.weight).abs().max() for each in (lent, own)]
+    assert moved[0] < moved[1]
+    assert "start from tiny_teacher" in capsys.readouterr().err
+
+
+def people(count: int = 8) -> sources.Data:
+    return sources.drawn(count, 0)
+
+
+def build(home: Path, teacher: str = "tiny_teacher", file: str | None = "teacher.safetensors", **recipe: Any) -> task.Task:
+    chosen = Recipe(**({"epochs": 0.5, "batch": 4, "bf16": False} | recipe))
+    held_out = sources.drawn_validation()
+    return task.build("tiny", teacher, home / file if file else None, people(), held_out, chosen)
+
+
+def test_a_teacher_of_another_crop_teaches_by_heatmaps_alone_and_says_so_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = ModelSpec(models.MODELS["tiny_teacher"].builder, CropSpec(width=64, height=64), (16, 16), teacher=True)
+    monkeypatch.setitem(models.MODELS, "elsewhere", wide)
+    told = build(home, "elsewhere")
+    assert capsys.readouterr().err.count("the token losses are off") == 1
+    student = models.build("tiny")
+    assert project(student, student, told.live) is student
+    terms = told.objective(student, told.batches[0])
+    assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_teacher_with_other_patches_loses_one_term_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    student, teacher = models.build("tiny"), models.build("tiny_teacher")
+    assert isinstance(project(student, student, teacher), Projected)
+    assert not capsys.readouterr().err
+    teacher.grid = (8, 8)
+    project(student, student, teacher)
+    assert "visual token loss is off" in capsys.readouterr().err
+
+
+def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path))
+    monkeypatch.setattr("quantize.training._CHECKPOINT_SECONDS", -1.0)
+    fitted: list[int] = []
+    train = teachers.Run.train
+
+    def cut(self: Any, progress: Callable[[int], None]) -> None:
+        def die(done: int) -> None:
+            progress(done)
+            if done == 4:
+                raise KeyboardInterrupt
+
+        train(self, die)
+
+    def counted(self: Any, progress: Callable[[int], None]) -> None:
+        fitted.append(self.step)
+        train(self, progress)
+
+    monkeypatch.setattr(teachers.Run, "train", cut)
+    with pytest.raises(KeyboardInterrupt):
+        build(home, file=None, epochs=4)
+    said = capsys.readouterr().err
+    assert "no weights of tiny_teacher" in said
+    assert "more steps, about" in said
+    monkeypatch.setattr(teachers.Run, "train", counted)
+    first = build(home, file=None, epochs=4)
+    assert build(home, file=None, epochs=4).digests == first.digests
+    assert fitted == [4]  # went on from step 4; the second call found the result
+    build(home, file=None, epochs=4, lr=5e-3)
+    assert fitted == [4, 0]  # another recipe, another teacher
+
+
+def test_a_teacher_that_is_no_better_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = build(home)
+    told.compare({"ap": 99.0, "pck": 99.0})
+    assert "warning: the teacher has AP" in capsys.readouterr().err
+    told.compare({"ap": -1.0, "pck": 0.0})
+    assert not capsys.readouterr().err
+
+
+def test_boxes_are_part_of_what_identifies_the_data(tmp_path: Path) -> None:
+    annotations, boxes = write_people(tmp_path)
+    digests = set()
+    for score in (0.5, 0.6):
+        boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [20, 20, 60, 60], "score": score}]))
+        digests.add(sources.annotated([annotations], [tmp_path], str(boxes)).digest)
+    assert len(digests) == 2
+
+
+def write_people(folder: Path) -> tuple[Path, Path]:
+    """A json of one person in one photo, and a path for boxes."""
+    import cv2
+    from drawn_source import Dots
+
+    person = Dots(1)[0]
+    cv2.imwrite(str(folder / "one.png"), person.image)
+    document = {
+        "images": [{"id": 1, "file_name": "one.png", "width": 120, "height": 120}],
+        "annotations": [
+            {
+                "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": person.box.tolist(), "area": person.area,
+                "num_keypoints": 17, "keypoints": person.keypoints.round(1).ravel().tolist(),
+            }
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17.joints), "skeleton": []}],
+    }  # fmt: skip
+    path = folder / "people.json"
+    path.write_text(json.dumps(document))
+    return path, folder / "boxes.json"
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "student": ({"student": "nobody"}, "student 'nobody' is not known; choose one of distilpose_s"),
+    "a teacher as student": ({"student": "tiny_teacher"}, "student 'tiny_teacher' is not known"),
+    "teacher": ({"teacher": "nobody"}, "teacher 'nobody' is not known"),
+    "recipe": ({"recipe": "nothing"}, "there is no recipe 'nothing'; choose one of paper, qat"),
+    "missing recipe": ({"recipe": "nothing.yaml"}, "cannot read recipe nothing.yaml"),
+    "broken recipe": ({"recipe": "[1"}, "is not valid YAML"),
+    "list as recipe": ({"recipe": "[1]"}, "recipe"),
+    "unknown field": ({"recipe": "{speed: 3}"}, "speed"),
+    "unknown field inside": ({"recipe": "{augmentation: {turn: 3}}"}, "augmentation.turn"),
+    "wrong value": ({"recipe": "{ema: 1}"}, "ema"),
+    "wrong value inside": ({"recipe": "{losses: {confidence: -1}}"}, "losses.confidence"),
+    "data without val": ({"data": "people.json"}, "--data and --val belong together"),
+    "missing data": ({"data": "nowhere.json", "val": "nowhere.json"}, "nowhere.json"),
+    "images without data": ({"images": "folder"}, "1 --images for 0 --data"),
+    "missing teacher file": ({"teacher_file": "nowhere.safetensors"}, "cannot read nowhere.safetensors"),
+    "teacher of another model": ({"teacher_file": "student.safetensors"}, "does not fit tiny_teacher"),
+    "missing weights": ({"weights": "nowhere.safetensors"}, "cannot read nowhere.safetensors"),
+    "weights of another model": ({"weights": "teacher.safetensors"}, "does not fit tiny"),
+    "truncated weights": ({"weights": "truncated.safetensors"}, "not a whole safetensors file"),
+    "unwritable out": ({"out": "recipe.yaml/run"}, "cannot write recipe.yaml/run"),
+    "no epochs": ({"epochs": 0}, "--epochs"),
+}
+QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown module": ({"keep_float": "blocks.9"}, "--keep-float blocks.9: tiny has no such module; its parts are backbone"),
+    "another size": ({"recipe": "{resolution: 0.5}"}, "resolution 0.5"),
+    "no float weights": ({"weights": None}, "no weights of 'tiny' are bundled"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "changed", "said"),
+    [
+        *(pytest.param(each, *case, id=f"{each.__name__}: {name}") for each in (distill, qat) for name, case in BAD.items()),
+        *(pytest.param(qat, *case, id=f"qat: {name}") for name, case in QAT_ALONE.items()),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_leaves_nothing(
+    command: Any,
+    changed: dict[str, Any],
+    said: str,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(home)
+    (home / "truncated.safetensors").write_bytes((home / "student.safetensors").read_bytes()[:-100])
+    given = {"out": tmp_path / "run"} | changed
+    if str(given.get("recipe", "")).startswith(("{", "[")):
+        (tmp_path / "bad.yaml").write_text(given["recipe"])
+        given["recipe"] = tmp_path / "bad.yaml"
+    before = sorted(home.rglob("*"))
+    assert run(command, flags(home, **given), monkeypatch) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "bad.yaml"]
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_used_folder_is_refused_before_any_work(
+    home: Path, qat_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(task, "build", lambda *_: pytest.fail("worked before it looked"))
+    for command in (distill, qat):
+        assert run(command, flags(home, out=qat_run), monkeypatch) == 2
+        assert "holds a run already; add --resume" in last_line(capsys)
