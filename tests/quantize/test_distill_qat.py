@@ -13,14 +13,13 @@ import pytest
 import tiny_models
 import torch
 
-from calib_data.crops import Crops
 from pose import cli, models
-from pose.crop import CropSpec, affine
-from pose.errors import InputError
-from pose.models import ModelSpec, checkpoint
+from pose.crop import CropSpec
+from pose.models import ModelSpec
 from pose.program import load_program
 from pose.skeleton import COCO_17
-from quantize import distill, processes, qat, sources, task, teachers
+from quantize import distill, qat, sources, task, teachers
+from quantize import recipe as recipes
 from quantize.distillation import Projected, project
 from quantize.recipe import Recipe
 
@@ -46,7 +45,9 @@ def flags(home: Path, **changed: Any) -> list[str]:
         "student": "tiny", "teacher": "tiny_teacher", "teacher_file": home / "teacher.safetensors",
         "weights": home / "student.safetensors", "recipe": home / "recipe.yaml", "people": 8,
     } | changed  # fmt: skip
-    return [part for name, value in given.items() if value is not None for part in (f"--{name.replace('_', '-')}", str(value))]
+    return [
+        part for name, value in given.items() if value is not None for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
 
 
 def run(command: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -78,8 +79,8 @@ def test_qat_writes_two_programs_that_open(qat_run: Path) -> None:
     for column, folder in (("ptq", qat_run / "ptq"), ("qat", qat_run)):
         program = load_program(folder)
         assert set(program.card.metrics["validation"]) == {"fp32", column}
-        answers[column] = program.int8.module()(image)[0]
-        assert program.fp32.module()(image)[0].shape == answers[column].shape == (1, 17, 2)
+        answers[column] = program.graph("int8").module()(image)[0]
+        assert program.graph("fp32").module()(image)[0].shape == answers[column].shape == (1, 17, 2)
     assert (answers["ptq"] - answers["qat"]).abs().max() > 1e-4  # training changed something
     figures = json.loads((qat_run / "figures.json").read_text())
     assert set(figures) == {"fp32", "ptq", "qat"}
@@ -101,7 +102,7 @@ def test_the_maps_between_tokens_do_not_ship(qat_run: Path) -> None:
     state = torch.load(qat_run / "checkpoint.pt", weights_only=True)["model"]
     assert any(name.startswith("keypoint_map") for name in state)
     program = load_program(qat_run)
-    assert not [name for each in (program.fp32, program.int8) for name in each.state_dict if "_map" in name]
+    assert not [name for each in ("fp32", "int8") for name in program.graph(each).state_dict if "_map" in name]
 
 
 def test_resumed_qat_is_the_same_and_needs_the_same_settings(
@@ -257,7 +258,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "student": ({"student": "nobody"}, "student 'nobody' is not known; choose one of distilpose_s"),
     "a teacher as student": ({"student": "tiny_teacher"}, "student 'tiny_teacher' is not known"),
     "teacher": ({"teacher": "nobody"}, "teacher 'nobody' is not known"),
-    "recipe": ({"recipe": "nothing"}, "there is no recipe 'nothing'; choose one of paper, qat"),
+    "recipe": ({"recipe": "nothing"}, "there is no recipe 'nothing'; choose one of "),
     "missing recipe": ({"recipe": "nothing.yaml"}, "cannot read recipe nothing.yaml"),
     "broken recipe": ({"recipe": "[1"}, "is not valid YAML"),
     "list as recipe": ({"recipe": "[1]"}, "recipe"),
@@ -312,6 +313,13 @@ def test_bad_input_ends_with_one_line_and_leaves_nothing(
     assert said in lines[0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "bad.yaml"]
     assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", recipes.packaged())
+def test_every_packaged_recipe_is_whole_and_takes_a_length_and_a_seed(name: str) -> None:
+    assert recipes.read(name) == recipes.read(name, recipes.read(name).epochs, recipes.read(name).seed)
+    changed = recipes.read(name, epochs=0.25, seed=7)
+    assert (changed.epochs, changed.seed) == (0.25, 7)
 
 
 def test_a_used_folder_is_refused_before_any_work(
