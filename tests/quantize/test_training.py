@@ -169,7 +169,7 @@ def test_a_checkpoint_that_is_damaged_foreign_or_code_is_refused(tmp_path: Path,
     make(tmp_path).train()
     file = tmp_path / "checkpoint.pt"
     good = file.read_bytes()
-    for damaged in (b"", good[: len(good) // 2], good[:-1], pickle.dumps(Bomb())):
+    for damaged in (b"", good[: len(good) // 2], good[:-1], pickle.dumps(Bomb(), protocol=2)):
         file.write_bytes(damaged)
         with pytest.raises(InputError, match="cannot be read"):
             make(tmp_path, resume=True)
