@@ -20,7 +20,8 @@ HEAD = (
 def table(folder: Path) -> str:
     """Markdown of the rows that `folder/table.yaml` names; nothing if there is no such file.
 
-    It holds a list of `name`, `check` and `bench`: a title, and the files that `edge.check` and `edge.bench` wrote.
+    It holds a list: a student is `name`, `check` and `bench` (a title, and the files that `edge.check` and `edge.bench`
+    wrote), a teacher beside it `name` and `teacher` (the file that `edge.teacher` wrote).
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
@@ -35,6 +36,9 @@ def table(folder: Path) -> str:
     lines = list(HEAD)
     try:
         for entry in yaml.safe_load(index.read_text(encoding="utf-8")):
+            if "teacher" in entry:
+                lines.append(_teacher(entry["name"], read_json(folder / entry["teacher"])))
+                continue
             check, bench = read_json(folder / entry["check"]), read_json(folder / entry["bench"])
             lines += _lines(entry["name"], check, bench)
     except OSError as error:
@@ -42,6 +46,10 @@ def table(folder: Path) -> str:
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{index} or a file that it names is not as it must be ({' '.join(str(error).split())})") from error
     return "\n".join(lines)
+
+
+def _teacher(name: str, scored: dict[str, Any]) -> str:
+    return f"| {name} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | |"
 
 
 def _lines(name: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
