@@ -1,10 +1,11 @@
 """What is int8 in a student and how its ranges are found: a policy as data, and the PT2E quantizer that carries it out.
 
 The annotations are those of ExecuTorch's XNNPACK quantizer where it has one, written on torchao alone so that training
-needs no backend installed. It differs in four places: ReLU6 fuses with the convolution before it as ReLU does; padding and
+needs no backend installed. It differs in five places: ReLU6 fuses with the convolution before it as ReLU does; padding and
 bilinear resizing keep the scale of what they read (TFLite demands it, XNNPACK folds the padding into the convolution); the
 image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU, LayerNorm and `bmm` are
-float.
+float, and so is the residual stream of the tokens: keypoint tokens enter it far smaller than visual ones, and one scale for
+both rounds them all to the same.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ Scheme = Literal["affine", "symmetric"]
 Estimator = Literal["minmax", "moving_average", "percentile", "mse"]
 
 _PERCENTILE = 99.99
+_TOKEN_RANK = 3
 _COMPUTE = (aten.conv2d.default, aten.linear.default)
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
 _KEEP_SCALE = (
@@ -124,7 +126,7 @@ class StudentQuantizer(Quantizer):
             elif node.target in _COMPUTE:
                 inputs = {node.args[0]: self._read(node.args[0], node), node.args[1]: self._weight}
                 self._annotate_fused(node, inputs, fused)
-            elif node.target == aten.add.Tensor:
+            elif node.target == aten.add.Tensor and node.meta["val"].ndim != _TOKEN_RANK:
                 self._annotate_fused(node, {value: self._read(value, node) for value in node.all_input_nodes}, fused)
             elif node.target in _KEEP_SCALE and _is_quantized(node.args[0]):
                 shared = SharedQuantizationSpec(node.args[0])
