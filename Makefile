@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DEMO := runs/demo/qat
+DEMO := runs/demo/ptq
 ARTEFACT := $(DEMO)/dist/distilpose_edge-executorch-int8.pte
 
 .PHONY: demo test

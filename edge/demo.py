@@ -102,7 +102,8 @@ def main(
 
     rows = collect(run)
     poses = out or run / "poses.png"
-    save_png(poses, picture(latest(run / "qat" / "dist"), seed))
+    made = [kind for kind in KINDS if (run / kind).is_dir()]
+    save_png(poses, picture(latest(run / made[-1] / "dist"), seed))
     _print(rows)
     cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
     if json:

@@ -123,11 +123,13 @@ def test_what_ships_is_what_was_trained(student: QatStudent, images) -> None:
     assert coords.shape == (1, 17, 2)
     assert scores.shape == (1, 17)
     shipped = torch.cat([program.module()(image[None])[0] for image in images])
-    assert pixels(shipped, student(images).coords).max() < 0.1
+    trained = torch.cat([student(image[None]).coords for image in images])  # one by one: another batch sums in another order
+    assert pixels(shipped, trained).max() < 0.1
     weights = [value for value in program.state_dict.values() if value.dtype == torch.int8]
     floats = {name for name, value in program.state_dict.items() if value.is_floating_point() and value.ndim > 1}
     assert len(weights) > 15
-    assert all("head" in name for name in floats)
+    kept = ("head", "start", "position")  # the head, and what is added to the tokens, whose stream is float
+    assert all(any(part in name for part in kept) for name in floats), floats
     targets = {str(node.target) for node in program.graph.nodes}
     assert not any(word in target for target in targets for word in ("softplus", "batch_norm", "expand", "cat"))
 
