@@ -16,6 +16,20 @@ PEOPLE, COLUMNS = 8, 4
 KINDS = {"ptq": "int8, PTQ", "qat": "int8, QAT + distillation"}  # folders that the steps before write
 
 
+def kinds(folder: Path) -> list[str]:
+    """Those of `KINDS` that the steps before made.
+
+    Raises:
+        InputError: none.
+    """
+    from pose.errors import InputError
+
+    found = [kind for kind in KINDS if (folder / kind).is_dir()]
+    if not found:
+        raise InputError(f"{folder} holds no {' and no '.join(KINDS)}; run make demo")
+    return found
+
+
 def collect(folder: Path) -> list[dict[str, Any]]:
     """Rows of the table: the float student, then each kind of int8 student that was made, as lowered.
 
@@ -28,9 +42,7 @@ def collect(folder: Path) -> list[dict[str, Any]]:
     from pose.errors import InputError
     from pose.files import read_json
 
-    found = [kind for kind in KINDS if (folder / kind).is_dir()]
-    if not found:
-        raise InputError(f"{folder} holds no {' and no '.join(KINDS)}; run make demo")
+    found = kinds(folder)
     rows = []
     lowered = [(KINDS[kind], kind, "lowered", "int8") for kind in found]
     for name, kind, column, precision in [("fp32", found[0], "fp32", "fp32"), *lowered]:
@@ -102,8 +114,7 @@ def main(
 
     rows = collect(run)
     poses = out or run / "poses.png"
-    made = [kind for kind in KINDS if (run / kind).is_dir()]
-    save_png(poses, picture(latest(run / made[-1] / "dist"), seed))
+    save_png(poses, picture(latest(run / kinds(run)[-1] / "dist"), seed))
     _print(rows)
     cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
     if json:
