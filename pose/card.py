@@ -22,7 +22,7 @@ from pose.files import sha256, write_text
 from pose.skeleton import SKELETONS
 
 SCHEMA: Literal[1] = 1
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made of the float program
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Colour = tuple[float, float, float]
 

@@ -9,9 +9,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pose.errors import InputError
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -65,6 +67,27 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid json ({error}); is it truncated?") from error
+
+
+def read_yaml(path: Path, model: type[T]) -> T:
+    """A YAML file as the pydantic model or dataclass that describes it; an empty file is one with every default.
+
+    Raises:
+        InputError: it cannot be read, or a field is missing, unknown or wrong; the first one is named.
+    """
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(model).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
 
 
 def sha256(path: Path) -> str:

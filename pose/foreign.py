@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from pose import decode, skeleton
+from pose import decode, files, skeleton
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.sessions import Session, open_session
@@ -210,24 +209,6 @@ def packaged() -> list[str]:
     return sorted(path.stem for path in PACKAGED.glob("*.yaml"))
 
 
-def read_teacher_file(path: Path) -> TeacherFile:
-    """A teacher's YAML.
-
-    Raises:
-        InputError: it cannot be read, or a field is missing, unknown or wrong.
-    """
-    try:
-        return TeacherFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"cannot read teacher file {path}: {error.strerror or error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
-
-
 def load_teacher(
     teacher: str | Path, *, folder: Path | None = None, file: Path | None = None, threads: int = 1
 ) -> HeatmapTeacher:
@@ -246,7 +227,7 @@ def load_teacher(
     if not own and teacher not in packaged():
         raise InputError(f"teacher '{teacher}' is not known; choose one of {', '.join(packaged())} or give a .yaml file")
     path = Path(teacher) if own else PACKAGED / f"{teacher}.yaml"
-    described = read_teacher_file(path)
+    described = files.read_yaml(path, TeacherFile)
     home = path.parent if own else Path(os.environ.get("POSE_DATA", "."))
     model = file or (folder or home) / described.file
     return HeatmapTeacher(path.stem, described, model, open_session(model, threads))

@@ -53,8 +53,8 @@ class Program:
 
 
 def graph_name(precision: Precision) -> str:
-    """File name of a program's float or int8 graph."""
-    return f"student_{precision}.pt2"
+    """File name of the graph, float or int8, that an artefact of that precision is made of."""
+    return "student_int8.pt2" if precision == "int8" else "student_fp32.pt2"
 
 
 def load_program(folder: Path) -> Program:

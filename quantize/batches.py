@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from calib_data.crops import Crops
-from pose.crop import normalise
+from pose.crop import CropSpec, normalise
 from pose.errors import InputError
 from quantize.losses import Target
 from quantize.views import TeacherViews, warp_heatmaps
@@ -28,6 +29,12 @@ class Batch:
         """The batch on a device."""
         target = Target(self.target.coords.to(device), self.target.weight.to(device))
         return Batch(self.images.to(device), target, None if self.heatmaps is None else self.heatmaps.to(device))
+
+
+def network_input(crops: Sequence[np.ndarray], spec: CropSpec) -> Tensor:
+    """Normalised images `[N, 3, H, W]`, channels last, of RGB crops uint8 `[H, W, 3]`."""
+    images = torch.from_numpy(np.stack([normalise(crop, spec) for crop in crops]))
+    return images.to(memory_format=torch.channels_last)
 
 
 class Batches(Dataset[Batch]):
@@ -62,8 +69,7 @@ class Batches(Dataset[Batch]):
         places = [divmod(place, len(self.crops)) for place in range(start, start + self.size)]
         indices = [int(self._permutation(epoch)[place]) for epoch, place in places]
         crops = [self.crops.get(index, epoch) for index, (epoch, _) in zip(indices, places, strict=True)]
-        images = torch.from_numpy(np.stack([normalise(crop.pixels, self.crops.spec) for crop in crops]))
-        images = images.to(memory_format=torch.channels_last)
+        images = network_input([crop.pixels for crop in crops], self.crops.spec)
         coords = torch.from_numpy(np.stack([crop.coords for crop in crops]))
         weight = torch.from_numpy(np.stack([crop.weight for crop in crops]))
         heatmaps = None

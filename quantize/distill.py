@@ -124,7 +124,7 @@ def main(
     resume: options.Resume = False,
     workers: options.Workers = 0,
     json: cli.Json = None,
-    seed: cli.Seed = 0,
+    seed: options.Seed = None,
 ) -> None:
     """Distil a float regression student from a heatmap teacher."""
     from pose.files import write_json
@@ -132,7 +132,7 @@ def main(
     from quantize import recipe as recipes
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = data_of(data, images, boxes, val, people, seed)
+    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
     figures = distill(
         out, student, teacher, teacher_file, train, validation, chosen,
         weights=weights, trunk=trunk, resume=resume, workers=workers,

@@ -8,8 +8,9 @@ from torch import nn
 
 from calib_data.crops import Crops
 from pose import metrics
-from pose.crop import normalise, to_image
+from pose.crop import to_image
 from pose.skeleton import Skeleton
+from quantize.batches import network_input
 
 _BATCH = 32
 
@@ -23,8 +24,7 @@ def predict(model: nn.Module, crops: Crops, limit: int | None = None) -> tuple[n
     indices = range(min(limit or len(crops), len(crops)))
     for start in range(0, len(indices), _BATCH):
         batch = [crops.get(index) for index in indices[start : start + _BATCH]]
-        images = torch.from_numpy(np.stack([normalise(crop.pixels, crops.spec) for crop in batch]))
-        output = model(images.to(device))
+        output = model(network_input([crop.pixels for crop in batch], crops.spec).to(device))
         for crop, points, confidence in zip(
             batch, output.coords.double().cpu().numpy(), output.scores.float().cpu().numpy(), strict=True
         ):

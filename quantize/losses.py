@@ -25,10 +25,10 @@ class Target:
     weight: Tensor
 
 
-def regression(coords: Tensor, target: Target) -> Tensor:
-    """L_reg: smooth L1 (beta 1) of coordinates `[N, K, 2]`."""
+def regression(coords: Tensor, target: Target, beta: float = 1.0) -> Tensor:
+    """L_reg: smooth L1 of coordinates `[N, K, 2]`, linear from an error of `beta` (the paper's is 1: never)."""
     weight = target.weight[..., None]
-    return F.smooth_l1_loss(coords * weight, target.coords * weight)
+    return F.smooth_l1_loss(coords * weight, target.coords * weight, beta=beta)
 
 
 def token(student: Tensor, teacher: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def terms(student: PoseOutput, teacher: PoseOutput, target: Target, weights: Los
     A term whose teacher side is missing (a teacher without tokens, or with patches of another grid) is left out.
     """
     coords, scores, sigmas = (cast(Tensor, each) for each in (student.coords, student.scores, student.sigmas))
-    found = {"regression": regression(coords, target)}
+    found = {"regression": regression(coords, target, weights.beta)}
     if teacher.heatmaps is not None:
         found["simulated_heatmap"] = simulated_heatmap(coords, sigmas, teacher.heatmaps, target.weight)
         found["confidence"] = confidence(scores, coords, teacher.heatmaps, target.weight)

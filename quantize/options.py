@@ -23,6 +23,7 @@ Validation = Annotated[Path | None, typer.Option("--val", metavar="JSON", help="
 People = Annotated[int, typer.Option(min=1, help="Drawn people to train on, without --data.")]
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see quantize/recipes.")]
 Epochs = Annotated[float | None, typer.Option(min=1e-6, help="Passes over the data, instead of the recipe's.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random [default: the recipe's].")]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the student starts.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

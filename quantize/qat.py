@@ -149,7 +149,7 @@ def main(
     resume: options.Resume = False,
     workers: options.Workers = 0,
     json: cli.Json = None,
-    seed: cli.Seed = 0,
+    seed: options.Seed = None,
 ) -> None:
     """Make an int8 student: calibrate it, then fine-tune it under fake quantization against its teacher."""
     from rich.table import Table
@@ -161,7 +161,7 @@ def main(
     from quantize.precision import Precision
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = data_of(data, images, boxes, val, people, seed)
+    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
     precision = Precision(scheme, ("head", *(keep_float or [])), estimator)
     figures = quantize(
         out, student, teacher, teacher_file, train, validation, chosen, precision,

@@ -10,12 +10,12 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from calib_data.augment import Augmentation
 from pose.errors import InputError
+from pose.files import read_yaml
 
 PACKAGED = Path(__file__).with_name("recipes")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -37,6 +37,7 @@ class LossWeights:
     visual_token: NonNegativeFloat = 5e-4
     simulated_heatmap: NonNegativeFloat = 1.0
     confidence: NonNegativeFloat = 1e-2
+    beta: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -56,7 +57,7 @@ class Recipe:
 
     epochs: PositiveFloat = 300
     batch: PositiveInt = 256
-    optimiser: Literal["adam", "adamw"] = "adam"
+    optimiser: Literal["adam", "adamw", "muon"] = "adam"
     lr: PositiveFloat = 1e-3
     backbone_lr: NonNegativeFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
@@ -98,14 +99,5 @@ def read(name: str, epochs: float | None = None, seed: int | None = None) -> Rec
     path = Path(name) if name.endswith((".yaml", ".yml")) else PACKAGED / f"{name}.yaml"
     if path.parent == PACKAGED and not path.is_file():
         raise InputError(f"there is no recipe '{name}'; choose one of {', '.join(packaged())} or give a .yaml file")
-    try:
-        recipe = TypeAdapter(Recipe).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except OSError as error:
-        raise InputError(f"cannot read recipe {path}: {error.strerror or error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"recipe {path}: {where}: {first['msg']}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"recipe {path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
+    recipe = read_yaml(path, Recipe)
     return replace(recipe, epochs=epochs or recipe.epochs, seed=recipe.seed if seed is None else seed)

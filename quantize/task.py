@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from calib_data.crops import Crops
 from pose import foreign, models
-from pose.crop import normalise
 from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
 from quantize import evaluate, processes
-from quantize.batches import Batches
+from quantize.batches import Batches, network_input
 from quantize.distillation import Distillation, LiveTeacher, view_teacher
 from quantize.recipe import Recipe
 from quantize.sources import Data
@@ -66,8 +64,7 @@ class Task:
 def images(crops: Crops, indices: Sequence[int], size: int) -> Iterator[Tensor]:
     """Network inputs `[size, 3, H, W]` of some crops, batch by batch."""
     for start in range(0, len(indices), size):
-        batch = [crops.get(index) for index in indices[start : start + size]]
-        yield torch.from_numpy(np.stack([normalise(crop.pixels, crops.spec) for crop in batch]))
+        yield network_input([crops.get(index).pixels for index in indices[start : start + size]], crops.spec)
 
 
 def check_names(student: str, teacher: str) -> None:

@@ -15,21 +15,21 @@ from torch import nn
 
 from calib_data.crops import Crops
 from pose import cli, decode, foreign, models, weights
-from pose.crop import CropSpec, normalise
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 from quantize import evaluate, processes
-from quantize.batches import Batches
-from quantize.fitting import HeatmapFit
+from quantize.batches import Batches, network_input
+from quantize.fitting import Guided, HeatmapFit
 from quantize.recipe import Recipe
 from quantize.sources import Data
 from quantize.training import Run
 
 _TIMED = 3  # steps from which the time of the rest is estimated
-_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels (PAPER: section 4.1)
+_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
 
 
 def cache_folder() -> Path:
@@ -61,9 +61,8 @@ class TorchTeacher:
     @torch.no_grad()
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""
-        images = torch.from_numpy(np.stack([normalise(crop, self.crop) for crop in crops]))
-        heatmaps = self.model(images).heatmaps.float().numpy()
-        return heatmaps, *decode.decode(heatmaps, "dark", kernel=_BLUR)
+        heatmaps = self.model(network_input(list(crops), self.crop)).heatmaps.float().numpy()
+        return heatmaps, *_decode(heatmaps)
 
 
 class Decoded(nn.Module):
@@ -75,8 +74,13 @@ class Decoded(nn.Module):
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
         """Images `[N, 3, H, W]` -> coords and scores."""
-        coords, scores = decode.decode(self.model(images).heatmaps.float().cpu().numpy(), "dark", kernel=_BLUR)
+        coords, scores = _decode(self.model(images).heatmaps.float().cpu().numpy())
         return PoseOutput(coords=torch.from_numpy(coords), scores=torch.from_numpy(scores))
+
+
+def _decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` (PAPER: section 4.1)."""
+    return decode.decode(heatmaps, "dark", kernel=_BLUR)
 
 
 def names() -> list[str]:
@@ -141,7 +145,7 @@ def fit(
         return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
 
     settings = {"teacher": name, "data": train.digest, "start": sha256(start) if start else None}
-    run = Run(folder, model, HeatmapFit(), batches, recipe, settings, validate=validate, resume=resume)
+    run = Run(folder, Guided(model), HeatmapFit(recipe.losses), batches, recipe, settings, validate=validate, resume=resume)
     first, began = run.step, time.monotonic()
     with cli.progress(f"Fitting {name}", run.steps) as step:
 
@@ -152,10 +156,10 @@ def fit(
                 processes.note(f"fitting {name}: {run.steps - done} more steps, about {minutes:.0f} min without validation")
 
         run.train(report)
-    fitted = run.averaged()
-    figures = validate(fitted)
+    run.averaged()
+    figures = validate(model)
     if run.main:
-        checkpoint.save(fitted, folder / "teacher.safetensors")
+        checkpoint.save(model, folder / "teacher.safetensors")
     return figures
 
 

@@ -83,7 +83,7 @@ class Run:
         processes.state()
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, recipe))
+        self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe))
         self.average = Average(model, recipe.ema)
         self.step = 0
         self._open(settings, resume)
@@ -99,7 +99,7 @@ class Run:
         self.model.train()
         for prepared in self.batches.loader(self.step, self.steps, self.workers):
             batch = prepared.to(self.accelerator.device)
-            for group in self.optimiser.param_groups:
+            for group in (group for each in self.optimisers for group in each.param_groups):
                 group["lr"] = group["peak"] * self.recipe.rate(self.step, self.steps)
             terms = self._update(batch)
             self.step += 1
@@ -125,7 +125,7 @@ class Run:
         state = {
             "step": self.step,
             "model": self.module.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [each.state_dict() for each in self.optimisers],
             "average": self.average.state,
         }
         path = self.folder / "checkpoint.pt"
@@ -147,8 +147,9 @@ class Run:
         self.accelerator.backward(loss)
         if self.recipe.clip:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for each in self.optimisers:
+            each.step()
+            each.zero_grad(set_to_none=True)
         return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
 
     def _validated(self) -> dict[str, float]:
@@ -180,7 +181,8 @@ class Run:
             raise InputError(f"{checkpoint} cannot be read ({type(error).__name__}); remove it to begin anew") from error
         try:
             self.module.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            for each, kept in zip(self.optimisers, state["optimisers"], strict=True):
+                each.load_state_dict(kept)
             for name, value in self.average.state.items():
                 value.copy_(state["average"][name])
             self.step = state["step"]
@@ -255,16 +257,26 @@ def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam or AdamW with two groups, backbone and the rest; biases and norms are not decayed."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """The recipe's optimiser, two rates apart: backbone and the rest; biases and norms are not decayed.
+
+    Muon takes the matrices between the encoder's tokens (K. Jordan et al., 2024; its steps are as large as Adam's, so one
+    rate serves both), AdamW everything else.
+    """
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         rate = recipe.backbone_lr if "backbone" in name else recipe.lr
         if rate == 0:
             parameter.requires_grad_(False)
         if parameter.requires_grad:
             decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
-    parts = [{"params": group, "peak": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
-    return kind(parts, lr=recipe.lr)
+            turned = recipe.optimiser == "muon" and parameter.ndim == 2 and "encoder" in name
+            groups.setdefault((turned, rate, decay), []).append(parameter)
+    parts: dict[bool, list[dict[str, Any]]] = {}
+    for (turned, rate, decay), group in groups.items():
+        parts.setdefault(turned, []).append({"params": group, "peak": rate, "weight_decay": decay})
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    found: list[torch.optim.Optimizer] = [kind(parts[False], lr=recipe.lr)] if False in parts else []
+    if True in parts:
+        found.append(torch.optim.Muon(parts[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
+    return found

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 
 from pose import card as cards
-from pose.card import Card, Precision
+from pose.card import Card, Coverage, Precision, Prediction, golden_crop
+from pose.crop import normalise
 from pose.errors import BackendError, InputError
+from pose.files import sha256
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -108,6 +112,41 @@ def open_artefact(path: Path, threads: int = 1) -> Runner:
     path = Path(path)
     name = "torch" if path.suffix == ".pt2" else cards.read(cards.card_path(path)).target
     return get(name).open(path, threads)
+
+
+def artefact_card(
+    program: Program,
+    target: str,
+    precision: Precision,
+    files: dict[str, str],
+    coverage: Coverage | None,
+    libraries: Sequence[str],
+) -> Card:
+    """The card of an artefact that was made of `program`, without its own answer to the golden crop yet (`with_answer`).
+
+    Args:
+        files: name -> sha256 of what was written. libraries: distributions that made it, whose versions the card names.
+    """
+    return program.card.model_copy(
+        update={
+            "target": target,
+            "precision": precision,
+            "coverage": coverage,
+            "files": files,
+            "sources": {**program.card.sources, "program": sha256(program.path(precision))},
+            "versions": {**program.card.versions, **{name: version(name) for name in libraries}},
+            "metrics": {},
+        }
+    )
+
+
+def with_answer(card: Card, runner: Runner) -> Card:
+    """The card with what the artefact itself answers to the golden crop, in `golden.expected.lowered`."""
+    crop = golden_crop(card.golden.seed, card.spec.width, card.spec.height)
+    coords, scores = runner.run(normalise(crop, card.spec)[None])
+    lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
+    golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": lowered}})
+    return card.model_copy(update={"golden": golden})
 
 
 def check_images(images: np.ndarray, card: Card) -> None:

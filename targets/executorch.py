@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -20,12 +19,11 @@ import numpy as np
 import torch
 
 from pose import card as cards
-from pose.card import Card, Coverage, Prediction, golden_crop
-from pose.crop import normalise
+from pose.card import Card, Coverage
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, one_by_one
+from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
 from targets.graph import arithmetic, quantization_findings
 
 if TYPE_CHECKING:
@@ -70,19 +68,10 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> A
         edge, buffer = _lower(graph)
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(buffer)
-        card = program.card.model_copy(
-            update={
-                "target": "executorch",
-                "precision": precision,
-                "coverage": _coverage(edge, graph),
-                "files": {path.name: sha256(file)},
-                "sources": {**program.card.sources, "program": sha256(program.path(precision))},
-                "versions": {**program.card.versions, "executorch": version("executorch")},
-                "metrics": {},
-            }
+        card = artefact_card(
+            program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), ("executorch",)
         )
-        answer = ExecuTorchRunner(_load(file), card)
-        card = card.model_copy(update={"golden": _with_lowered(card, answer)})
+        card = with_answer(card, ExecuTorchRunner(_load(file), card))
         card.write(card_file)
     return Artefact(path, card)
 
@@ -163,10 +152,3 @@ def _operator(node: Any) -> str:
     """`aten.convolution.default` as `convolution`."""
     name = getattr(node.target, "__name__", str(node.target))
     return name.removeprefix("aten.").removeprefix("dim_order_ops.").split(".")[0]
-
-
-def _with_lowered(card: Card, runner: ExecuTorchRunner) -> cards.Golden:
-    crop = golden_crop(card.golden.seed, card.spec.width, card.spec.height)
-    coords, scores = runner.run(normalise(crop, card.spec)[None])
-    lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
-    return card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": lowered}})

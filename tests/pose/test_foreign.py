@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pose import foreign
+from pose import files, foreign
 from pose.errors import InputError
 from pose.foreign import load_teacher
 from pose.skeleton import AIC_14, LSP_14
@@ -142,7 +142,7 @@ def test_yaml_that_is_none(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             load_teacher(tmp_path / "mine.yaml")
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="cannot read teacher file"):
+    with pytest.raises(InputError, match="cannot read"):
         load_teacher(tmp_path / "none.yaml")
 
 
@@ -176,8 +176,8 @@ def test_model_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_packaged_files_are_valid() -> None:
     assert foreign.packaged() == ["cpm_mv2", "movenet_lightning", "movenet_thunder"]
     for name in foreign.packaged():
-        foreign.read_teacher_file(foreign.PACKAGED / f"{name}.yaml")
-    assert foreign.read_teacher_file(foreign.PACKAGED / "cpm_mv2.yaml").skeleton == AIC_14.name
+        files.read_yaml(foreign.PACKAGED / f"{name}.yaml", foreign.TeacherFile)
+    assert files.read_yaml(foreign.PACKAGED / "cpm_mv2.yaml", foreign.TeacherFile).skeleton == AIC_14.name
 
 
 def test_crops_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a teacher as student": ({"student": "tiny_teacher"}, "student 'tiny_teacher' is not known"),
     "teacher": ({"teacher": "nobody"}, "teacher 'nobody' is not known"),
     "recipe": ({"recipe": "nothing"}, "there is no recipe 'nothing'; choose one of "),
-    "missing recipe": ({"recipe": "nothing.yaml"}, "cannot read recipe nothing.yaml"),
+    "missing recipe": ({"recipe": "nothing.yaml"}, "cannot read nothing.yaml"),
     "broken recipe": ({"recipe": "[1"}, "is not valid YAML"),
     "list as recipe": ({"recipe": "[1]"}, "recipe"),
     "unknown field": ({"recipe": "{speed: 3}"}, "speed"),

@@ -75,7 +75,8 @@ def result(run: Run) -> tuple[Any, ...]:
         rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
     weights = {name: value.tolist() for name, value in run.module.state_dict().items()}
     average = {name: value.tolist() for name, value in run.average.state.items()}
-    moments = [value.tolist() for state in run.optimiser.state_dict()["state"].values() for value in state.values()]
+    states = [state for each in run.optimisers for state in each.state_dict()["state"].values()]
+    moments = [value.tolist() for state in states for value in state.values()]
     return run.step, weights, average, moments, rows
 
 
@@ -177,7 +178,7 @@ def test_a_checkpoint_that_is_damaged_foreign_or_code_is_refused(tmp_path: Path,
     with pytest.raises(InputError, match="cannot be read"):
         make(tmp_path, resume=True)
     assert not (tmp_path / "exploded").exists()
-    for foreign in ([1], {"step": 1}, {"step": 1, "model": {}, "optimiser": {}, "average": {}}):
+    for foreign in ([1], {"step": 1}, {"step": 1, "model": {}, "optimisers": [], "average": {}}):
         torch.save(foreign, file)
         with pytest.raises(InputError, match="does not belong"):
             make(tmp_path, resume=True)
@@ -294,9 +295,9 @@ def test_the_rate_warms_up_and_drops_as_the_recipe_says() -> None:
 
 def test_the_backbone_has_a_rate_of_its_own_and_0_freezes_it(tmp_path: Path) -> None:
     run = make(tmp_path / "slow", recipe=replace(RECIPE, backbone_lr=1e-5))
-    peaks = {group["peak"] for group in run.optimiser.param_groups}
-    assert peaks == {1e-2, 1e-5}
-    assert {group["weight_decay"] for group in run.optimiser.param_groups if group["peak"] == 1e-5} == {0.1, 0}
+    (optimiser,) = run.optimisers
+    assert {group["peak"] for group in optimiser.param_groups} == {1e-2, 1e-5}
+    assert {group["weight_decay"] for group in optimiser.param_groups if group["peak"] == 1e-5} == {0.1, 0}
     frozen = make(tmp_path / "frozen", recipe=replace(RECIPE, backbone_lr=0))
     before = {name: value.clone() for name, value in frozen.module.named_parameters()}
     frozen.train()
@@ -316,9 +317,11 @@ def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
             sigmas = torch.full_like(batch.target.coords, 2.0)
             drawn = simulate_heatmaps(batch.target.coords, sigmas, 16, 16)
             drawn[:, 3] = 7  # nobody labelled it
-            return PoseOutput(heatmaps=drawn)
+            return PoseOutput(coords=batch.target.coords + 0.1, heatmaps=drawn)
 
-    assert HeatmapFit()(Fixed(), batch)["heatmap"] == 0
+    terms = HeatmapFit(LossWeights(regression=0.5))(Fixed(), batch)
+    assert terms["heatmap"] == 0
+    assert terms["regression"] == pytest.approx(0.5 * 0.5 * 0.1**2 * 16 / 17)
 
 
 def environment() -> dict[str, str]:
