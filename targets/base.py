@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from pose.program import Program
 
 # Name -> module that is a `Target`; a module is imported when its target is asked for.
-TARGETS = {"torch": "targets.torch", "executorch": "targets.executorch"}
+TARGETS = {
+    "torch": "targets.torch",
+    "executorch": "targets.executorch",
+    "tflite": "targets.tflite",
+    "coreml": "targets.coreml",
+    "onnx": "targets.onnx",
+    "tensorrt": "targets.tensorrt",
+}
 
 
 @dataclass(frozen=True)

@@ -91,3 +91,18 @@ def test_missing_json(tmp_path: Path) -> None:
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_folder_takes_the_place_of_an_older_one_whole_or_not_at_all(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with files.whole_folder(tmp_path / "deep" / "a.mlpackage") as folder:
+            assert folder.suffix == ".mlpackage"
+            (folder / f"{text}.txt").write_text(text)
+    assert names(tmp_path / "deep") == ["a.mlpackage"]
+    assert names(tmp_path / "deep" / "a.mlpackage") == ["new.txt"]
+    for failure, raised in ((ValueError("bug"), ValueError), (OSError(errno.ENOSPC, "No space left on device"), InputError)):
+        with pytest.raises(raised), files.whole_folder(tmp_path / "deep" / "a.mlpackage") as folder:
+            (folder / "half.txt").touch()
+            raise failure
+    assert names(tmp_path / "deep") == ["a.mlpackage"]
+    assert names(tmp_path / "deep" / "a.mlpackage") == ["new.txt"]

@@ -1,0 +1,230 @@
+"""Core ML: an `.mlpackage` for iOS 17, macOS 14 and later that takes a picture and runs W8A8.
+
+The input is an RGB image, so that a `CVPixelBuffer` or Vision goes straight in. Normalisation is the program's first two
+operators, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
+
+On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml_reference`.
+
+int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, all else is fp16.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import coremltools as ct
+import numpy as np
+import torch
+from coremltools.converters.mil.mil import Builder
+from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+from torch import Tensor
+
+from pose import card as cards
+from pose.card import Card, Coverage
+from pose.crop import CropSpec
+from pose.errors import BackendError, InputError
+from pose.files import whole, whole_folder
+from pose.program import Program
+from targets.base import Artefact, Finding, Runner, artefact_card, one_by_one, with_answer
+from targets.coreml_reference import MilProgram
+from targets.graph import quantization_findings
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_WEIGHTED = ("conv", "linear")
+_MOST_DIMENSIONS = 5
+_SMALLEST_SCALE = float(np.finfo(np.float16).tiny)
+
+
+@register_pass(namespace="distilpose_edge")
+class normalise_pixels(AbstractGraphPass):  # noqa: N801 - coremltools names passes by their class
+    """Puts (pixel - mean) / std, in float32, before a program whose input becomes an image."""
+
+    spec: CropSpec | None = None  # the option
+
+    def apply(self, prog: Any) -> None:
+        assert self.spec is not None
+        mean, std = (np.array(colour, np.float32).reshape(1, 3, 1, 1) for colour in (self.spec.mean, self.spec.std))
+        function = prog.functions["main"]
+        (images,) = function.inputs.values()
+        with function, Builder.set_before_op(function.operations[0]):
+            centred = Builder.sub(x=images, y=mean)
+            normalised = Builder.mul(x=centred, y=1 / std)
+        function.replace_uses_of_var_after_op(anchor_op=normalised.op, old_var=images, new_var=normalised)
+
+
+class ReferenceRunner:
+    """The package, evaluated by torch. See `targets.base.Runner`; pixels are rounded to the bytes of an image."""
+
+    def __init__(self, program: MilProgram, card: Card, threads: int) -> None:
+        self.card = card
+        self._program = program
+        self._threads = threads
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            return one_by_one(self._run_one, images, self.card)
+        finally:
+            torch.set_num_threads(before)
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pixels = torch.from_numpy(to_bytes(image, self.card.spec)).permute(2, 0, 1)[None].float()
+        answer = self._program(**{self.card.input.name: pixels})
+        return answer["coords"].numpy(), answer["scores"].numpy()
+
+
+class CoreMLRunner:
+    """The package in Core ML itself, on whichever units it chooses: macOS only. See `targets.base.Runner`."""
+
+    def __init__(self, model: Any, card: Card) -> None:
+        self.card = card
+        self._model = model
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return one_by_one(self._run_one, images, self.card)
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from PIL import Image
+
+        try:
+            answer = self._model.predict({self.card.input.name: Image.fromarray(to_bytes(image, self.card.spec))})
+        except RuntimeError as error:
+            raise BackendError(f"Core ML failed on {self.card.student}: {' '.join(str(error).split())}") from error
+        return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
+
+
+def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> Artefact:
+    """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card."""
+    graph = program.graph(precision)
+    path = Path(out) / f"{program.card.student}-coreml-{precision}.mlpackage"
+    model = _convert(graph, program.card, precision)
+    with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
+        _save(model, folder)
+        saved = MilProgram(folder)
+        files = {path.name: cards.digest(folder)}
+        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), ("coremltools",))
+        card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
+        card = with_answer(card, _runner(folder, card, 1, saved))
+        card.write(card_file)
+    return Artefact(path, card)
+
+
+def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Target protocol
+    """Open a package beside its card: in Core ML on macOS, which chooses its own threads, by torch elsewhere."""
+    path = Path(path)
+    card = cards.read(cards.card_path(path))
+    if card.target != "coreml":
+        raise InputError(f"{path} was made for {card.target}, not for coreml")
+    card.verify(path)
+    return _runner(path, card, threads)
+
+
+def lint(program: ExportedProgram) -> list[Finding]:
+    """What Core ML has no form for, quantization that fp16 cannot express, and quantization that costs accuracy."""
+    findings = []
+    for node in program.graph.nodes:
+        value, name = node.meta.get("val"), str(node.target)
+        if isinstance(value, Tensor) and value.ndim > _MOST_DIMENSIONS:
+            findings.append(Finding("error", node.name, f"has {value.ndim} dimensions; Core ML has at most 5"))
+        if "quantize_per_tensor" in name:
+            scale, _, lowest, highest = node.args[1:5]
+            if scale < _SMALLEST_SCALE:
+                findings.append(Finding("error", node.name, f"scale {scale:.2g} vanishes in fp16"))
+            if (lowest, highest) not in ((-128, 127), (0, 255)):
+                message = f"clamps to {lowest}..{highest}; Core ML clamps to the whole type"
+                findings.append(Finding("warning", node.name, message))
+    return findings + quantization_findings(program)
+
+
+def to_bytes(image: np.ndarray, spec: CropSpec) -> np.ndarray:
+    """The crop uint8 [H, W, 3] of a network input [1, 3, H, W]: the inverse of `pose.crop.normalise`, rounded, in 0..255."""
+    pixels = image[0].transpose(1, 2, 0) * np.array(spec.std, np.float32) + np.array(spec.mean, np.float32)
+    return np.ascontiguousarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+def coverage(function: Any) -> Coverage:
+    """Operators of a MIL program; those with arithmetic are told apart: int8 when all that they read is dequantized.
+
+    Which of Core ML's units runs them is decided on the device: all count as delegated.
+    """
+    operators: Counter[str] = Counter()
+    macs: Counter[tuple[str, bool]] = Counter()
+    for op in function.operations:
+        if op.op_type.startswith("const"):
+            continue
+        if op.op_type not in (*_WEIGHTED, "matmul"):
+            operators[op.op_type] += 1
+            continue
+        left, right = (op.x, op.y) if op.op_type == "matmul" else (op.x, op.weight)
+        is_int8 = _is_dequantized(left) and _is_dequantized(right)
+        per_output = (
+            int(np.prod(right.shape[1:])) if op.op_type in _WEIGHTED else left.shape[-2 if op.transpose_x.val else -1]
+        )
+        macs[op.op_type, is_int8] += int(np.prod(op.outputs[0].shape)) * per_output
+        operators[f"{op.op_type} {'int8' if is_int8 else 'float'}"] += 1
+    arithmetic = {name: count for name, count in operators.items() if " " in name}
+    weighted = sum(macs[name, is_int8] for name in _WEIGHTED for is_int8 in (True, False))
+    return Coverage(
+        delegates=1,
+        delegated=dict(operators.most_common()),
+        undelegated={},
+        undelegated_nodes=[],
+        int8_ops=sum(count for name, count in arithmetic.items() if name.endswith("int8"))
+        / max(sum(arithmetic.values()), 1),
+        int8_macs=sum(macs[name, True] for name in _WEIGHTED) / max(weighted, 1),
+        float_matmul_macs=macs["matmul", False] / max(sum(macs.values()), 1),
+    )
+
+
+def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision) -> Any:
+    passes = ct.PassPipeline.DEFAULT
+    passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
+    passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
+    try:
+        model = ct.convert(
+            graph.run_decompositions({}),
+            inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
+            outputs=[ct.TensorType(name=output.name, dtype=np.float32) for output in card.outputs],
+            minimum_deployment_target=ct.target.iOS17,
+            compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+            pass_pipeline=passes,
+            skip_model_load=True,
+        )
+    except Exception as error:  # coremltools raises its own, assertions, and whatever a pass trips over
+        raise BackendError(f"coremltools cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+    width, height = card.spec.width, card.spec.height
+    model.short_description = f"{card.student}: {card.skeleton} keypoints of the person in a crop, {precision}"
+    model.input_description[card.input.name] = f"RGB crop of one person, {width} x {height} pixels"
+    model.output_description["coords"] = "x, y of each keypoint, 0 to 1 across the crop"
+    model.output_description["scores"] = "how sure each keypoint is"
+    return model
+
+
+def _save(model: Any, folder: Path) -> None:
+    try:
+        model.save(str(folder))
+    except RuntimeError as error:  # its C++ parts know no OSError
+        raise BackendError(f"coremltools cannot write {folder}: {' '.join(str(error).split())[:200]}") from error
+    (folder / "executorch_debug_handle_mapping.json").unlink(
+        missing_ok=True
+    )  # as large as the program, and nothing reads it
+
+
+def _runner(path: Path, card: Card, threads: int, program: MilProgram | None = None) -> Runner:
+    if sys.platform != "darwin":
+        return ReferenceRunner(program or MilProgram(path), card, threads)
+    try:
+        return CoreMLRunner(ct.models.MLModel(str(path)), card)
+    except Exception as error:  # Core ML's compiler speaks through RuntimeError and Exception alike
+        raise BackendError(f"Core ML refuses {path}: {' '.join(str(error).split())[:200]}") from error
+
+
+def _is_dequantized(var: Any) -> bool:
+    return var.op is not None and var.op.op_type in ("dequantize", "constexpr_affine_dequantize")

@@ -1,0 +1,205 @@
+"""A program lowers to an .mlpackage that answers as it does, or to nothing at all."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import coremltools as ct
+import numpy as np
+import pytest
+import torch
+from tiny_student import SPEC, tiny_student
+
+from pose import card as cards
+from pose.crop import CropSpec, normalise
+from pose.errors import BackendError, InputError
+from pose.program import Program, save_program
+from quantize.calibrate import calibrate
+from quantize.deploy import deploy
+from quantize.precision import Precision
+from quantize.program import describe, finish, float_program, prepare
+from targets import base, coreml
+
+PORTRAIT = CropSpec(width=64, height=64)  # a std for each channel
+
+
+def pictures(count: int, spec: CropSpec = SPEC) -> np.ndarray:
+    """Network inputs of crops: blocks of coloured bytes."""
+    blocks = np.random.default_rng(1).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return np.stack([normalise(block.repeat(8, 0).repeat(8, 1), spec) for block in blocks])
+
+
+def make_program(folder: Path, spec: CropSpec) -> Program:
+    form = deploy(tiny_student())
+    student = calibrate(prepare(form, Precision(), spec), torch.from_numpy(pictures(8, spec)).split(4))
+    fp32, int8 = float_program(form, spec), finish(student)
+    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, spec, {"weights": "0" * 64})
+    return save_program(folder, fp32, int8, card)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Program:
+    return make_program(tmp_path_factory.mktemp("program"), SPEC)
+
+
+@pytest.fixture(scope="module")
+def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
+    out = tmp_path_factory.mktemp("dist")
+    return {precision: coreml.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
+
+
+def apart(path: Path, program: Program, spec: CropSpec = SPEC) -> tuple[np.ndarray, float]:
+    """Pixels between an artefact's keypoints and its program's, and how far the scores are at most."""
+    images = pictures(16, spec)
+    runner = base.open_artefact(path)
+    coords, scores = runner.run(images)
+    expected, expected_scores = base.open_artefact(program.path(runner.card.precision)).run(images)
+    assert coords.shape == (16, 17, 2)
+    return np.linalg.norm((coords - expected) * 64, axis=-1), float(np.abs(scores - expected_scores).max())
+
+
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 0.5, 2.0)])
+def test_a_package_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
+    pixels, scores = apart(artefacts[precision].path, program)
+    assert np.median(pixels) <= median
+    assert np.quantile(pixels, 0.99) <= p99
+    assert scores < 0.05
+
+
+def test_a_std_for_each_channel_is_normalised_inside(tmp_path: Path) -> None:
+    portrait = make_program(tmp_path / "program", PORTRAIT)
+    pixels, _ = apart(coreml.lower(portrait, tmp_path, "fp32").path, portrait, PORTRAIT)
+    assert np.quantile(pixels, 0.99) <= 0.05
+
+
+def test_the_interface_is_a_picture_and_two_named_arrays(artefacts) -> None:
+    path = artefacts["int8"].path
+    assert path.name == "distilpose_edge-coreml-int8.mlpackage"
+    spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
+    (image,) = spec.description.input
+    assert (image.name, image.type.imageType.width, image.type.imageType.height) == ("images", 64, 64)
+    assert spec.specificationVersion == ct.target.iOS17
+    shapes = {each.name: tuple(each.type.multiArrayType.shape) for each in spec.description.output}
+    assert shapes == {"coords": (1, 17, 2), "scores": (1, 17)}
+    assert sorted(file.name for file in path.rglob("*") if file.is_file()) == [
+        "Manifest.json",
+        "model.mlmodel",
+        "weight.bin",
+    ]
+
+
+def test_bytes_are_got_back_exactly() -> None:
+    crop = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
+    assert (coreml.to_bytes(normalise(crop, PORTRAIT)[None], PORTRAIT) == crop).all()
+
+
+def test_coverage_tells_int8_from_float(artefacts) -> None:
+    int8, fp32 = (artefacts[precision].card.coverage for precision in ("int8", "fp32"))
+    assert int8.int8_macs > 0.99
+    assert 0 < int8.float_matmul_macs < 0.5
+    assert {"conv int8", "linear int8", "linear float", "matmul float", "quantize", "softmax"} <= set(int8.delegated)
+    assert (fp32.int8_ops, fp32.int8_macs) == (0, 0)
+    assert not {name for name in fp32.delegated if "int8" in name or "quantize" in name}
+    assert (int8.undelegated, int8.undelegated_nodes) == ({}, [])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_card_says_what_was_made_of_what(artefacts, program: Program, precision) -> None:
+    card = cards.read(cards.card_path(artefacts[precision].path))
+    assert card == artefacts[precision].card
+    assert (card.target, card.precision) == ("coreml", precision)
+    assert card.sources["program"] == program.card.files[program.path(precision).name]
+    assert card.versions["coremltools"] == ct.__version__
+    answer, expected = (np.array(card.golden.expected[name].coords) for name in ("lowered", "int8"))
+    assert np.abs(answer - expected).max() * 64 < 2
+
+
+@pytest.mark.parametrize("name", ["Manifest.json", "model.mlmodel", "weight.bin"])
+def test_an_edited_byte_is_refused(artefacts, tmp_path: Path, name: str) -> None:
+    path = shutil.copytree(artefacts["int8"].path, tmp_path / artefacts["int8"].path.name)
+    shutil.copy(cards.card_path(artefacts["int8"].path), cards.card_path(path))
+    base.open_artefact(path)
+    file = next(path.rglob(name))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(InputError, match="sha256 differs"):
+        base.open_artefact(path)
+
+
+@pytest.mark.parametrize("failing", ["_convert", "_save", "with_answer"])
+def test_a_lowering_that_fails_leaves_nothing_new(artefacts, program: Program, tmp_path: Path, monkeypatch, failing) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = shutil.copytree(artefacts["fp32"].path, tmp_path / artefacts["fp32"].path.name)
+    digest = cards.digest(before)
+    monkeypatch.setattr(coreml, failing, full)
+    with pytest.raises((InputError, OSError), match="No space left"):
+        coreml.lower(program, tmp_path, "fp32")
+    assert list(tmp_path.iterdir()) == [before]
+    assert cards.digest(before) == digest
+
+
+def test_a_package_takes_the_place_of_an_older_one(artefacts, program: Program, tmp_path: Path) -> None:
+    path = tmp_path / artefacts["fp32"].path.name
+    path.mkdir()
+    (path / "older").touch()
+    coreml.lower(program, tmp_path, "fp32")
+    assert not (path / "older").exists()
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, cards.card_path(path).name}
+    base.open_artefact(path)
+
+
+def test_what_coremltools_refuses_is_one_line(program: Program, tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("Unsupported op\ncumprod")
+
+    monkeypatch.setattr(ct, "convert", refuse)
+    with pytest.raises(BackendError, match="cannot lower the program: Unsupported op cumprod"):
+        coreml.lower(program, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_macos_runs_core_ml_itself(artefacts, program: Program, monkeypatch) -> None:
+    """With a stand-in for the runtime, which only macOS has: what it is given, and what is made of its answer."""
+    seen = []
+
+    class Model:
+        def __init__(self, path: str) -> None:
+            assert path == str(artefacts["int8"].path)
+
+        def predict(self, inputs: dict) -> dict:
+            seen.append(np.asarray(inputs["images"]))
+            return {"coords": np.full((1, 17, 2), 0.5), "scores": np.ones((1, 17))}
+
+    pytest.importorskip("PIL", reason="Core ML takes images of Pillow's")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ct.models, "MLModel", Model)
+    images = pictures(2)
+    coords, scores = base.open_artefact(artefacts["int8"].path).run(images)
+    assert (coords.dtype, coords.shape, scores.shape) == (np.float32, (2, 17, 2), (2, 17))
+    assert (normalise(seen[1], SPEC) == images[1]).all()
+
+
+class _Narrow(torch.nn.Module):
+    """Six dimensions, a range that is narrower than its type, and a scale below fp16."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        ops = torch.ops.quantized_decomposed
+        x = images.reshape(1, 3, 2, 4, 2, 4).permute(0, 1, 3, 2, 5, 4).flatten(1)[:, :51]
+        for scale, lowest in ((0.1, -127), (1e-8, -128)):
+            q = ops.quantize_per_tensor(x, scale, 0, lowest, 127, torch.int8)
+            x = ops.dequantize_per_tensor(q, scale, 0, lowest, 127, torch.int8) + 1
+        return x[:, :34].reshape(1, 17, 2), x[:, 34:51]
+
+
+def test_the_lint_finds_what_core_ml_has_no_form_for(program: Program) -> None:
+    findings = coreml.lint(torch.export.export(_Narrow(), (torch.zeros(1, 3, 8, 8),)))
+    messages = " ".join(finding.message for finding in findings)
+    for words in ("6 dimensions", "clamps to -127..127", "scale 1e-08 vanishes"):
+        assert words in messages
+    assert coreml.lint(program.graph("int8")) == []
+    assert coreml.lint(program.graph("fp32")) == []
