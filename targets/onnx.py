@@ -1,0 +1,177 @@
+"""ONNX with quantize/dequantize nodes, run here by ONNX Runtime: servers, Windows, and boards with Python.
+
+The file's activations are int8, as the program's are, which is what ARM runs. On x86 ONNX Runtime's kernels want uint8, and
+it turns int8 into that only where a tensor has one reader. `open` does so everywhere, in memory: q + 128 with the zero point
++ 128 is the same number.
+
+Coverage: ONNX Runtime takes the whole graph, so there is one delegate and nothing outside; `delegated` counts the kernels of
+the graph as it optimised it on this machine, where `QLinearConv`, `QGemm` and `MatMulIntegerToFloat` are the int8 ones, and
+`int8_ops` is their share. The shares of multiply-adds are the program's.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+from pose import card as cards
+from pose.card import Card, Coverage, Precision
+from pose.errors import BackendError, InputError
+from pose.files import sha256, whole
+from pose.program import Program
+from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
+from targets.graph import Arithmetic, arithmetic, quantization_findings
+from targets.qdq import INPUT, OUTPUTS, qdq_model
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat", "MatMulInteger", "ConvInteger")
+_FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+
+
+class OnnxRunner:
+    """See `targets.base.Runner`."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
+        self.card = card
+        self._session = session
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return one_by_one(self._run_one, images, self.card)
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            coords, scores = self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(image)})
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise BackendError(f"ONNX Runtime failed on {self.card.student}: {' '.join(str(error).split())}") from error
+        return coords, scores
+
+
+def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
+    """Write one graph as `<student>-onnx-<precision>.onnx`, one file, run its golden crop, and write its card."""
+    return write(program, out, precision, "onnx", _coverage)
+
+
+def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by the Target protocol
+    """Open an `.onnx` beside its card, on that many threads."""
+    return open_for("onnx", path, threads)
+
+
+def lint(program: ExportedProgram) -> list[Finding]:
+    """Quantization that costs accuracy; what ONNX cannot hold stops the lowering."""
+    return quantization_findings(program)
+
+
+def write(
+    program: Program,
+    out: Path,
+    precision: Precision,
+    target: str,
+    coverage: Callable[[onnx.ModelProto, Arithmetic], Coverage],
+) -> Artefact:
+    """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX.
+
+    Args:
+        coverage: of the model, given its program's arithmetic.
+    """
+    graph = program.graph(precision)
+    share = arithmetic(graph)
+    model = qdq_model(graph, half=precision == "fp16")
+    path = Path(out) / f"{program.card.student}-{target}-{precision}.onnx"
+    with whole(cards.card_path(path)) as card_file, whole(path) as file:
+        file.write_bytes(model.SerializeToString())
+        card = artefact_card(program, target, precision, {path.name: sha256(file)}, coverage(model, share), _LIBRARIES)
+        card = with_answer(card, OnnxRunner(_session(model, path), card))
+        card.write(card_file)
+    return Artefact(path, card)
+
+
+def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
+    """Open what `write` wrote for that target.
+
+    Raises:
+        InputError: the artefact or its card is missing, damaged or another's.
+        BackendError: ONNX Runtime refuses the file.
+    """
+    path = Path(path)
+    card = cards.read(cards.card_path(path))
+    if card.target != target:
+        raise InputError(f"{path} was made for {card.target}, not for {target}")
+    card.verify(path)
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
+        raise BackendError(f"{path} is not an ONNX file: {' '.join(str(error).split())}") from error
+    session = _session(model, path, threads)
+    inputs = [(value.name, tuple(value.shape)) for value in session.get_inputs()]
+    outputs = [(value.name, tuple(value.shape)) for value in session.get_outputs()]
+    if inputs != [(INPUT, card.input.shape)] or outputs != [(each.name, each.shape) for each in card.outputs]:
+        raise InputError(f"{path} maps {inputs} to {outputs}, which is not what its card says; export it again")
+    return OnnxRunner(session, card)
+
+
+def _session(
+    model: onnx.ModelProto, path: Path, threads: int = 1, optimised: Path | None = None
+) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the model; the graph that it makes of it is written to `optimised`."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors: it warns of its own rewrites
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        model = unsigned(model)
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # see OnnxRunner
+        raise BackendError(f"ONNX Runtime refuses {path}: {' '.join(str(error).split())}") from error
+
+
+def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose quantized activations are uint8 for int8, and nothing else changed; weights stay int8."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    constants = {tensor.name: tensor for tensor in copy.graph.initializer}
+    shifted: dict[str, str] = {}
+    for node in copy.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in constants:
+            continue
+        name = node.input[2]
+        zero_point = numpy_helper.to_array(constants[name])
+        if zero_point.dtype == np.int8:
+            if name not in shifted:
+                shifted[name] = f"{name}_unsigned"
+                value = (zero_point.astype(np.int16) + 128).astype(np.uint8)
+                copy.graph.initializer.append(numpy_helper.from_array(value, shifted[name]))
+            node.input[2] = shifted[name]
+    return copy
+
+
+def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        _session(model, optimised, optimised=optimised)
+        kernels = Counter(node.op_type for node in onnx.load(optimised).graph.node)
+    int8 = sum(kernels[name] for name in _INT8_KERNELS)
+    every = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)
+    return Coverage(
+        delegates=1,
+        delegated=dict(kernels.most_common()),
+        undelegated={},
+        undelegated_nodes=[],
+        int8_ops=int8 / max(every, 1),
+        int8_macs=share.int8_macs,
+        float_matmul_macs=share.float_matmul_macs,
+    )

@@ -1,0 +1,155 @@
+"""TensorRT: explicit-QDQ ONNX that `trtexec` builds on the Jetson (`targets.trtexec`); its accuracy is measured here under
+ONNX Runtime, which does the same arithmetic on the same file.
+
+For TensorRT 10 (JetPack 6.1) and later: the weights are int8 in the file, and the network is strongly typed, so that what is
+float stays float. TensorRT's int8 has no zero point: the program has to be of the `symmetric` scheme.
+
+Coverage: TensorRT takes the whole file or refuses it, so there is one delegate; what fuses with what is decided on the
+device. `delegated` counts the file's operators, and the int8 shares are those of operators whose inputs are all quantized.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pose.card import Coverage, Precision
+from pose.errors import InputError
+from pose.program import Program
+from targets.base import Artefact, Finding
+from targets.graph import Arithmetic, quantization_findings
+from targets.onnx import OnnxRunner, open_for, write
+
+if TYPE_CHECKING:
+    import onnx
+    from torch.export import ExportedProgram
+
+aten = torch.ops.aten
+
+_WEIGHTED = (aten.conv2d.default, aten.linear.default)
+_TAKEN = {  # become ONNX operators of TensorRT 10's support matrix
+    *_WEIGHTED,
+    aten.add.Tensor,
+    aten.bmm.default,
+    aten.cat.default,
+    aten.constant_pad_nd.default,
+    aten.flatten.using_ints,
+    aten.gelu.default,
+    aten.hardtanh.default,
+    aten.hardtanh_.default,
+    aten.layer_norm.default,
+    aten.matmul.default,
+    aten.mul.Tensor,
+    aten.pad.default,
+    aten.permute.default,
+    aten.relu.default,
+    aten.relu6.default,
+    aten.relu_.default,
+    aten.reshape.default,
+    aten.sigmoid.default,
+    aten.slice.Tensor,
+    aten.softmax.int,
+    aten.squeeze.dim,
+    aten.transpose.int,
+    aten.unflatten.int,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_nearest2d.vec,
+    aten.view.default,
+}
+
+
+def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
+    """Write one graph as `<student>-tensorrt-<precision>.onnx`, run its golden crop under ONNX Runtime, and write its card.
+
+    Raises:
+        InputError: TensorRT would refuse the program; for int8 it has to be of the symmetric scheme.
+    """
+    if precision == "int8" and program.card.scheme != "symmetric":
+        raise InputError(
+            f"{program.folder} is {program.card.scheme}, and TensorRT's int8 has no zero points; "
+            "quantize the student again with quantize.qat --scheme symmetric"
+        )
+    errors = [finding for finding in lint(program.graph(precision)) if finding.severity == "error"]
+    if errors:
+        raise InputError(f"TensorRT would refuse {program.folder}: {errors[0].node}: {errors[0].message}")
+    return write(program, out, precision, "tensorrt", _coverage)
+
+
+def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by the Target protocol
+    """Open a `.onnx` made for TensorRT beside its card, under ONNX Runtime on that many threads."""
+    return open_for("tensorrt", path, threads)
+
+
+def lint(program: ExportedProgram) -> list[Finding]:
+    """What TensorRT refuses (errors) or runs in float for want of a quantize/dequantize pair (warnings)."""
+    findings = []
+    zero_points = _constants(program)
+    for node in program.graph.nodes:
+        if node.op != "call_function":
+            continue
+        if "quantize_per" in str(node.target):
+            findings += _quantization(node, zero_points)
+        elif node.target not in _TAKEN:
+            findings.append(Finding("error", node.name, f"TensorRT is not known to take {node.target}"))
+        elif node.target in _WEIGHTED or node.target == aten.add.Tensor:
+            findings += _placement(node)
+    return findings + quantization_findings(program)
+
+
+def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[Finding]:
+    """Of one quantize or dequantize node: no zero point, int8, and a weight's scales along its output channels."""
+    found = []
+    if "per_channel" in str(node.target):
+        value, _, zero_point, axis, low, _, dtype = node.args
+        shifted = bool(constants[zero_point.name].any())
+        if axis != 0 or not all(user.target in _WEIGHTED and user.args[1] is node for user in node.users):
+            found.append(f"is quantized along axis {axis}; TensorRT wants a weight's output channels, axis 0")
+        if low != -127 or bool((constants[value.name] < -127).any()):
+            found.append("is a weight outside -127..127, which is not symmetric")
+    else:
+        _, _, zero_point, _, _, dtype = node.args
+        shifted = zero_point != 0
+    if shifted:
+        found.append("has a zero point other than 0; quantize with quantize.qat --scheme symmetric")
+    if dtype != torch.int8:
+        found.append(f"is {dtype}; TensorRT takes int8 activations and weights")
+    return [Finding("error", node.name, message) for message in found]
+
+
+def _placement(node: Any) -> list[Finding]:
+    """An operator that reads int8 on one side only runs in float, and the other side's rounding bought nothing."""
+    quantized = ["dequantize" in str(value.target) for value in node.args[:2] if isinstance(value, torch.fx.Node)]
+    if not any(quantized) or all(quantized):
+        return []
+    if node.target == aten.add.Tensor:
+        message = "adds int8 to float: it does not fuse; quantize both inputs, or neither"
+    else:
+        message = "has one int8 input and runs in float; quantize its activation and its weight"
+    return [Finding("warning", node.name, message)]
+
+
+def _constants(program: ExportedProgram) -> dict[str, torch.Tensor]:
+    """Placeholder -> the parameter, buffer or constant that it stands for."""
+    signature = program.graph_signature
+    names = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    values = {**program.state_dict, **program.constants}
+    return {placeholder: values[name] for placeholder, name in names.items()}
+
+
+def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
+    return Coverage(
+        delegates=1,
+        delegated=dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        undelegated={},
+        undelegated_nodes=[],
+        int8_ops=share.int8_ops,
+        int8_macs=share.int8_macs,
+        float_matmul_macs=share.float_matmul_macs,
+    )

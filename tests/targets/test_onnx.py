@@ -1,0 +1,224 @@
+"""The ONNX file answers as its program does, in int8 kernels, and is one file; what is damaged or foreign is refused."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from quantized_student import quantized_student
+from tiny_student import tiny_images
+from torch import nn
+
+from pose import card as cards
+from pose.errors import BackendError, InputError
+from pose.program import Program
+from targets import base, qdq
+from targets import onnx as target
+from targets.graph import arithmetic
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Program:
+    return quantized_student(tmp_path_factory.mktemp("program"), "affine")
+
+
+@pytest.fixture(scope="module")
+def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
+    out = tmp_path_factory.mktemp("dist")
+    return {precision: target.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
+
+
+@pytest.fixture
+def copied(artefacts, tmp_path: Path) -> Path:
+    """The int8 artefact and its card, alone in a folder."""
+    path = artefacts["int8"].path
+    shutil.copy(cards.card_path(path), tmp_path)
+    return Path(shutil.copy(path, tmp_path))
+
+
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 0.5, 2.0)])
+def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
+    images = tiny_images(16).numpy()
+    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
+    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
+    apart = np.linalg.norm((lowered - torch_coords) * 64, axis=-1)
+    assert lowered.shape == (16, 17, 2)
+    assert np.median(apart) <= median
+    assert np.quantile(apart, 0.99) <= p99
+    assert np.abs(scores - torch_scores).max() < 0.05
+    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+
+
+def test_threads_do_not_change_the_answer(artefacts) -> None:
+    images = tiny_images(2).numpy()
+    one, two = (base.open_artefact(artefacts["int8"].path, threads).run(images) for threads in (1, 2))
+    np.testing.assert_array_equal(one[0], two[0])
+
+
+def test_all_is_in_one_checked_file(artefacts) -> None:
+    folder = artefacts["int8"].path.parent
+    names = {f"distilpose_edge-onnx-{precision}.onnx" for precision in artefacts}
+    assert {path.name for path in folder.iterdir()} == names | {f"{name}.card.yaml" for name in names}
+    sizes = {precision: artefact.path.stat().st_size for precision, artefact in artefacts.items()}
+    assert sizes["int8"] < 0.5 * sizes["fp32"]
+    assert sizes["fp16"] < 0.6 * sizes["fp32"]
+    for artefact in artefacts.values():
+        onnx.checker.check_model(str(artefact.path), full_check=True)
+        model = onnx.load(artefact.path, load_external_data=False)
+        assert not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer)
+
+
+def test_weights_and_zero_points_stay_int8(artefacts) -> None:
+    graph = onnx.load(artefacts["int8"].path).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    pairs = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    weights = [node for node in pairs if node.input[0] in constants]
+    assert len(weights) == 16
+    assert all(constants[node.input[0]].dtype == np.int8 for node in weights)
+    assert all(constants[node.input[2]].dtype == np.int8 for node in pairs)
+
+
+def test_what_the_program_has_in_int8_runs_in_int8_kernels(artefacts, program: Program) -> None:
+    coverage = artefacts["int8"].card.coverage
+    assert (coverage.delegates, coverage.undelegated) == (1, {})
+    assert (coverage.delegated["QLinearConv"], coverage.delegated["QGemm"]) == (4, 12)
+    assert coverage.int8_ops == pytest.approx(arithmetic(program.graph("int8")).int8_ops)
+    assert coverage.int8_macs > 0.99
+    for precision in ("fp32", "fp16"):
+        assert artefacts[precision].card.coverage.int8_ops == artefacts[precision].card.coverage.int8_macs == 0
+
+
+def test_flattening_linears_changes_no_bit(program: Program) -> None:
+    graph, images = program.graph("int8"), tiny_images(1)
+    linears = [node for node in graph.graph.nodes if node.target == torch.ops.aten.linear.default]
+    assert {node.meta["val"].ndim for node in linears} == {3}
+    with torch.no_grad():
+        before = graph.module()(images)
+        qdq._flatten_linears(graph.graph_module)
+        after = graph.module()(images)
+    assert {node.meta["val"].ndim for node in linears} == {2}
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_unsigned_activations_are_the_same_numbers(artefacts) -> None:
+    model = onnx.load(artefacts["int8"].path)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    answers = [
+        onnxruntime.InferenceSession(each.SerializeToString(), options).run(None, {"images": tiny_images(1).numpy()})
+        for each in (model, target.unsigned(model))
+    ]
+    for signed, unsigned in zip(*answers, strict=True):
+        np.testing.assert_array_equal(signed, unsigned)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_golden_crop_is_answered_as_the_card_says(artefacts, program: Program, precision) -> None:
+    card = cards.read(cards.card_path(artefacts[precision].path))
+    assert card == artefacts[precision].card
+    assert (card.target, card.precision) == ("onnx", precision)
+    assert card.sources["program"] == cards.digest(program.path(precision))
+    assert {"onnx", "onnxscript", "onnxruntime"} <= set(card.versions)
+    expected = card.golden.expected
+    torchs = np.array(expected["int8" if precision == "int8" else "fp32"].coords)
+    assert np.linalg.norm((np.array(expected["lowered"].coords) - torchs) * 64, axis=-1).max() < 2
+
+
+def test_an_edited_or_cut_file_is_refused(copied: Path) -> None:
+    whole = copied.read_bytes()
+    edited = bytearray(whole)
+    edited[len(whole) // 2] ^= 1
+    for damaged in (bytes(edited), whole[: len(whole) // 2]):
+        copied.write_bytes(damaged)
+        with pytest.raises(InputError, match="sha256 differs"):
+            base.open_artefact(copied)
+
+
+@pytest.mark.parametrize(("content", "expected"), [(b"\xff not protobuf", "not an ONNX file"), (b"", "refuses")])
+def test_a_file_that_is_no_onnx_is_refused_though_its_card_agrees(copied: Path, content, expected) -> None:
+    copied.write_bytes(content)
+    _agree(copied)
+    with pytest.raises(BackendError, match=expected) as error:
+        base.open_artefact(copied)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_of_another_shape_is_refused_though_its_card_agrees(copied: Path) -> None:
+    model = onnx.load(copied)
+    model.graph.output.reverse()
+    copied.write_bytes(model.SerializeToString())
+    _agree(copied)
+    with pytest.raises(InputError, match="not what its card says"):
+        base.open_artefact(copied)
+
+
+def test_an_artefact_of_another_target_is_refused(copied: Path) -> None:
+    with pytest.raises(InputError, match="made for onnx, not for tensorrt"):
+        base.get("tensorrt").open(copied)
+
+
+def _agree(path: Path) -> None:
+    card = cards.read(cards.card_path(path))
+    card.model_copy(update={"files": {path.name: cards.digest(path)}}).write(cards.card_path(path))
+
+
+def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+    runner = base.open_artefact(artefacts["int8"].path)
+    for images in (np.zeros((1, 3, 64, 63), np.float32), np.zeros((3, 64, 64), np.float32), np.zeros((1, 3, 64, 64))):
+        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
+            runner.run(images)
+
+
+def test_a_full_disk_leaves_nothing(program: Program, tmp_path: Path, monkeypatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        with open(self, "wb") as file:
+            file.write(data[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        target.lower(program, tmp_path, "fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runtime_that_fails_leaves_nothing(program: Program, tmp_path: Path, monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no\nkernel")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fails)
+    with pytest.raises(BackendError, match="no kernel"):
+        target.lower(program, tmp_path, "fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operator_that_onnx_lacks_is_named() -> None:
+    class Net(nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            values = torch.linalg.eigvals(images).real
+            return values, values
+
+    with pytest.raises(BackendError, match="linalg_eig") as error:
+        qdq.qdq_model(torch.export.export(Net(), (torch.zeros(1, 3, 4, 4),)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tensorrt"])
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, name: str, package: str) -> None:
+    for module in ("targets.onnx", "targets.tensorrt", "targets.qdq"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BackendError, match=rf"{name} needs {package}; pip install 'distilpose-edge\[{name}\]'"):
+        base.get(name)
+
+
+def test_a_program_of_one_scale_is_not_complained_about(program: Program) -> None:
+    assert target.lint(program.graph("int8")) == []
