@@ -1,5 +1,7 @@
 """ExecuTorch with the XNNPACK delegate: `.pte` for phones and ARM boards, run here by the same runtime.
 
+The delegates of Core ML and Vulkan compile here and run elsewhere: such a card says so, and has no answer of its own.
+
 Threads: XNNPACK keeps one thread pool for the whole process, and it must not be replaced under an open artefact: `open`
 refuses another number of threads while a runner is alive.
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 import executorch.extension.pybindings.portable_lib as runtime
@@ -35,6 +37,7 @@ _NOT_DELEGATED = {
     "aten.expand.default": "expand becomes a copy outside the delegate",
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
+Delegate = Literal["xnnpack", "coreml", "vulkan"]
 _PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
 
 
@@ -59,19 +62,30 @@ class ExecuTorchRunner:
 _alive: WeakSet[ExecuTorchRunner] = WeakSet()
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> Artefact:
-    """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card."""
+def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, delegate: Delegate = "xnnpack") -> Artefact:
+    """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card.
+
+    Args:
+        delegate: another than XNNPACK stands in the file's name, and is not run here.
+
+    Raises:
+        BackendError: ExecuTorch or what the delegate needs is not installed, or failed.
+    """
     graph = program.graph(precision)
-    path = Path(out) / f"{program.card.student}-executorch-{precision}.pte"
+    target = "executorch" if delegate == "xnnpack" else f"executorch-{delegate}"
+    path = Path(out) / f"{program.card.student}-{target}-{precision}.pte"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
-        edge, buffer = _lower(graph)
+        edge, buffer = _lower(graph, delegate)
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(buffer)
         card = artefact_card(
             program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), ("executorch",)
         )
-        card = with_answer(card, ExecuTorchRunner(_load(file), card))
+        if delegate == "xnnpack":
+            card = with_answer(card, ExecuTorchRunner(_load(file), card))
+        else:
+            card = card.model_copy(update={"metrics": {"delegate": delegate, "lowered": "not run here"}})
         card.write(card_file)
     return Artefact(path, card)
 
@@ -83,6 +97,9 @@ def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named
     if card.target != "executorch":
         raise InputError(f"{path} was made for {card.target}, not for executorch")
     card.verify(path)
+    delegate = card.metrics.get("delegate", "xnnpack")
+    if delegate != "xnnpack":
+        raise BackendError(f"{path} needs a runtime with the delegate {delegate}; it is not run here")
     if runtime._threadpool_get_thread_count() != threads:
         if len(_alive) > 0:
             current = runtime._threadpool_get_thread_count()
@@ -105,15 +122,36 @@ def lint(program: ExportedProgram) -> list[Finding]:
     return splits + quantization_findings(program)
 
 
-def _lower(graph: ExportedProgram) -> tuple[EdgeProgramManager, bytes]:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+def _lower(graph: ExportedProgram, delegate: Delegate) -> tuple[EdgeProgramManager, bytes]:
     from executorch.exir import to_edge_transform_and_lower
 
+    partitioner = _partitioner(delegate)
     try:
-        edge = to_edge_transform_and_lower(graph, partitioner=[XnnpackPartitioner()])
+        edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
         return edge, edge.to_executorch().buffer
     except Exception as error:  # executorch raises its own, assertions, and whatever a pass trips over
         raise BackendError(f"ExecuTorch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+
+
+def _partitioner(delegate: Delegate) -> Any:
+    try:
+        if delegate == "xnnpack":
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+            return XnnpackPartitioner()
+        if delegate == "vulkan":
+            from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+            return VulkanPartitioner()
+        import coremltools as ct
+        from executorch.backends.apple.coreml.compiler import CoreMLBackend
+        from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+        specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS17)
+        return CoreMLPartitioner(compile_specs=specs)
+    except ModuleNotFoundError as error:
+        needs = f"the delegate {delegate} needs {error.name}"
+        raise BackendError(f"{needs}; pip install 'distilpose-edge[executorch,coreml]'") from error
 
 
 def _load(path: Path) -> Any:

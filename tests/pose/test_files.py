@@ -101,8 +101,13 @@ def test_a_folder_takes_the_place_of_an_older_one_whole_or_not_at_all(tmp_path: 
     assert names(tmp_path / "deep") == ["a.mlpackage"]
     assert names(tmp_path / "deep" / "a.mlpackage") == ["new.txt"]
     for failure, raised in ((ValueError("bug"), ValueError), (OSError(errno.ENOSPC, "No space left on device"), InputError)):
-        with pytest.raises(raised), files.whole_folder(tmp_path / "deep" / "a.mlpackage") as folder:
-            (folder / "half.txt").touch()
-            raise failure
+        with pytest.raises(raised):
+            fill_then_fail(tmp_path / "deep" / "a.mlpackage", failure)
     assert names(tmp_path / "deep") == ["a.mlpackage"]
     assert names(tmp_path / "deep" / "a.mlpackage") == ["new.txt"]
+
+
+def fill_then_fail(path: Path, failure: BaseException) -> None:
+    with files.whole_folder(path) as folder:
+        (folder / "half.txt").touch()
+        raise failure

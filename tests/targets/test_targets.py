@@ -15,7 +15,7 @@ from tiny_student import SPEC, tiny_images, tiny_student
 from torch import nn
 
 from pose import card as cards
-from pose.errors import InputError
+from pose.errors import BackendError, InputError
 from pose.program import Program, load_program, save_program
 from quantize.calibrate import calibrate
 from quantize.deploy import deploy
@@ -219,3 +219,15 @@ def test_arithmetic_counts_products_of_activations_apart() -> None:
     share = arithmetic(torch.export.export(Net(), (torch.zeros(1, 5, 4),)))
     assert (share.int8_ops, share.int8_macs) == (0, 0)
     assert share.float_matmul_macs == pytest.approx(150 / 270)
+
+
+@pytest.mark.parametrize("delegate", ["coreml", "vulkan"])
+def test_a_delegate_that_runs_elsewhere_takes_the_whole_graph(program: Program, tmp_path: Path, delegate) -> None:
+    artefact = executorch.lower(program, tmp_path, "fp32", delegate=delegate)
+    card = cards.read(cards.card_path(artefact.path))
+    assert artefact.path.name == f"distilpose_edge-executorch-{delegate}-fp32.pte"
+    assert (card.coverage.delegates, card.coverage.undelegated) == (1, {})
+    assert "lowered" not in card.golden.expected
+    assert card.metrics == {"delegate": delegate, "lowered": "not run here"}
+    with pytest.raises(BackendError, match="not run here"):
+        executorch.open(artefact.path)
