@@ -43,6 +43,9 @@ class Input(_Part):
     """The network's input: (pixel - mean) / std of a crop in RGB.
 
     Attributes:
+        shape: batch, channels, height, width, whatever the layout.
+        layout: how the file itself wants them; a `Runner` takes NCHW of every file.
+        dtype: a uint8 file takes the pixels and does mean and std itself; a `Runner` takes normalised float32 of every file.
         mean, std: in 0..255.
         padding: see `CropSpec`.
         quantization: that of the first quantize node inside an int8 program, fixed by the pixel range; None in a float one.
@@ -50,8 +53,8 @@ class Input(_Part):
 
     name: str = "images"
     shape: tuple[int, Literal[3], int, int]
-    layout: Literal["NCHW"] = "NCHW"
-    dtype: Literal["float32"] = "float32"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "uint8"] = "float32"
     colour: Literal["RGB"] = "RGB"
     mean: _Colour
     std: _Colour

@@ -1,0 +1,170 @@
+"""LiteRT (TensorFlow Lite): `.tflite` through litert-torch for phones and boards, run here by ai-edge-litert with XNNPACK.
+
+The file takes NHWC: float32, (pixel - mean) / std as the card says, or uint8, a camera's bytes as they are
+(`lower(..., input="uint8")`). tflite-runtime 2.14 runs it, too.
+
+Softmax, LayerNorm and the products of attention run in float, as the program says; LayerNorm becomes a dozen operators.
+GELU between int8 tensors becomes one int8 operator, which XNNPACK leaves to the built-in kernels: each splits the delegate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from pose import card as cards
+from pose.card import Card, Coverage
+from pose.errors import BackendError, InputError
+from pose.files import sha256, whole
+from pose.program import Program
+from targets import tflite_file
+from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_GELU = "aten.gelu.default"
+_COSTLY = {
+    "aten.layer_norm.default": "LayerNorm becomes a dozen float operators; use batch norm, which folds away",
+    _GELU: "GELU in int8 is not delegated: it splits the graph; use ReLU",
+    "aten.matmul.default": "matmul of rank 4 is broadcast first; use bmm of rank 3",
+    "aten.expand.default": "expand becomes a copy",
+}
+
+
+class TFLiteRunner:
+    """See `targets.base.Runner`. A file that takes bytes gets those that the normalised images came from."""
+
+    def __init__(self, path: Path, card: Card, threads: int) -> None:
+        self.card = card
+        self._interpreter = _open(path, threads)
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        outputs = {each["name"]: each["index"] for each in self._interpreter.get_output_details()}
+        self._outputs = [outputs[name] for name in ("coords", "scores")]
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return one_by_one(self._run_one, images, self.card)
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nhwc = image.transpose(0, 2, 3, 1)
+        if self.card.input.dtype == "uint8":
+            pixels = np.rint(nhwc * np.array(self.card.input.std) + np.array(self.card.input.mean))
+            nhwc = pixels.clip(0, 255).astype(np.uint8)
+        try:
+            self._interpreter.set_tensor(self._input, np.ascontiguousarray(nhwc))
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise BackendError(f"LiteRT failed on {self.card.student}: {' '.join(str(error).split())}") from error
+        coords, scores = (self._interpreter.get_tensor(number) for number in self._outputs)
+        return coords, scores
+
+
+def lower(
+    program: Program,
+    out: Path,
+    precision: cards.Precision = "int8",
+    *,
+    input: Literal["float32", "uint8"] = "float32",  # noqa: A002 - `--input` of the command
+) -> Artefact:
+    """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
+
+    Args:
+        input: what the file takes; see the module.
+
+    Raises:
+        InputError: fp16 was asked for, which this target does not make.
+    """
+    if precision == "fp16":
+        raise InputError("target tflite makes fp32 and int8, not fp16; choose --precision fp32 or int8")
+    camera = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
+    content = tflite_file.take(_convert(program.graph(precision), camera, precision), camera)
+    path = Path(out) / f"{program.card.student}-tflite-{precision}.tflite"
+    with whole(cards.card_path(path)) as card_file, whole(path) as file:
+        file.write_bytes(content)
+        files, libraries = {path.name: sha256(file)}, ("litert-torch", "ai-edge-litert")
+        card = artefact_card(program, "tflite", precision, files, _coverage(file), libraries)
+        card = card.model_copy(update={"input": camera})
+        card = with_answer(card, TFLiteRunner(file, card, threads=1))
+        card.write(card_file)
+    return Artefact(path, card)
+
+
+def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by the Target protocol
+    """Open a `.tflite` beside its card, on that many threads."""
+    path = Path(path)
+    card = cards.read(cards.card_path(path))
+    if card.target != "tflite":
+        raise InputError(f"{path} was made for {card.target}, not for tflite")
+    card.verify(path)
+    return TFLiteRunner(path, card, threads)
+
+
+def lint(program: ExportedProgram) -> list[Finding]:
+    """Operators that become many or are copied, and quantization that costs accuracy."""
+    from targets.graph import quantization_findings
+
+    costly = [
+        Finding("warning", node.name, _COSTLY[str(node.target)])
+        for node in program.graph.nodes
+        if str(node.target) in _COSTLY and (str(node.target) != _GELU or "dequantize" in str(node.args[0].target))
+    ]
+    return costly + quantization_findings(program)
+
+
+def _convert(graph: ExportedProgram, camera: cards.Input, precision: cards.Precision) -> bytes:
+    _, _, height, width = camera.shape
+    try:
+        from targets.tflite_graph import convert
+
+        return convert(graph, height, width, quantized=precision == "int8")
+    except ModuleNotFoundError as error:
+        raise BackendError(f"target tflite needs {error.name}; pip install 'distilpose-edge[tflite]'") from error
+    except Exception as error:  # torch's, MLIR's, and whatever a pass trips over
+        raise BackendError(f"litert-torch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+
+
+def _open(path: Path, threads: int) -> Any:
+    try:
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise BackendError(f"LiteRT refuses {path}: {' '.join(str(error).split())}") from error
+    return interpreter
+
+
+def _coverage(path: Path) -> Coverage:
+    """What the file holds, and what XNNPACK in this machine's ai-edge-litert takes of it."""
+    nodes = _open(path, threads=1)._get_ops_details()
+    tensors, operators = tflite_file.read(path.read_bytes())
+    delegates = nodes[len(operators) :]
+    makers = {output: operator for operator in operators for output in operator.outputs}
+    inside: set[int] = set()  # by their first output
+    for delegate in delegates:
+        known, waiting = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+        while waiting:
+            maker = makers.get(waiting.pop())
+            if maker is not None and maker.outputs[0] not in inside | known:
+                inside.add(maker.outputs[0])
+                waiting += maker.inputs
+    outside = [operator for operator in operators if operator.outputs[0] not in inside]
+    computing = [operator for operator in operators if operator.macs]
+    weighted = sum(operator.macs for operator in computing if not operator.is_product)
+    int8 = sum(operator.macs for operator in computing if not operator.is_product and operator.is_int8)
+    products = sum(operator.macs for operator in computing if operator.is_product and not operator.is_int8)
+    return Coverage(
+        delegates=len(delegates),
+        delegated=_count(tensors, [operator for operator in operators if operator.outputs[0] in inside]),
+        undelegated=_count(tensors, outside),
+        undelegated_nodes=[tensors[operator.outputs[0]].name for operator in outside],
+        int8_ops=sum(operator.is_int8 for operator in computing) / max(len(computing), 1),
+        int8_macs=int8 / max(weighted, 1),
+        float_matmul_macs=products / max(sum(operator.macs for operator in computing), 1),
+    )
+
+
+def _count(tensors: list[tflite_file.Tensor], operators: list[tflite_file.Operator]) -> dict[str, int]:
+    return dict(Counter(operator.label(tensors) for operator in operators).most_common())

@@ -1,0 +1,200 @@
+"""The inside of a `.tflite`: its operators, and what stands between a camera and its first one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from pose.card import Input
+
+_IDENTIFIER = b"TFL3"
+_ALIGNMENT = 16  # of constants, which runtimes read in place
+_NAMES = {code: name.lower() for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+_TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+_WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Name, shape and type ("int8", "float32", ...) of a value; `constant` where the file holds it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One node of the graph.
+
+    Attributes:
+        name: as TensorFlow Lite calls it, in lower case.
+        inputs, outputs: numbers of tensors; an input that is left out is -1.
+        macs: multiply-adds of a convolution, fully connected layer or matrix product; 0 for anything else.
+        is_int8: activation and weight (or both factors) are int8.
+        is_product: of two activations.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    macs: int
+    is_int8: bool
+    is_product: bool
+
+    def label(self, tensors: Sequence[Tensor]) -> str:
+        """The operator and the type that it computes: `conv_2d int8`."""
+        return f"{self.name} {tensors[self.outputs[0]].dtype}"
+
+
+def read(content: bytes) -> tuple[list[Tensor], list[Operator]]:
+    """Tensors and operators of the file's one graph, in the order in which they run."""
+    model = _unpacked(content)
+    graph = model.subgraphs[0]
+    tensors = [
+        Tensor(
+            each.name.decode(),
+            tuple(map(int, each.shape if each.shape is not None else ())),
+            _TYPES[each.type],
+            model.buffers[each.buffer].data is not None,
+        )
+        for each in graph.tensors
+    ]
+    return tensors, [_operator(model, each, tensors) for each in graph.operators]
+
+
+def take(content: bytes, camera: Input) -> bytes:
+    """The file with the input that `camera` describes, in NHWC, and tensors called images, coords and scores.
+
+    A converter that understands quantization takes the first quantize node off and leaves an int8 input: it comes back for a
+    float one. For bytes, the scale of the pre-processing becomes the input's own; the rest is done in float.
+
+    Args:
+        content: a file whose input is float32 or int8 [1, H, W, 3], whose outputs are coords and scores in either order.
+    """
+    model = _unpacked(content)
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    first = graph.inputs[0]
+    before: list[Any] = []
+    append = partial(_append, model, before)
+    if camera.dtype == "uint8":
+        std, mean = np.array(camera.std, np.float64), np.array(camera.mean, np.float64)
+        source = value = _tensor(model, schema.TensorType.UINT8, quantization=(1 / std[0], 0))
+        value = append("DEQUANTIZE", [value])
+        if len(set(camera.std)) > 1:
+            value = append("MUL", [value, _constant(model, std[0] / std)])
+        value = append("SUB", [value, _constant(model, mean / std)])
+    else:
+        source = value = _tensor(model, schema.TensorType.FLOAT32)
+    if graph.tensors[first].type == schema.TensorType.INT8:
+        append("QUANTIZE", [value], first)
+    elif before:
+        before[-1].outputs = np.array([first], np.int32)
+    else:
+        source = first
+    graph.operators = before + graph.operators
+    graph.inputs = np.array([source], np.int32)
+    signature.inputs[0].tensorIndex = source
+    for entry in (*signature.inputs, *signature.outputs):
+        graph.tensors[entry.tensorIndex].name = entry.name
+    return _packed(model)
+
+
+def _operator(model: Any, node: Any, tensors: list[Tensor]) -> Operator:
+    code = model.operatorCodes[node.opcodeIndex]
+    name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    inputs, outputs = tuple(map(int, node.inputs)), tuple(map(int, node.outputs))
+    out = prod(tensors[outputs[0]].shape)
+    macs, is_product = 0, False
+    if name == "depthwise_conv_2d":
+        macs = out * prod(tensors[inputs[1]].shape[1:3])
+    elif name in _WEIGHTED:
+        macs = out * prod(tensors[inputs[1]].shape[1:])
+        is_product = not tensors[inputs[1]].constant
+    elif name == "batch_matmul":
+        macs = out * tensors[inputs[0]].shape[-2 if node.builtinOptions.adjX else -1]
+        is_product = True
+    is_int8 = all(tensors[number].dtype == "int8" for number in inputs[:2] if number >= 0)
+    return Operator(name, inputs, outputs, macs, is_int8, is_product)
+
+
+def _append(model: Any, operators: list[Any], name: str, inputs: list[int], output: int | None = None) -> int:
+    """One more operator without options; the number of its output, a new float32 tensor of the input's shape by default."""
+    node = schema.OperatorT()
+    code = getattr(schema.BuiltinOperator, name)
+    codes = [max(each.builtinCode, each.deprecatedBuiltinCode) for each in model.operatorCodes]
+    if code not in codes:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = 1
+        model.operatorCodes.append(entry)
+        codes.append(code)
+    output = _tensor(model, schema.TensorType.FLOAT32) if output is None else output
+    options = f"{name.capitalize()}Options"
+    node.opcodeIndex, node.inputs, node.outputs = codes.index(code), np.array(inputs, np.int32), np.array([output], np.int32)
+    node.builtinOptionsType, node.builtinOptions = getattr(schema.BuiltinOptions, options), getattr(schema, f"{options}T")()
+    operators.append(node)
+    return output
+
+
+def _tensor(model: Any, kind: int, quantization: tuple[float, int] | None = None) -> int:
+    """The number of a new tensor of the shape of the file's input."""
+    graph = model.subgraphs[0]
+    tensor = schema.TensorT()
+    tensor.name, tensor.type, tensor.shape, tensor.hasRank = f"camera_{len(graph.tensors)}", kind, _input_shape(graph), True
+    if quantization:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = np.array([quantization[0]], np.float32)
+        tensor.quantization.zeroPoint = np.array([quantization[1]], np.int64)
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def _input_shape(graph: Any) -> np.ndarray:
+    return np.array(graph.tensors[graph.inputs[0]].shape, np.int32)
+
+
+def _constant(model: Any, values: np.ndarray) -> int:
+    """The number of a new float32 constant, one value a channel."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    number = _tensor(model, schema.TensorType.FLOAT32)
+    tensor = model.subgraphs[0].tensors[number]
+    tensor.buffer, tensor.shape = len(model.buffers) - 1, np.array([len(values)], np.int32)
+    return number
+
+
+class _Builder(flatbuffers.Builder):
+    """Constants aligned, as the schema asks and flatbuffers' writer forgets, and equal vectors, like zero points, once."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803 - flatbuffers' names
+        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+
+def _unpacked(content: bytes) -> Any:
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def _packed(model: Any) -> bytes:
+    builder = _Builder()
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())

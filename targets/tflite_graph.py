@@ -1,0 +1,106 @@
+"""A program as litert-torch wants it: NHWC images in, coords and scores by name, float weights that are quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.ao.quantization.fx._decomposed
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+aten = torch.ops.aten
+decomposed = torch.ops.quantized_decomposed
+
+_ROUNDS = (decomposed.quantize_per_tensor.default, decomposed.dequantize_per_tensor.default)
+
+
+class ForLiteRT(nn.Module):
+    """The same function as the program, of images [1, H, W, 3]."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        super().__init__()
+        self.student: Any = program.module()
+        self.training = False  # an exported graph has no modes, and refuses to be asked for one
+        _unfold_weights(self.student)
+        _flatten_in_place(self.student)
+        self.student.graph.eliminate_dead_code()
+        self.student.recompile()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        coords, scores = self.student(images.permute(0, 3, 1, 2))
+        return {"coords": coords, "scores": scores}
+
+
+def convert(program: ExportedProgram, height: int, width: int, *, quantized: bool) -> bytes:
+    """The program as a `.tflite`; a quantized one takes int8 images, without its first quantize node.
+
+    Raises:
+        ModuleNotFoundError: litert-torch is not installed.
+        Exception: whatever litert-torch raises.
+    """
+    import litert_torch
+    from litert_torch.quantize import pt2e_quantizer
+    from litert_torch.quantize.quant_config import QuantConfig
+
+    litert_torch.config.show_progress = False
+    static = pt2e_quantizer.PT2EQuantizer().set_global(pt2e_quantizer.get_symmetric_quantization_config())
+    images = torch.zeros(1, height, width, 3)
+    with _padding_in_nhwc():
+        model = litert_torch.convert(
+            ForLiteRT(program), sample_kwargs={"images": images}, quant_config=QuantConfig(static) if quantized else None
+        )
+    return model.model_content()
+
+
+def _unfold_weights(module: Any) -> None:
+    """Int8 constant -> dequantize becomes float constant -> quantize -> dequantize, which rounds to the same int8."""
+    graph = module.graph
+    for node in graph.find_nodes(op="call_function", target=decomposed.dequantize_per_channel.default):
+        stored, scale, zero_point, *rest = node.args
+        weight, *parameters = (attrgetter(each.target)(module) for each in (stored, scale, zero_point))
+        name = f"unfolded_{node.name}"
+        module.register_buffer(name, decomposed.dequantize_per_channel(weight, *parameters, *rest))
+        with graph.inserting_before(node):
+            quantized = graph.call_function(
+                decomposed.quantize_per_channel.default, (graph.get_attr(name), scale, zero_point, *rest)
+            )
+        node.replace_input_with(stored, quantized)
+
+
+def _flatten_in_place(module: Any) -> None:
+    """[N, C, H, W] -> [N, H * W, C] without the detour over [N, C, H * W]: nothing moves if memory is NHWC already."""
+    graph = module.graph
+    for node in graph.find_nodes(op="call_function", target=aten.transpose.int):
+        source, between = node.args[0], set()
+        while source.target in _ROUNDS:
+            between.add(source.args[1:])
+            source = source.args[0]
+        if node.args[1:] != (1, 2) or source.target != aten.flatten.using_ints or source.args[1:] != (2,):
+            continue
+        if between - {source.args[0].args[1:]}:  # another scale: rounds anew
+            continue
+        with graph.inserting_before(node):
+            last = graph.call_function(aten.permute.default, (source.args[0], [0, 2, 3, 1]))
+            node.replace_all_uses_with(graph.call_function(aten.flatten.using_ints, (last, 1, 2)))
+
+
+@contextmanager
+def _padding_in_nhwc() -> Iterator[None]:
+    """litert-torch's layout pass knows no constant padding and would transpose to NCHW and back around each."""
+    from litert_torch._convert.fx_passes.optimize_layout_transposes_pass.layout_rewrite import rewriters
+
+    def rewrite(node: Any) -> None:
+        padding = node.args[1]  # of the last axis, the one before it, ...
+        node.args = (node.args[0], [*(padding[4:6] or [0, 0]), *padding[:4], *padding[6:]], *node.args[2:])
+
+    rewriters[aten.constant_pad_nd.default] = rewrite
+    try:
+        yield
+    finally:
+        del rewriters[aten.constant_pad_nd.default]

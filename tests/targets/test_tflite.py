@@ -1,0 +1,301 @@
+"""A program as a `.tflite`: int8 kernels that answer as it does, from floats or from bytes, under old runtimes, too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from quantized_student import quantized_student
+from tiny_student import SPEC, tiny_images
+from torch import nn
+
+from pose import card as cards
+from pose.card import golden_crop
+from pose.crop import CropSpec, normalise
+from pose.errors import BackendError, InputError
+from pose.program import Program
+from targets import base, tflite, tflite_file
+from targets.graph import arithmetic
+from targets.tflite_graph import ForLiteRT
+
+OLD_RUNTIME = """
+import sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter
+assert np.__version__.startswith("1.26.")
+interpreter = Interpreter(sys.argv[1])
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.load(sys.argv[2]))
+interpreter.invoke()
+np.savez(sys.argv[3], **{each["name"]: interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()})
+"""
+NO_INDEX = (
+    "No matching distribution",
+    "NewConnectionError",
+    "Temporary failure in name resolution",
+    "Network is unreachable",
+)
+
+
+@pytest.fixture(scope="session")
+def old_python(request) -> Path:
+    """Python with tflite-runtime 2.14 and NumPy 1.26, kept between runs."""
+    python = request.config.cache.mkdir("tflite-runtime-2.14.0") / "venv" / "bin" / "python"
+    if (
+        python.exists()
+        and subprocess.run([python, "-c", "import tflite_runtime, numpy"], capture_output=True).returncode == 0
+    ):
+        return python
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", python.parent.parent], check=True)
+    packages = ["tflite-runtime==2.14.0", "numpy==1.26.*"]
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *packages]
+    result = subprocess.run(install, capture_output=True, text=True)
+    if result.returncode and any(sign in result.stderr for sign in NO_INDEX):
+        pytest.skip(f"no package index to install {' and '.join(packages)} from")
+    assert result.returncode == 0, result.stderr
+    return python
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Program:
+    return quantized_student(tmp_path_factory.mktemp("program"), "affine")
+
+
+@pytest.fixture(scope="module")
+def converted(program: Program):
+    """What litert-torch makes of the program, by precision; made once."""
+    convert = tflite._convert  # which a test may replace by this
+    return cache(lambda precision: convert(program.graph(precision), program.card.input, precision))
+
+
+@pytest.fixture(scope="module")
+def artefacts(program: Program, converted, tmp_path_factory) -> dict[str, base.Artefact]:
+    """By precision, and "uint8" for the int8 one that takes bytes."""
+    out = tmp_path_factory.mktemp("dist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "_convert", lambda graph, camera, precision: converted(precision))
+        made = {precision: tflite.lower(program, out, precision) for precision in ("fp32", "int8")}
+        return made | {"uint8": tflite.lower(program, out / "uint8", "int8", input="uint8")}
+
+
+@pytest.fixture
+def copied(artefacts, tmp_path: Path) -> Path:
+    """The int8 artefact and its card, alone in a folder."""
+    path = artefacts["int8"].path
+    shutil.copy(cards.card_path(path), tmp_path)
+    return Path(shutil.copy(path, tmp_path))
+
+
+def crops(spec: CropSpec, count: int = 4) -> list[np.ndarray]:
+    """Crops uint8 [H, W, 3]; the first holds every byte in every channel."""
+    ramp = np.arange(spec.width * spec.height).reshape(spec.height, spec.width, 1) % 256
+    tiles = (golden_crop(seed, spec.width, spec.height) for seed in range(1, count))
+    return [ramp.repeat(3, axis=2).astype(np.uint8), *tiles]
+
+
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
+def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
+    images = tiny_images(16).numpy()
+    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
+    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
+    apart = np.linalg.norm((lowered - torch_coords) * 64, axis=-1)
+    assert lowered.shape == (16, 17, 2)
+    assert np.median(apart) <= median
+    assert np.quantile(apart, 0.99) <= p99
+    assert np.abs(scores - torch_scores).max() < 0.05
+    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+
+
+def test_threads_do_not_change_the_answer(artefacts) -> None:
+    images = tiny_images(2).numpy()
+    one, two = (base.open_artefact(artefacts["int8"].path, threads).run(images) for threads in (1, 2))
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_the_converter_gets_is_the_program_to_the_last_bit(program: Program, precision) -> None:
+    graph = program.graph(precision)
+    images = tiny_images(2)[1:]
+    with torch.no_grad():
+        expected = graph.module()(images)
+        rewritten = ForLiteRT(graph)(images.permute(0, 2, 3, 1))
+    torch.testing.assert_close((rewritten["coords"], rewritten["scores"]), expected, rtol=0, atol=0)
+
+
+def test_the_arithmetic_is_int8_and_the_weights_are_stored_so(artefacts, program: Program) -> None:
+    tensors, operators = tflite_file.read(artefacts["int8"].path.read_bytes())
+    assert (tensors[operators[0].inputs[0]].name, tensors[operators[0].inputs[0]].shape) == ("images", (1, 64, 64, 3))
+    for operator in operators:
+        if operator.macs and operator.is_int8:
+            assert [tensors[number].dtype for number in (*operator.inputs, *operator.outputs)] == [
+                "int8",
+                "int8",
+                "int32",
+                "int8",
+            ]
+        assert operator.name != "dequantize" or not tensors[operator.inputs[0]].constant
+    for precision in ("fp32", "int8"):
+        coverage = artefacts[precision].card.coverage
+        assert coverage.int8_macs == pytest.approx(arithmetic(program.graph(precision)).int8_macs)
+        assert coverage.float_matmul_macs == pytest.approx(arithmetic(program.graph("fp32")).float_matmul_macs)
+        computing = {"conv_2d": 3, "depthwise_conv_2d": 1, "fully_connected": 14, "batch_matmul": 4}
+        assert {
+            name: sum(op.startswith(f"{name} ") * n for op, n in coverage.delegated.items()) for name in computing
+        } == computing
+    assert artefacts["int8"].card.coverage.int8_ops == pytest.approx(16 / 22)  # not the head, not the products of attention
+    assert artefacts["int8"].card.coverage.int8_macs > 0.99
+    assert artefacts["int8"].path.stat().st_size < artefacts["fp32"].path.stat().st_size
+
+
+@pytest.mark.parametrize("name", ["fp32", "int8", "uint8"])
+def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) -> None:
+    coverage = artefacts[name].card.coverage
+    _, operators = tflite_file.read(artefacts[name].path.read_bytes())
+    assert (coverage.delegates, coverage.undelegated) == (1, {})
+    assert sum(coverage.delegated.values()) == len(operators)
+    names = [operator.name for operator in operators]
+    assert "transpose" not in names[: names.index("fully_connected")]
+
+
+@pytest.mark.parametrize("name", ["fp32", "int8", "uint8"])
+def test_the_card_says_what_the_file_takes_and_answers_to_the_golden_crop(artefacts, program: Program, name) -> None:
+    path, precision = artefacts[name].path, "fp32" if name == "fp32" else "int8"
+    card = cards.read(cards.card_path(path))
+    assert path.name == f"distilpose_edge-tflite-{precision}.tflite"
+    assert card == artefacts[name].card
+    assert (card.target, card.precision) == ("tflite", precision)
+    assert (card.input.layout, card.input.dtype) == ("NHWC", "uint8" if name == "uint8" else "float32")
+    assert card.sources["program"] == program.card.files[f"student_{precision}.pt2"]
+    takes = Interpreter(str(path)).get_input_details()[0]
+    assert (takes["name"], takes["dtype"].__name__, list(takes["shape"])) == ("images", card.input.dtype, [1, 64, 64, 3])
+    expected = card.golden.expected
+    away = np.array(expected["lowered"].coords) - np.array(expected[precision].coords)
+    assert np.linalg.norm(away * 64, axis=-1).max() < (0.05 if precision == "fp32" else 2)
+    coords, _ = base.open_artefact(path).run(normalise(golden_crop(card.golden.seed, 64, 64), SPEC)[None])
+    np.testing.assert_allclose(coords[0], expected["lowered"].coords, atol=1e-6)
+
+
+def test_bytes_are_answered_as_their_normalised_image(artefacts) -> None:
+    images = np.stack([normalise(crop, SPEC) for crop in crops(SPEC)])
+    from_bytes, from_floats = (base.open_artefact(artefacts[name].path).run(images) for name in ("uint8", "int8"))
+    np.testing.assert_array_equal(from_bytes[0], from_floats[0])
+    np.testing.assert_array_equal(from_bytes[1], from_floats[1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_bytes_may_have_a_scale_for_each_channel(converted, program: Program, precision) -> None:
+    spec = CropSpec(width=64, height=64)  # ImageNet's mean and std
+    camera = program.card.input.model_copy(update={"mean": spec.mean, "std": spec.std})
+
+    def answer(dtype: str, image: np.ndarray) -> np.ndarray:
+        content = tflite_file.take(converted(precision), camera.model_copy(update={"dtype": dtype}))
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    for crop in crops(spec):
+        image = np.ascontiguousarray(normalise(crop, spec).transpose(1, 2, 0))
+        np.testing.assert_allclose(answer("uint8", crop), answer("float32", image), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fp32", "int8", "uint8"])
+def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: Path, tmp_path: Path, name) -> None:
+    """Its int8 kernels are not XNNPACK's but those built into ai-edge-litert."""
+    path, crop = artefacts[name].path, golden_crop(0, 64, 64)
+    image = crop if name == "uint8" else normalise(crop, SPEC).transpose(1, 2, 0)
+    np.save(tmp_path / "image.npy", np.ascontiguousarray(image)[None])
+    command = [old_python, "-c", OLD_RUNTIME, path, tmp_path / "image.npy", tmp_path / "answer.npz"]
+    subprocess.run(command, check=True, capture_output=True)
+    answer = np.load(tmp_path / "answer.npz")
+    built_in = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    built_in.allocate_tensors()
+    built_in.set_tensor(built_in.get_input_details()[0]["index"], np.load(tmp_path / "image.npy"))
+    built_in.invoke()
+    for each in built_in.get_output_details():
+        np.testing.assert_allclose(answer[each["name"]], built_in.get_tensor(each["index"]), atol=1e-5)
+    coords, _ = base.open_artefact(path).run(normalise(crop, SPEC)[None])
+    assert np.linalg.norm((answer["coords"] - coords) * 64, axis=-1).max() < 0.5
+
+
+def test_constants_are_aligned_for_runtimes_that_read_them_in_place(artefacts) -> None:
+    model = schema.Model.GetRootAs(artefacts["int8"].path.read_bytes(), 0)
+    buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
+    starts = [each._tab.Vector(each._tab.Offset(4)) for each in buffers if each.DataLength()]
+    assert len(starts) > 20
+    assert all(start % 16 == 0 for start in starts)
+
+
+def test_an_artefact_that_is_not_its_cards_is_refused(copied: Path) -> None:
+    content = bytearray(copied.read_bytes())
+    content[len(content) // 2] ^= 1
+    copied.write_bytes(content)
+    with pytest.raises(InputError, match="sha256 differs"):
+        base.open_artefact(copied)
+    cards.card_path(copied).unlink()
+    with pytest.raises(InputError, match="cannot read the card"):
+        base.open_artefact(copied)
+
+
+def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+    runner = base.open_artefact(artefacts["uint8"].path)
+    for images in (np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 3, 64, 64), np.uint8)):
+        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
+            runner.run(images)
+    coords, scores = runner.run(np.zeros((0, 3, 64, 64), np.float32))
+    assert (coords.shape, scores.shape) == ((0, 17, 2), (0, 17))
+
+
+def test_without_its_packages_it_says_what_to_install(program: Program, tmp_path, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "litert_torch", None)
+        with pytest.raises(BackendError, match=r"needs litert_torch; pip install 'distilpose-edge\[tflite\]'"):
+            tflite.lower(program, tmp_path / "out")
+    monkeypatch.delitem(sys.modules, "targets.tflite")
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(BackendError, match=r"needs ai_edge_litert.*; pip install 'distilpose-edge\[tflite\]'"):
+        base.get("tflite")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_that_fails_leaves_nothing(program: Program, converted, tmp_path, monkeypatch) -> None:
+    def fails(*args, **kwargs):
+        raise RuntimeError("no lowering\nfor aten::abacus")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("targets.tflite_graph.convert", fails)
+        with pytest.raises(BackendError, match="cannot lower the program: no lowering for aten::abacus"):
+            tflite.lower(program, tmp_path)
+    monkeypatch.setattr(tflite, "_convert", lambda *args: converted("int8"))
+    monkeypatch.setattr(tflite_file, "take", lambda content, camera: content[: len(content) // 2])
+    with pytest.raises(BackendError, match="LiteRT refuses"):
+        tflite.lower(program, tmp_path)
+    with pytest.raises(InputError, match="fp32 and int8, not fp16"):
+        tflite.lower(program, tmp_path, "fp16")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lint_finds_what_becomes_many_operators(program: Program) -> None:
+    class Costly(nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            x = nn.functional.layer_norm(images.flatten(2), (64,))
+            q = torch.ops.quantized_decomposed.quantize_per_tensor(x, 0.1, 0, -128, 127, torch.int8)
+            x = nn.functional.gelu(torch.ops.quantized_decomposed.dequantize_per_tensor(q, 0.1, 0, -128, 127, torch.int8))
+            return nn.functional.gelu(x)[:, :, :2], torch.matmul(images, images)[:, 0, 0]
+
+    messages = [each.message for each in tflite.lint(torch.export.export(Costly(), (torch.zeros(1, 3, 8, 8),)))]
+    assert sum("GELU in int8" in each for each in messages) == 1
+    messages = " ".join(messages)
+    assert "LayerNorm becomes a dozen float operators" in messages
+    assert "use bmm of rank 3" in messages
+    assert tflite.lint(program.graph("int8")) == []
