@@ -26,6 +26,7 @@ def bench(artefact: Path, threads: int = 1, *, rigorous: bool = False) -> dict[s
     """
     from edge import run
     from edge.devices import local
+    from pose.files import size
 
     pair = {"fp32": run.twin(artefact, "fp32"), "int8": run.twin(artefact, "int8")}
     alone = {name: local.load(path, threads) for name, path in pair.items()}
@@ -38,7 +39,7 @@ def bench(artefact: Path, threads: int = 1, *, rigorous: bool = False) -> dict[s
         "mode": "rigorous" if rigorous else "quick",
         "threads": threads,
         **{
-            name: {"artefact": str(path), "latency_ms": summary(each), **alone[name], "bytes": path.stat().st_size}
+            name: {"artefact": str(path), "latency_ms": summary(each), **alone[name], "bytes": size(path)}
             for (name, path), each in zip(pair.items(), times, strict=True)
         },
     }

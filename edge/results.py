@@ -20,8 +20,8 @@ HEAD = (
 def table(folder: Path) -> str:
     """Markdown of the rows that `folder/table.yaml` names; nothing if there is no such file.
 
-    It holds a list: a student is `name`, `check` and `bench` (a title, and the files that `edge.check` and `edge.bench`
-    wrote), a teacher beside it `name` and `teacher` (the file that `edge.teacher` wrote).
+    It holds a list: a student is `name` and `int8`, for each way that it was made int8 (PTQ, QAT) the files `check` and
+    `bench` that `edge.check` and `edge.bench` wrote; a teacher is `name` and `teacher` (what `edge.teacher` wrote).
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
@@ -39,11 +39,12 @@ def table(folder: Path) -> str:
             if "teacher" in entry:
                 lines.append(_teacher(entry["name"], read_json(folder / entry["teacher"])))
                 continue
-            check, bench = read_json(folder / entry["check"]), read_json(folder / entry["bench"])
-            lines += _lines(entry["name"], check, bench)
+            for place, (kind, made) in enumerate(entry["int8"].items()):
+                check, bench = read_json(folder / made["check"]), read_json(folder / made["bench"])
+                lines += _lines("" if place else entry["name"], kind, check, bench)
     except OSError as error:
         raise InputError(f"cannot read {index}: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} or a file that it names is not as it must be ({' '.join(str(error).split())})") from error
     return "\n".join(lines)
 
@@ -52,19 +53,17 @@ def _teacher(name: str, scored: dict[str, Any]) -> str:
     return f"| {name} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | |"
 
 
-def _lines(name: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
+def _lines(name: str, kind: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
+    """Rows of one int8 program; with a name, its float twin before them."""
     lines: list[str] = []
-    for title, column, precision in (
-        ("fp32", "fp32", "fp32"),
-        ("int8, fake-quant", "fake_quant", None),
-        (f"int8, {check['target']}", "lowered", "int8"),
-    ):
+    int8 = [(f"{kind}: fake-quant", "fake_quant", None), (f"{kind}: {check['target']}", "lowered", "int8")]
+    for title, column, precision in [("fp32", "fp32", "fp32"), *int8] if name else int8:
         each = check[column]
         far = "" if column == "fp32" else f"{each['keypoint_px']['median']:.2f}, {each['keypoint_px']['p99']:.2f}"
         speed = f"{bench[precision]['latency_ms']['p50']:.1f}" if precision else ""
         size = f"{bench[precision]['bytes'] / 1e6:.1f}" if precision else ""
         score = " | ".join(f"{each[k]:.1f}" if each[k] is not None else "" for k in ("ap", "pck"))
-        first = (name, str(each["persons"])) if not lines else ("", "")
+        first = (name, str(each["persons"])) if column == "fp32" else ("", "")
         lines.append(f"| {first[0]} | {first[1]} | {title} | {score} | {far} | {speed} | {size} |")
     return lines
 

@@ -126,6 +126,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(part.stat().st_size for part in path.rglob("*") if part.is_file()) if path.is_dir() else path.stat().st_size
+
+
 def plain(value: Any) -> Any:
     """`value` as json would give it back: paths as strings, tuples as lists."""
     return json.loads(json.dumps(value, default=str))

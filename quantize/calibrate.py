@@ -16,7 +16,7 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
     """Find the activation ranges of `student`, in place, by its precision's estimator.
 
     Ranges are those of the float network: nothing is rounded while they are observed. Afterwards the ranges are frozen and
-    fake quantization is on: PTQ's result. `student.observe(True)` lets them follow the network through QAT.
+    fake quantization is on: PTQ's result. They stay as they are through QAT.
 
     Args:
         batches: network inputs float32 [N, 3, H, W], as `pose.crop.normalise` makes them.
@@ -38,5 +38,4 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
         raise InputError("there are no crops to calibrate on; give at least one")
     student.observe(False)
     student.fake_quant(True)
-    student(batch[:1].to(device))  # the fused kernel turns ranges into scales when it first rounds
     return student

@@ -97,8 +97,7 @@ def distill(
     )
     with cli.progress(f"Distilling {student}", run.steps) as step:
         run.train(step)
-    run.averaged()
-    figures = task.validate(network)
+    figures = run.finish()
     if run.main:
         checkpoint.save(network, out / "student.safetensors")
         write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})

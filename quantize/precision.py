@@ -17,7 +17,6 @@ import torch
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
     FakeQuantize,
-    FusedMovingAvgObsFakeQuantize,
     HistogramObserver,
     MinMaxObserver,
     MovingAverageMinMaxObserver,
@@ -38,7 +37,7 @@ from pose.crop import CropSpec
 aten = torch.ops.aten
 
 Scheme = Literal["affine", "symmetric"]
-Estimator = Literal["minmax", "moving_average", "percentile", "mse"]
+Estimator = Literal["minmax", "percentile", "mse"]
 
 _PERCENTILE = 99.99
 _TOKEN_RANK = 3
@@ -70,17 +69,6 @@ class PercentileObserver(MovingAverageMinMaxObserver):
         return x_orig
 
 
-class FusedFakeQuantize(FusedMovingAvgObsFakeQuantize):
-    """Moving average, range and rounding in one kernel. What it rounded with is what ships.
-
-    The kernel chooses scale and zero point by rules of its own; torchao would compute them anew at conversion, by others.
-    For affine activations only: it gives a symmetric tensor of one sign a zero point.
-    """
-
-    def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.scale, self.zero_point
-
-
 @dataclass(frozen=True)
 class Precision:
     """The precision policy of one int8 program.
@@ -89,13 +77,13 @@ class Precision:
         scheme: `affine` int8 activations, or `symmetric` ones with zero point 0 (TensorRT). Weights are symmetric and per
             channel.
         float_modules: names of modules in the deploy form that stay float, with all that is inside them.
-        estimator: how activation ranges are found: `minmax` over all that was seen, `moving_average` of each batch's,
-            `percentile` (moving average of the 0.01 % and 99.99 % quantiles), `mse` (histogram, least squared error).
+        estimator: how activation ranges are found: `minmax` over all that was seen, `percentile` (moving average of each
+            batch's 0.01 % and 99.99 % quantiles), `mse` (histogram, least squared error).
     """
 
     scheme: Scheme = "affine"
     float_modules: tuple[str, ...] = ("head",)
-    estimator: Estimator = "moving_average"
+    estimator: Estimator = "minmax"
 
 
 def image_quantization(spec: CropSpec, scheme: Scheme) -> Quantization:
@@ -176,10 +164,8 @@ def _is_quantized(node: Any) -> bool:
 
 
 def _activation_spec(precision: Precision) -> QuantizationSpec:
-    moving = FusedFakeQuantize if precision.scheme == "affine" else FakeQuantize
     fake_quantizers = {
         "minmax": FakeQuantize.with_args(observer=MinMaxObserver),
-        "moving_average": moving.with_args(observer=MovingAverageMinMaxObserver),
         "percentile": FakeQuantize.with_args(observer=PercentileObserver),
         "mse": FakeQuantize.with_args(observer=HistogramObserver),
     }

@@ -13,8 +13,6 @@ from pose import cli
 from quantize import options
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from quantize.precision import Precision
     from quantize.recipe import Recipe
     from quantize.sources import Data
@@ -104,19 +102,13 @@ def quantize(
 
     if process.is_main_process:
         save(out / "ptq", "ptq")
-    quantized.observe(True)
     model = project(quantized, network, task.live)
-
-    def validate(trained: nn.Module) -> dict[str, float]:
-        quantized.observe(False)  # part of the state, which the run puts back
-        return task.validate(trained)
-
-    run = Run(out, model, task.objective, task.batches, recipe, settings, validate=validate, workers=workers, resume=resume)
+    run = Run(
+        out, model, task.objective, task.batches, recipe, settings, validate=task.validate, workers=workers, resume=resume
+    )
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:
         run.train(step)
-    run.averaged()
-    quantized.observe(False)
-    figures["qat"] = task.validate(quantized)
+    figures["qat"] = run.finish()
     if process.is_main_process:
         save(out, "qat")
         write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})
@@ -139,8 +131,8 @@ def main(
         Literal["affine", "symmetric"], typer.Option(help="symmetric: zero point 0, for TensorRT.")
     ] = "affine",
     estimator: Annotated[
-        Literal["minmax", "moving_average", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
-    ] = "moving_average",
+        Literal["minmax", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
+    ] = "minmax",
     keep_float: Annotated[
         list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside the head; repeatable.")
     ] = None,

@@ -103,7 +103,7 @@ def build(
         if Path(teacher).suffix:  # its YAML says what the file's outputs mean
             digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
     else:
-        chosen = find(teacher, teacher_file, train, validation, recipe)
+        chosen = find(teacher, teacher_file, train, validation, recipe.seed)
         digest = chosen.digest
     live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
     if live is None:

@@ -17,17 +17,20 @@ from calib_data.crops import Crops
 from pose import cli, decode, foreign, models, weights
 from pose.crop import CropSpec
 from pose.errors import InputError
-from pose.files import sha256
+from pose.files import sha256, write_json
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 from quantize import evaluate, processes
+from quantize import recipe as recipes
 from quantize.batches import Batches, network_input
 from quantize.fitting import Guided, HeatmapFit
 from quantize.recipe import Recipe
 from quantize.sources import Data
 from quantize.training import Run
 
+FITTED = "teacher.safetensors"  # in the folder of a run
+_RECIPE = "teacher"  # of one that has to be fitted first
 _TIMED = 3  # steps from which the time of the rest is estimated
 _BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
 
@@ -101,21 +104,21 @@ def is_foreign(name: str) -> bool:
     raise InputError(f"teacher '{name}' is not known; choose one of {', '.join(names())}, or give a .yaml file")
 
 
-def find(name: str, file: Path | None, train: Data, validation: Data, recipe: Recipe) -> TorchTeacher:
+def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> TorchTeacher:
     """A teacher of ours: from `file`, else the bundled weights of that name, else fitted on the training data and cached."""
     skeleton = train.source.skeleton
     path = file or weights.FOLDER / f"{name}.safetensors"
     if file is None and not (path.is_file() and skeleton.name == weights.SKELETON):
-        path = _fitted(name, train, validation, recipe)
+        path = _fitted(name, train, validation, recipes.read(_RECIPE, seed=seed))
     model = models.build(name, len(skeleton), path)
     return TorchTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))
 
 
 def _fitted(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
-    """Weights of a teacher fitted by the student's recipe; the same command finds them, or goes on where it was cut."""
+    """Weights of a teacher fitted by a recipe of its own; the same command finds them, or goes on where it was cut."""
     settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.name], sort_keys=True)
     folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
-    result, process = folder / "teacher.safetensors", processes.state()
+    result, process = folder / FITTED, processes.state()
     found = result.is_file()
     process.wait_for_everyone()  # every process has looked before one writes
     if not found:
@@ -129,7 +132,14 @@ def _fitted(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
 
 
 def fit(
-    name: str, folder: Path, train: Data, validation: Data, recipe: Recipe, start: Path | None = None, resume: bool = False
+    name: str,
+    folder: Path,
+    train: Data,
+    validation: Data,
+    recipe: Recipe,
+    start: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
 ) -> dict[str, float]:
     """Fit a heatmap network to labels into `folder`/teacher.safetensors; returns its validation figures."""
     torch.manual_seed(recipe.seed)
@@ -145,7 +155,17 @@ def fit(
         return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
 
     settings = {"teacher": name, "data": train.digest, "start": sha256(start) if start else None}
-    run = Run(folder, Guided(model), HeatmapFit(recipe.losses), batches, recipe, settings, validate=validate, resume=resume)
+    run = Run(
+        folder,
+        Guided(model),
+        HeatmapFit(recipe.losses),
+        batches,
+        recipe,
+        settings,
+        validate=validate,
+        workers=workers,
+        resume=resume,
+    )
     first, began = run.step, time.monotonic()
     with cli.progress(f"Fitting {name}", run.steps) as step:
 
@@ -156,10 +176,10 @@ def fit(
                 processes.note(f"fitting {name}: {run.steps - done} more steps, about {minutes:.0f} min without validation")
 
         run.train(report)
-    run.averaged()
-    figures = validate(model)
+    figures = run.finish()
     if run.main:
-        checkpoint.save(model, folder / "teacher.safetensors")
+        checkpoint.save(model, folder / FITTED)
+        write_json(folder / "result.json", {**settings, "people": len(validation.source), **figures})
     return figures
 
 

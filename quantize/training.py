@@ -25,6 +25,7 @@ from quantize.batches import Batch, Batches
 from quantize.recipe import Recipe
 
 _CHECKPOINT_SECONDS = 120.0
+_VALIDATIONS, _LEAST_BETWEEN = 10, 100  # over a run, and steps from one to the next
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # the terms of the loss, as they enter their sum
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -55,7 +56,7 @@ class Run:
 
     Args:
         settings: whatever determines the result beside `recipe`; a resumed run must have the same.
-        validate: figures of the averaged model, called `validations` times over the run.
+        validate: figures of the averaged model, measured at most ten times over the run and at its end.
 
     Raises:
         InputError: the folder holds a run already and `resume` is not asked for; or it holds one with other settings.
@@ -71,14 +72,13 @@ class Run:
         settings: dict[str, Any],
         *,
         validate: Validate | None = None,
-        validations: int = 10,
         workers: int = 1,
         resume: bool = False,
     ) -> None:
         self.folder, self.objective, self.batches, self.recipe = Path(folder), objective, batches, recipe
         self.validate, self.workers = validate, workers
         self.steps = recipe.steps(len(batches.crops))
-        self.every = max(1, math.ceil(self.steps / max(1, validations)))
+        self.every = max(_LEAST_BETWEEN, math.ceil(self.steps / _VALIDATIONS))
         claim(self.folder, resume)
         processes.state()
         self.accelerator = Accelerator()
@@ -86,6 +86,7 @@ class Run:
         self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe))
         self.average = Average(model, recipe.ema)
         self.step = 0
+        self.figures: dict[str, float] | None = None  # the last that were measured
         self._open(settings, resume)
 
     @property
@@ -106,7 +107,8 @@ class Run:
             self.average.update(self.module, self.step)
             row: dict[str, Any] = {"step": self.step, "seconds": round(time.time() - self._began, 1), **terms}
             if self.validate is not None and (self.step % self.every == 0 or self.step == self.steps):
-                row |= self._validated()
+                self.figures = self._validated()
+                row |= self.figures
             if self.main:
                 self._log(row)
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS or self.step == self.steps:
@@ -115,10 +117,12 @@ class Run:
                 progress(self.step)
         self.accelerator.wait_for_everyone()
 
-    def averaged(self) -> nn.Module:
-        """The module with the averaged weights in it, for good: the run's result."""
+    def finish(self) -> dict[str, float]:
+        """Put the averaged weights into the module, for good: the run's result. Returns their validation figures."""
         self.module.load_state_dict(self.average.state)
-        return self.module
+        if self.figures is None and self.validate is not None:  # nothing was left to train
+            self.figures = self.validate(self.module)
+        return self.figures or {}
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

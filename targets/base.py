@@ -32,6 +32,8 @@ TARGETS = {
     "tensorrt": "targets.tensorrt",
 }
 
+LOWERED = tuple(name for name in TARGETS if name != "torch")  # what `edge.export --target all` makes
+
 
 @dataclass(frozen=True)
 class Artefact:

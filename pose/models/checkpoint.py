@@ -108,7 +108,10 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
         key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in model.state_dict().items()
     }
     with whole(path) as temporary:
-        safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+        try:
+            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+        except SafetensorError as error:  # what its writer makes of a full disk
+            raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
 
 
 def _listed(keys: Sequence[str]) -> str:

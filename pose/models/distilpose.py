@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 from pose.models.backbones.hrnet import HRNet
 from pose.models.backbones.stemnet import StemNet
-from pose.models.encoder import PatchEmbedding, TokenEncoder, TokenNetwork
+from pose.models.encoder import PatchEmbedding, TokenEncoder, TokenNetwork, raise_patches
 from pose.models.output import PoseOutput
 
 _DIM = 192
+_PATCH_STD = 0.04  # as its teachers have
 
 
 class DistilPose(TokenNetwork):
@@ -48,7 +49,9 @@ class DistilPose(TokenNetwork):
 
 def _student(backbone: nn.Module, channels: int, keypoints: int) -> DistilPose:
     patch, encoder = PatchEmbedding(channels, (4, 3), _DIM), TokenEncoder(_DIM, 12)
-    return DistilPose(backbone, patch, (16, 16), keypoints, encoder, nn.LayerNorm(_DIM))
+    student = DistilPose(backbone, patch, (16, 16), keypoints, encoder, nn.LayerNorm(_DIM))
+    raise_patches(patch, _PATCH_STD)
+    return student
 
 
 def distilpose_s(keypoints: int) -> DistilPose:

@@ -10,7 +10,7 @@ from torch import nn
 
 from pose.models.backbones.movenet import MoveNetTrunk
 from pose.models.distilpose import DistilPose
-from pose.models.encoder import PatchEmbedding, TokenEncoder
+from pose.models.encoder import PatchEmbedding, TokenEncoder, raise_patches
 
 _PATCH_STD = 0.45  # of initial weights: patches of the trunk's features (root mean square 0.34) come out at about 3
 
@@ -28,6 +28,4 @@ class DistilPoseEdge(DistilPose):
         patch, grid = PatchEmbedding(MoveNetTrunk.channels, (4, 4), dim), (size // 16, size // 16)
         encoder = TokenEncoder(dim, depth, heads, activation=nn.ReLU)
         super().__init__(MoveNetTrunk(), patch, grid, keypoints, encoder, nn.LayerNorm(dim))
-        # The position embedding is added before every block and would drown patches of the usual size.
-        nn.init.normal_(patch.linear.weight, std=_PATCH_STD)
-        nn.init.zeros_(patch.linear.bias)
+        raise_patches(patch, _PATCH_STD)

@@ -130,6 +130,13 @@ class PatchEmbedding(nn.Module):
         return self.linear(grid.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, rows * columns * c))
 
 
+@torch.no_grad()
+def raise_patches(patch: PatchEmbedding, std: float) -> None:
+    """Initial weights that make patches stand out: the position embedding, added before every block, drowns usual ones."""
+    nn.init.normal_(patch.linear.weight, std=std)
+    nn.init.zeros_(patch.linear.bias)
+
+
 def sine_position(rows: int, columns: int, dim: int) -> Tensor:
     """Fixed 2-D sine embedding `[1, rows * columns, dim]`: half of the channels for y, half for x, a full turn each."""
     frequencies = 10000.0 ** (2 * (torch.arange(dim // 2) // 2) / (dim // 2))

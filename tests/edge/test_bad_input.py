@@ -174,7 +174,7 @@ def test_broken_measurements(tmp_path: Path, broken: str) -> None:
             (tmp_path / kind / name).write_text(broken)
     with pytest.raises(InputError, match="ptq"):
         collect(tmp_path)
-    (tmp_path / "table.yaml").write_text("- {name: x, check: ptq/check.json, bench: ptq/bench.json}")
+    (tmp_path / "table.yaml").write_text("- {name: x, int8: {PTQ: {check: ptq/check.json, bench: ptq/bench.json}}}")
     with pytest.raises(InputError):
         table(tmp_path)
 

@@ -109,14 +109,17 @@ def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
 
 def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
-        "- {name: a student, check: qat/check.json, bench: qat/bench.json}\n- {name: its teacher, teacher: teacher.json}\n"
+        "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
+        "    QAT: {check: qat/check.json, bench: qat/bench.json}\n- {name: its teacher, teacher: teacher.json}\n"
     )
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
     lines = table(measured).splitlines()
     assert lines[2:] == [
         "| a student | 5 | fp32 | 80.0 | 90.0 |  | 20.0 | 2.0 |",
-        "|  |  | int8, fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |",
-        "|  |  | int8, executorch | 79.5 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
+        "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |",
+        "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
+        "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |",
+        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
         "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | |",
     ]
     assert len({line.count("|") for line in lines}) == 1

@@ -119,7 +119,7 @@ def test_resumed_qat_is_the_same_and_needs_the_same_settings(
     ptq = (out / "ptq" / "card.yaml").read_bytes()
     for changed, named in (
         ({"calibration": 4}, "calibration"),
-        ({"estimator": "minmax"}, "precision.estimator"),
+        ({"estimator": "mse"}, "precision.estimator"),
         ({"seed": 1}, "digests.calibration"),
     ):
         wrong = flags(home, **({"out": out, "calibration": 8} | changed))
@@ -203,16 +203,20 @@ def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
         train(self, progress)
 
     monkeypatch.setattr(teachers.Run, "train", cut)
+    recipe = tmp_path / "teacher.yaml"
+    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 4"))
+    monkeypatch.setattr(teachers, "_RECIPE", str(recipe))
     with pytest.raises(KeyboardInterrupt):
-        build(home, file=None, epochs=4)
+        build(home, file=None)
     said = capsys.readouterr().err
     assert "no weights of tiny_teacher" in said
     assert "more steps, about" in said
     monkeypatch.setattr(teachers.Run, "train", counted)
-    first = build(home, file=None, epochs=4)
-    assert build(home, file=None, epochs=4).digests == first.digests
+    first = build(home, file=None)
+    assert build(home, file=None).digests == first.digests
     assert fitted == [4]  # went on from step 4; the second call found the result
-    build(home, file=None, epochs=4, lr=5e-3)
+    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 3"))
+    build(home, file=None)
     assert fitted == [4, 0]  # another recipe, another teacher
 
 

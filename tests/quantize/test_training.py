@@ -18,7 +18,7 @@ import torch
 from drawn_source import Dots
 from safetensors.torch import load_file
 from tiny_models import Plain, TinyTeacher
-from tiny_student import SPEC
+from tiny_student import SPEC, tiny_student
 from torch import nn
 
 from calib_data.augment import Augmentation
@@ -29,25 +29,35 @@ from pose.models.output import PoseOutput
 from pose.skeleton import COCO_17
 from quantize import training
 from quantize.batches import Batch, Batches
-from quantize.fitting import HeatmapFit
+from quantize.fitting import Guess, Guided, HeatmapFit
+from quantize.losses import simulate_heatmaps
 from quantize.recipe import LossWeights, Recipe
 from quantize.training import Average, Run
 
 ROOT = Path(__file__).parents[2]
-RECIPE = Recipe(epochs=3, batch=3, optimiser="adamw", lr=1e-2, weight_decay=0.1, ema=0.9, bf16=False)
+RECIPE = Recipe(epochs=3, batch=3, optimiser="muon", lr=1e-2, weight_decay=0.1, ema=0.9, bf16=False)
 STEPS = 12
 
 
+@pytest.fixture(scope="module", autouse=True)
+def validated_often() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_VALIDATIONS", 3)
+        patch.setattr(training, "_LEAST_BETWEEN", 1)
+        yield
+
+
 class WithNorm(nn.Module):
-    """A network with buffers: batch norm before the plain student's layers."""
+    """A network with buffers, and with a matrix for Muon: batch norm and an encoder before the plain student's layers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(3)
-        self.plain = Plain()
+        self.plain = Plain()  # seeds what comes after it, too
+        self.encoder = nn.Linear(SPEC.width, SPEC.width)
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
-        return self.plain(self.norm(images))
+        return self.plain(self.encoder(self.norm(images)))
 
 
 def objective(model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
@@ -65,7 +75,7 @@ def make(folder: Path, resume: bool = False, recipe: Recipe = RECIPE, objective:
     seen = {"ap": 1.5, "pck": 2.5}
     return Run(
         folder, WithNorm(), objective, batches, recipe, given,
-        validate=lambda model: seen, validations=3, workers=0, resume=resume,
+        validate=lambda model: seen, workers=0, resume=resume,
     )  # fmt: skip
 
 
@@ -294,7 +304,7 @@ def test_the_rate_warms_up_and_drops_as_the_recipe_says() -> None:
 
 
 def test_the_backbone_has_a_rate_of_its_own_and_0_freezes_it(tmp_path: Path) -> None:
-    run = make(tmp_path / "slow", recipe=replace(RECIPE, backbone_lr=1e-5))
+    run = make(tmp_path / "slow", recipe=replace(RECIPE, optimiser="adamw", backbone_lr=1e-5))
     (optimiser,) = run.optimisers
     assert {group["peak"] for group in optimiser.param_groups} == {1e-2, 1e-5}
     assert {group["weight_decay"] for group in optimiser.param_groups if group["peak"] == 1e-5} == {0.1, 0}
@@ -306,18 +316,58 @@ def test_the_backbone_has_a_rate_of_its_own_and_0_freezes_it(tmp_path: Path) -> 
     assert not any("backbone" in name for name in moved)
 
 
+def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
+    model = tiny_student()
+    rest, muon = training.optimisers(model, RECIPE)
+    taken = {id(parameter) for group in muon.param_groups for parameter in group["params"]}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in taken}
+    layers = ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+    assert names == {f"encoder.blocks.{block}.{layer}.weight" for block in (0, 1) for layer in layers}
+    left = sum(len(group["params"]) for group in rest.param_groups)
+    assert left + len(taken) == sum(parameter.requires_grad for parameter in model.parameters())
+    before = {id(parameter): parameter.detach().clone() for parameter in model.parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    muon.step()
+    moved = [parameter for parameter in model.parameters() if not torch.equal(parameter, before[id(parameter)])]
+    assert {id(parameter) for parameter in moved} == taken
+
+
+def test_a_guided_teacher_says_three_things_in_training_and_heatmaps_otherwise() -> None:
+    batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
+    network = TinyTeacher()
+    guided = Guided(network)
+    guess = guided(batch.images)
+    assert guess.coords.shape == (4, 17, 2)
+    assert guess.parts.shape == (4, 17, 32, 32)  # where its backbone's features are
+    terms = HeatmapFit(LossWeights())(guided, batch)
+    sum(terms.values()).backward()
+    assert all(parameter.grad is not None for parameter in guided.parameters() if parameter.requires_grad)
+    guided.eval()
+    assert torch.equal(guided(batch.images).heatmaps, network.eval()(batch.images).heatmaps)
+
+
+def test_the_guide_of_the_backbone_wants_each_joint_where_it_is() -> None:
+    batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
+    drawn = simulate_heatmaps(batch.target.coords, torch.full_like(batch.target.coords, 1.0), 16, 16)
+
+    def part(logits: torch.Tensor) -> float:
+        guess = Guess(drawn, batch.target.coords, logits)
+        return float(HeatmapFit(LossWeights())(lambda images: guess, batch)["part"])
+
+    assert part(5 * drawn) < part(torch.zeros_like(drawn)) < part(-5 * drawn)
+
+
 def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
     batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
     batch.target.weight[:, 3] = 0
 
     class Fixed(nn.Module):
-        def forward(self, images: torch.Tensor) -> PoseOutput:
-            from quantize.losses import simulate_heatmaps
-
+        def forward(self, images: torch.Tensor) -> Guess:
             sigmas = torch.full_like(batch.target.coords, 2.0)
             drawn = simulate_heatmaps(batch.target.coords, sigmas, 16, 16)
             drawn[:, 3] = 7  # nobody labelled it
-            return PoseOutput(coords=batch.target.coords + 0.1, heatmaps=drawn)
+            return Guess(drawn, batch.target.coords + 0.1, drawn)
 
     terms = HeatmapFit(LossWeights(regression=0.5))(Fixed(), batch)
     assert terms["heatmap"] == 0

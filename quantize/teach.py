@@ -1,0 +1,52 @@
+"""`python -m quantize.teach`: fits a heatmap teacher to labels, for who has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose import cli
+from quantize import options
+
+
+def main(
+    teacher: Annotated[str, typer.Option(metavar="NAME", help="tokenpose_s, tokenpose_l, ...")] = "tokenpose_s",
+    data: options.Data = None,
+    images: options.Images = None,
+    boxes: options.Boxes = "annotation",
+    val: options.Validation = None,
+    people: options.People = 20_000,
+    recipe: options.RecipeName = "teacher",
+    epochs: options.Epochs = None,
+    weights: options.Weights = None,
+    out: options.Out = Path("runs/teacher"),
+    resume: options.Resume = False,
+    workers: options.Workers = 0,
+    json: cli.Json = None,
+    seed: options.Seed = None,
+) -> None:
+    """Fit a heatmap teacher to the labels of photos, or of drawn people."""
+    from pose.errors import InputError
+    from pose.files import write_json
+    from quantize import processes, teachers
+    from quantize import recipe as recipes
+    from quantize.distill import data_of
+    from quantize.training import claim
+
+    if teachers.is_foreign(teacher):
+        raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
+    chosen = recipes.read(recipe, epochs, seed)
+    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
+    claim(out, resume)
+    figures = teachers.fit(teacher, out, train, validation, chosen, weights, resume, workers)
+    if not processes.state().is_main_process:
+        return
+    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / teachers.FITTED}")
+    if json:
+        write_json(json, figures)
+
+
+if __name__ == "__main__":
+    cli.run(main, "quantize.teach", "python -m quantize.teach --teacher tokenpose_s --epochs 3")
