@@ -92,6 +92,8 @@ def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStude
 def finish(student: QatStudent) -> ExportedProgram:
     """The int8 program at batch 1: images -> (coords, scores); weights are int8, quantize and dequantize nodes in place."""
     student = copy.deepcopy(student).cpu()
+    for parameter in student.parameters():  # training keeps them channels last, which XNNPACK's passes trip over
+        parameter.data = parameter.data.contiguous()
     student.observe(False)
     with torch.no_grad():  # weight ranges are those of the last forward pass, before the optimiser's last step
         student(torch.zeros(1, 3, student.crop.height, student.crop.width))

@@ -19,7 +19,7 @@ from pose.crop import CropSpec
 from pose.models import ModelSpec
 from pose.program import load_program
 from pose.skeleton import COCO_17
-from quantize import distill, qat, sources, task, teachers
+from quantize import distill, qat, sources, task, teach, teachers
 from quantize import recipe as recipes
 from quantize.distillation import Projected, project
 from quantize.recipe import Recipe
@@ -266,7 +266,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "recipe": ({"recipe": "nothing"}, "there is no recipe 'nothing'; choose one of "),
     "missing recipe": ({"recipe": "nothing.yaml"}, "cannot read nothing.yaml"),
     "broken recipe": ({"recipe": "[1"}, "is not valid YAML"),
-    "list as recipe": ({"recipe": "[1]"}, "recipe"),
+    "list as recipe": ({"recipe": "[1]"}, "should be a dictionary"),
     "unknown field": ({"recipe": "{speed: 3}"}, "speed"),
     "unknown field inside": ({"recipe": "{augmentation: {turn: 3}}"}, "augmentation.turn"),
     "wrong value": ({"recipe": "{ema: 1}"}, "ema"),
@@ -334,3 +334,20 @@ def test_a_used_folder_is_refused_before_any_work(
     for command in (distill, qat):
         assert run(command, flags(home, out=qat_run), monkeypatch) == 2
         assert "holds a run already; add --resume" in last_line(capsys)
+
+
+def test_a_teacher_is_fitted_by_a_command_and_teaches(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "teacher"
+    fit = ["--teacher", "tiny_teacher", "--people", "8", "--recipe", str(home / "recipe.yaml"), "--out", str(out)]
+    assert run(teach, [*fit, "--json", str(tmp_path / "figures.json")], monkeypatch) == 0
+    assert {"heatmap", "regression", "part"} <= set(log(out)[0])
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert json.loads((out / "result.json").read_text()).items() >= figures.items()
+    lesson = flags(home, teacher_file=out / teachers.FITTED, out=tmp_path / "student")
+    assert run(distill, lesson, monkeypatch) == 0
+    assert run(teach, fit, monkeypatch) == 2
+    assert "add --resume" in last_line(capsys)
+    assert run(teach, ["--teacher", "movenet_thunder"], monkeypatch) == 2
+    assert "not trained here" in last_line(capsys)

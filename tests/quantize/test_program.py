@@ -100,6 +100,14 @@ def test_the_student_trains_at_any_batch_and_its_ranges_hold_still(student: QatS
     assert all(torch.equal(state[key], student.state_dict()[key]) for key in ranges)
 
 
+def test_weights_that_were_trained_channels_last_are_shipped_contiguous(student: QatStudent) -> None:
+    student.to(memory_format=torch.channels_last)
+    assert any(not parameter.is_contiguous() for parameter in student.parameters())
+    program = finish(student)
+    tensors = [*program.state_dict.values(), *program.constants.values()]
+    assert all(tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor))
+
+
 def test_a_saved_student_goes_on_to_the_last_bit(student: QatStudent, tiny: DeployPose, images, tmp_path) -> None:
     def steps(model: QatStudent) -> torch.Tensor:
         optimiser = torch.optim.SGD(model.parameters(), 0.1)
