@@ -11,7 +11,7 @@ DEMO := runs/demo
 # programs, the calibrated one and the fine-tuned one, go to ExecuTorch and are scored and timed beside the float student.
 demo: $(INSTALLED)
 	rm -rf $(DEMO)
-	$(BIN)/python -m quantize.qat --people 320 --epochs 1 --calibration 64 --out $(DEMO)/qat
+	$(BIN)/python -m quantize.qat --people 192 --epochs 1 --calibration 64 --out $(DEMO)/qat
 	mv $(DEMO)/qat/ptq $(DEMO)/ptq
 	for kind in ptq qat; do set -e; \
 		$(BIN)/python -m edge.export --program $(DEMO)/$$kind --out $(DEMO)/$$kind/dist; \
