@@ -37,9 +37,7 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp makes it private to its owner
         temporary.replace(path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder or free some space"
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -66,12 +64,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder or free some space"
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write {path}: {error.strerror or error}; choose another folder or free some space")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ class LossWeights:
         keypoint_token, visual_token: MSE between tokens of student and teacher.
         simulated_heatmap: MSE between the student's Gaussian and the teacher's heatmap.
         confidence: L1 between the score and the teacher's heatmap at the student's point.
+        beta: error, as a share of the crop, from which the smooth L1 of `regression` is linear (the paper's 1: never).
     """
 
     regression: NonNegativeFloat = 1.0
@@ -46,7 +47,8 @@ class Recipe:
 
     Attributes:
         epochs: passes over the data. batch: crops a step, over all processes.
-        optimiser: `adam` or `adamw`. lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
+        optimiser: `adam`, `adamw`, or `muon` (see `quantize.training.optimisers`).
+        lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
         schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
         warmup: share of the run with a linearly growing rate.
         clip: largest norm of the gradient; 0 does not clip.

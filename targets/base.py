@@ -158,6 +158,19 @@ def with_answer(card: Card, runner: Runner) -> Card:
     return card.model_copy(update={"golden": golden})
 
 
+def verified_card(path: Path, target: str) -> Card:
+    """The card beside an artefact that was made for `target`, and matches it.
+
+    Raises:
+        InputError: the artefact or its card is missing, damaged or another's.
+    """
+    card = cards.read(cards.card_path(path))
+    if card.target != target:
+        raise InputError(f"{path} was made for {card.target}, not for {target}")
+    card.verify(path)
+    return card
+
+
 def check_images(images: np.ndarray, card: Card) -> None:
     """Raises InputError unless `images` is what the card's network takes, at any batch."""
     expected = card.input.shape[1:]

@@ -25,13 +25,14 @@ from torch import Tensor
 
 from pose import card as cards
 from pose.card import Card, Coverage
-from pose.crop import CropSpec
-from pose.errors import BackendError, InputError
+from pose.crop import CropSpec, denormalise
+from pose.errors import BackendError
 from pose.files import whole, whole_folder
 from pose.program import Program
-from targets.base import Artefact, Finding, Runner, artefact_card, one_by_one, with_answer
+from targets.base import Artefact, Finding, Runner, artefact_card, one_by_one, verified_card, with_answer
 from targets.coreml_reference import MilProgram
 from targets.graph import quantization_findings
+from targets.torch import on_threads
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -67,15 +68,11 @@ class ReferenceRunner:
         self._threads = threads
 
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
+        with on_threads(self._threads):
             return one_by_one(self._run_one, images, self.card)
-        finally:
-            torch.set_num_threads(before)
 
     def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels = torch.from_numpy(to_bytes(image, self.card.spec)).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(denormalise(image[0], self.card.spec)).permute(2, 0, 1)[None].float()
         answer = self._program(**{self.card.input.name: pixels})
         return answer["coords"].numpy(), answer["scores"].numpy()
 
@@ -94,7 +91,7 @@ class CoreMLRunner:
         from PIL import Image
 
         try:
-            answer = self._model.predict({self.card.input.name: Image.fromarray(to_bytes(image, self.card.spec))})
+            answer = self._model.predict({self.card.input.name: Image.fromarray(denormalise(image[0], self.card.spec))})
         except RuntimeError as error:
             raise BackendError(f"Core ML failed on {self.card.student}: {' '.join(str(error).split())}") from error
         return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
@@ -119,10 +116,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> A
 def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Target protocol
     """Open a package beside its card: in Core ML on macOS, which chooses its own threads, by torch elsewhere."""
     path = Path(path)
-    card = cards.read(cards.card_path(path))
-    if card.target != "coreml":
-        raise InputError(f"{path} was made for {card.target}, not for coreml")
-    card.verify(path)
+    card = verified_card(path, "coreml")
     return _runner(path, card, threads)
 
 
@@ -141,12 +135,6 @@ def lint(program: ExportedProgram) -> list[Finding]:
                 message = f"clamps to {lowest}..{highest}; Core ML clamps to the whole type"
                 findings.append(Finding("warning", node.name, message))
     return findings + quantization_findings(program)
-
-
-def to_bytes(image: np.ndarray, spec: CropSpec) -> np.ndarray:
-    """The crop uint8 [H, W, 3] of a network input [1, 3, H, W]: the inverse of `pose.crop.normalise`, rounded, in 0..255."""
-    pixels = image[0].transpose(1, 2, 0) * np.array(spec.std, np.float32) + np.array(spec.mean, np.float32)
-    return np.ascontiguousarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
 def coverage(function: Any) -> Coverage:

@@ -25,7 +25,7 @@ from pose.card import Card, Coverage
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
+from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
 from targets.graph import arithmetic, quantization_findings
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
 def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named by the Target protocol
     """Open a `.pte` beside its card, on that many threads."""
     path = Path(path)
-    card = cards.read(cards.card_path(path))
-    if card.target != "executorch":
-        raise InputError(f"{path} was made for {card.target}, not for executorch")
-    card.verify(path)
+    card = verified_card(path, "executorch")
     delegate = card.metrics.get("delegate", "xnnpack")
     if delegate != "xnnpack":
         raise BackendError(f"{path} needs a runtime with the delegate {delegate}; it is not run here")

@@ -28,7 +28,7 @@ from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
+from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.qdq import INPUT, OUTPUTS, qdq_model
 
@@ -105,10 +105,7 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
         BackendError: ONNX Runtime refuses the file.
     """
     path = Path(path)
-    card = cards.read(cards.card_path(path))
-    if card.target != target:
-        raise InputError(f"{path} was made for {card.target}, not for {target}")
-    card.verify(path)
+    card = verified_card(path, target)
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed

@@ -18,11 +18,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from pose import card as cards
 from pose.card import Card, Coverage
+from pose.crop import denormalise
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
 from targets import tflite_file
-from targets.base import Artefact, Finding, artefact_card, one_by_one, with_answer
+from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -52,8 +53,7 @@ class TFLiteRunner:
     def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         nhwc = image.transpose(0, 2, 3, 1)
         if self.card.input.dtype == "uint8":
-            pixels = np.rint(nhwc * np.array(self.card.input.std) + np.array(self.card.input.mean))
-            nhwc = pixels.clip(0, 255).astype(np.uint8)
+            nhwc = denormalise(image[0], self.card.spec)[None]
         try:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(nhwc))
             self._interpreter.invoke()
@@ -96,10 +96,7 @@ def lower(
 def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by the Target protocol
     """Open a `.tflite` beside its card, on that many threads."""
     path = Path(path)
-    card = cards.read(cards.card_path(path))
-    if card.target != "tflite":
-        raise InputError(f"{path} was made for {card.target}, not for tflite")
-    card.verify(path)
+    card = verified_card(path, "tflite")
     return TFLiteRunner(path, card, threads)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
+@contextlib.contextmanager
+def on_threads(threads: int) -> Iterator[None]:
+    """Torch computes on that many threads, then on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class TorchRunner:
     """See `targets.base.Runner`."""
 
@@ -26,12 +39,8 @@ class TorchRunner:
         self._threads = threads
 
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
+        with on_threads(self._threads):
             return one_by_one(self._run_one, images, self.card)
-        finally:
-            torch.set_num_threads(before)
 
     @torch.no_grad()
     def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,22 +1,43 @@
-"""The tiny student as a program that targets lower, of either scheme."""
+"""The tiny student as a program that targets lower, of either scheme, and what every artefact of it must answer."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from tiny_student import SPEC, tiny_images, tiny_student
+from torch import Tensor
 
+from pose.crop import CropSpec
 from pose.program import Program, save_program
 from quantize.calibrate import calibrate
 from quantize.deploy import deploy
 from quantize.precision import Precision, Scheme
 from quantize.program import describe, finish, float_program, prepare
+from targets import base
 
 
-def quantized_student(folder: Path, scheme: Scheme) -> Program:
-    """Calibrated on blocks of colour and saved in `folder`."""
+def quantized_student(
+    folder: Path, scheme: Scheme = "affine", spec: CropSpec = SPEC, images: Tensor | None = None
+) -> Program:
+    """Calibrated on `images`, or blocks of colour, and saved in `folder`."""
     form = deploy(tiny_student())
-    student = calibrate(prepare(form, Precision(scheme=scheme), SPEC), tiny_images().split(4))
-    fp32, int8 = float_program(form, SPEC), finish(student)
-    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, SPEC, {"weights": "0" * 64})
+    student = calibrate(
+        prepare(form, Precision(scheme=scheme), spec), (tiny_images() if images is None else images).split(4)
+    )
+    fp32, int8 = float_program(form, spec), finish(student)
+    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, spec, {"weights": "0" * 64})
     return save_program(folder, fp32, int8, card)
+
+
+def assert_answers_as(program: Program, artefact: base.Artefact, median: float, p99: float) -> None:
+    """The artefact's keypoints are within that many pixels of its program's, and its scores are close."""
+    images = tiny_images(16).numpy()
+    lowered, scores = base.open_artefact(artefact.path).run(images)
+    expected, expected_scores = base.open_artefact(program.path(artefact.card.precision)).run(images)
+    apart = np.linalg.norm((lowered - expected) * 64, axis=-1)
+    assert lowered.shape == (16, 17, 2)
+    assert np.median(apart) <= median
+    assert np.quantile(apart, 0.99) <= p99
+    assert np.abs(scores - expected_scores).max() < 0.05
+    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images

@@ -12,7 +12,6 @@ from pose.models.encoder import PatchEmbedding, TokenEncoder, TokenNetwork, rais
 from pose.models.output import PoseOutput
 
 _DIM = 192
-_PATCH_STD = 0.04  # as its teachers have
 
 
 class DistilPose(TokenNetwork):
@@ -50,7 +49,7 @@ class DistilPose(TokenNetwork):
 def _student(backbone: nn.Module, channels: int, keypoints: int) -> DistilPose:
     patch, encoder = PatchEmbedding(channels, (4, 3), _DIM), TokenEncoder(_DIM, 12)
     student = DistilPose(backbone, patch, (16, 16), keypoints, encoder, nn.LayerNorm(_DIM))
-    raise_patches(patch, _PATCH_STD)
+    raise_patches(patch)
     return student
 
 

@@ -16,7 +16,6 @@ from pose.models.output import PoseOutput
 
 HEATMAP = (64, 48)  # rows, columns
 _DIM = 192
-_PATCH_STD = 0.04  # of initial weights: patches of the stemnet's features come out at about 2
 
 
 def heatmap_head(features: int) -> nn.Sequential:
@@ -38,7 +37,7 @@ class TokenPose(TokenNetwork):
     ) -> None:
         super().__init__(backbone, patch, grid, keypoints, encoder)
         self.head = heatmap_head(patch.linear.out_features)
-        raise_patches(patch, _PATCH_STD)
+        raise_patches(patch)
 
     def forward(self, images: Tensor) -> PoseOutput:
         keypoint, visual = self.split(self.encoder(*self.embed(images)))
@@ -54,7 +53,7 @@ class TokenPoseCascade(TokenNetwork):
     ) -> None:
         super().__init__(backbone, patch, grid, keypoints, nn.ModuleList(encoders))
         self.head = heatmap_head(patch.linear.out_features * len(encoders))
-        raise_patches(patch, _PATCH_STD)
+        raise_patches(patch)
 
     def forward(self, images: Tensor) -> PoseOutput:
         (tokens, position), stages = self.embed(images), []

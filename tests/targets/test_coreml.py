@@ -10,16 +10,13 @@ import coremltools as ct
 import numpy as np
 import pytest
 import torch
-from tiny_student import SPEC, tiny_student
+from quantized_student import quantized_student
+from tiny_student import SPEC
 
 from pose import card as cards
-from pose.crop import CropSpec, normalise
+from pose.crop import CropSpec, denormalise, normalise
 from pose.errors import BackendError, InputError
-from pose.program import Program, save_program
-from quantize.calibrate import calibrate
-from quantize.deploy import deploy
-from quantize.precision import Precision
-from quantize.program import describe, finish, float_program, prepare
+from pose.program import Program
 from targets import base, coreml
 
 PORTRAIT = CropSpec(width=64, height=64)  # a std for each channel
@@ -32,11 +29,7 @@ def pictures(count: int, spec: CropSpec = SPEC) -> np.ndarray:
 
 
 def make_program(folder: Path, spec: CropSpec) -> Program:
-    form = deploy(tiny_student())
-    student = calibrate(prepare(form, Precision(), spec), torch.from_numpy(pictures(8, spec)).split(4))
-    fp32, int8 = float_program(form, spec), finish(student)
-    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, spec, {"weights": "0" * 64})
-    return save_program(folder, fp32, int8, card)
+    return quantized_student(folder, spec=spec, images=torch.from_numpy(pictures(8, spec)))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +85,7 @@ def test_the_interface_is_a_picture_and_two_named_arrays(artefacts) -> None:
 
 def test_bytes_are_got_back_exactly() -> None:
     crop = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
-    assert (coreml.to_bytes(normalise(crop, PORTRAIT)[None], PORTRAIT) == crop).all()
+    assert (denormalise(normalise(crop, PORTRAIT), PORTRAIT) == crop).all()
 
 
 def test_coverage_tells_int8_from_float(artefacts) -> None:

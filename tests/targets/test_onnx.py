@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
-from quantized_student import quantized_student
+from quantized_student import assert_answers_as, quantized_student
 from tiny_student import tiny_images
 from torch import nn
 
@@ -46,15 +46,7 @@ def copied(artefacts, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 0.5, 2.0)])
 def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
-    images = tiny_images(16).numpy()
-    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
-    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
-    apart = np.linalg.norm((lowered - torch_coords) * 64, axis=-1)
-    assert lowered.shape == (16, 17, 2)
-    assert np.median(apart) <= median
-    assert np.quantile(apart, 0.99) <= p99
-    assert np.abs(scores - torch_scores).max() < 0.05
-    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+    assert_answers_as(program, artefacts[precision], median, p99)
 
 
 def test_threads_do_not_change_the_answer(artefacts) -> None:

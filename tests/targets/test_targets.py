@@ -11,27 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_student import SPEC, tiny_images, tiny_student
+from quantized_student import assert_answers_as, quantized_student
+from tiny_student import tiny_images
 from torch import nn
 
 from pose import card as cards
 from pose.errors import BackendError, InputError
-from pose.program import Program, load_program, save_program
-from quantize.calibrate import calibrate
-from quantize.deploy import deploy
-from quantize.precision import Precision
-from quantize.program import describe, finish, float_program, prepare
+from pose.program import Program, load_program
 from targets import base, executorch
 from targets.graph import arithmetic, quantization_findings
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Program:
-    form = deploy(tiny_student())
-    student = calibrate(prepare(form, Precision(), SPEC), tiny_images().split(4))
-    fp32, int8 = float_program(form, SPEC), finish(student)
-    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, SPEC, {"weights": "0" * 64})
-    return save_program(tmp_path_factory.mktemp("program"), fp32, int8, card)
+    return quantized_student(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +44,7 @@ def pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
 def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
-    images = tiny_images(16).numpy()
-    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
-    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
-    apart = pixels(lowered, torch_coords)
-    assert lowered.shape == (16, 17, 2)
-    assert np.median(apart) <= median
-    assert np.quantile(apart, 0.99) <= p99
-    assert np.abs(scores - torch_scores).max() < 0.05
-    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+    assert_answers_as(program, artefacts[precision], median, p99)
 
 
 def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None:

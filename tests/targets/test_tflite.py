@@ -13,7 +13,7 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from quantized_student import quantized_student
+from quantized_student import assert_answers_as, quantized_student
 from tiny_student import SPEC, tiny_images
 from torch import nn
 
@@ -103,15 +103,7 @@ def crops(spec: CropSpec, count: int = 4) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
 def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
-    images = tiny_images(16).numpy()
-    lowered, scores = base.open_artefact(artefacts[precision].path).run(images)
-    torch_coords, torch_scores = base.open_artefact(program.path(precision)).run(images)
-    apart = np.linalg.norm((lowered - torch_coords) * 64, axis=-1)
-    assert lowered.shape == (16, 17, 2)
-    assert np.median(apart) <= median
-    assert np.quantile(apart, 0.99) <= p99
-    assert np.abs(scores - torch_scores).max() < 0.05
-    assert len(np.unique(lowered.round(5), axis=0)) == 16  # answers belong to their images
+    assert_answers_as(program, artefacts[precision], median, p99)
 
 
 def test_threads_do_not_change_the_answer(artefacts) -> None:
