@@ -107,6 +107,7 @@ def _save(program: ExportedProgram, path: Path) -> None:
 
 def _load(path: Path) -> ExportedProgram:
     import torch
+    import torch.ao.quantization.fx._decomposed  # torch.export.load knows quantize and dequantize by it
 
     # A card's sha256 says that a file is whole, not that its author is kind. `torch.export.load` can be made to run code in
     # five ways: it unpickles tensors marked `use_pickle`, falls back to a full unpickle of sample inputs that `weights_only`
