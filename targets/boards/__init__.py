@@ -1,0 +1,135 @@
+"""The boards we know: what makes sense to run on each, how fast it should be, and what to read there. One YAML a board."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pose.errors import InputError
+from pose.files import read_yaml
+
+FOLDER = Path(__file__).parent
+GENERIC = "generic"
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Cpu(_Part):
+    """The processor. Empty or 0 where a board file stands for many.
+
+    Attributes:
+        core: of the cores that inference should run on.
+        features: of `asimd`, what int8 kernels use of it: `asimddp` (dot product), `i8mm`, and `fphp` (fp16 arithmetic);
+            the names are those of /proc/cpuinfo.
+    """
+
+    core: str = ""
+    cores: int = Field(default=0, ge=0)
+    features: tuple[Literal["asimddp", "i8mm", "fphp", "asimdhp"], ...] = ()
+
+
+class Choice(_Part):
+    """A target that makes sense here.
+
+    Attributes:
+        delegate: what of the runtime takes the graph.
+        why: what to know of it here.
+    """
+
+    target: Literal["executorch", "tflite", "coreml", "onnx", "tensorrt"]
+    delegate: Text
+    why: Text
+
+
+class Facts(_Part):
+    """What to read there before and after a run, each under a name.
+
+    Attributes:
+        files: small text files; one that is not there is left out.
+        commands: argument lists; one that is not installed is left out.
+    """
+
+    files: dict[str, Annotated[str, Field(pattern="^/")]] = {}
+    commands: dict[str, Annotated[list[Text], Field(min_length=1)]] = {}
+
+
+class Board(_Part):
+    """One file of this folder.
+
+    Attributes:
+        name: of the file.
+        title: for people.
+        match: parts of the model that the board's firmware reports, in any case of letters.
+        system: the operating system that is enough to know it by, when no model matches.
+        runs: the best choice first.
+        threads: to start with.
+        latency_budget_ms: what the 90th percentile should stay under for video; an aim, not a measurement.
+        notes: what costs time on this board, and how to mend it.
+    """
+
+    name: str
+    title: Text
+    match: tuple[Text, ...] = ()
+    system: str | None = None
+    cpu: Cpu = Cpu()
+    runs: Annotated[tuple[Choice, ...], Field(min_length=1)]
+    threads: int = Field(ge=1)
+    latency_budget_ms: float | None = Field(default=None, gt=0)
+    facts: Facts = Facts()
+    notes: tuple[Text, ...] = ()
+
+    def choice(self, target: str) -> Choice | None:
+        """What is known of a target here; None if it makes no sense on this board."""
+        return next((each for each in self.runs if each.target == target), None)
+
+
+class _File(Board):
+    name: str = ""
+
+
+@cache
+def known() -> dict[str, Board]:
+    """Every board by name. What the generic one reads, all the others read too.
+
+    Raises:
+        InputError: a file is not as it must be.
+    """
+    files = {path.stem: read_yaml(path, _File) for path in sorted(FOLDER.glob("*.yaml"))}
+    common = files[GENERIC].facts
+    boards = {}
+    for name, board in files.items():
+        facts = Facts(files=common.files | board.facts.files, commands=common.commands | board.facts.commands)
+        boards[name] = Board.model_validate({**board.model_dump(), "name": name, "facts": facts})
+    return boards
+
+
+def get(name: str) -> Board:
+    """The board of that name.
+
+    Raises:
+        InputError: no such board.
+    """
+    if name not in known():
+        raise InputError(f"there is no board '{name}'; choose one of {', '.join(known())}")
+    return known()[name]
+
+
+def find(model: str, system: str = "Linux") -> Board:
+    """The board whose firmware reports this model; the longest match wins. An unknown one is the generic board.
+
+    Args:
+        model: /proc/device-tree/model, ro.product.model on Android.
+        system: `Android`, or what uname says.
+    """
+    said = model.casefold()
+    matches = [(len(part), name) for name, board in known().items() for part in board.match if part.casefold() in said]
+    if matches:
+        return known()[max(matches)[1]]
+    by_system = (board for board in known().values() if board.system and board.system.casefold() == system.casefold())
+    return next(by_system, known()[GENERIC])
