@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,53 +23,91 @@ def check(
     """Score the float program, the int8 program (fake quantization) and the artefact in its runtime.
 
     Returns:
-        Of each of `COLUMNS`: see `edge.score.column`, and `keypoint_px`, how far its keypoints are from the float program's
-        in pixels of the crop (`edge.score.apart`). The artefact also has `fake_quant_px`, from the int8 program's.
+        Of each of `COLUMNS`: see `edge.score.column`, and, from the float program's keypoints in pixels of the crop,
+        `keypoint_px` (`edge.score.apart`) and, but for fp32, `per_joint_px`. Of the artefact also `fake_quant_px`, from the
+        int8 program's keypoints, `worst` (`edge.score.worst`), `bytes`, and of its float twin, if it lies beside it,
+        `float_twin`: its `bytes`, and `torch_px` from the float program's keypoints.
 
     Raises:
         InputError: the artefact or the program beside it does not match its card, or the data is not as it must be.
         BackendError: a runtime failed.
     """
-    from edge import run, score
-    from pose import skeleton
+    (result,) = check_all([artefact], source, limit=limit, threads=threads, seed=seed).values()
+    return result
 
-    program = run.program_of(artefact)
-    runners = {
-        "fp32": run.open(program.path("fp32"), threads),
-        "fake_quant": run.open(program.path("int8"), threads),
-        "lowered": run.open(artefact, threads),
-    }
-    card = runners["lowered"].card
-    student, spec = skeleton.get(card.skeleton), card.spec
+
+def check_all(
+    artefacts: Sequence[Path], source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """`check` of several artefacts of one program, by `edge.run.kind`: the program itself answers once for all of them.
+
+    Raises:
+        InputError, BackendError: see `check`.
+    """
+    from edge import run, score
+    from pose import card as cards
+    from pose import skeleton
+    from pose.files import size
+
+    program = run.program_of(artefacts[0])
+    named = {run.kind(cards.read(cards.card_path(path))): path for path in artefacts}
+    twins = {name: twin for name, path in named.items() if (twin := run.find_twin(path, "fp32")) not in (None, path)}
+    torch_runners = {"fp32": run.open(program.path("fp32"), threads), "fake_quant": run.open(program.path("int8"), threads)}
+    lowered = {name: run.open(path, threads) for name, path in named.items()}
+    floats = {f"{name} float": run.open(twin, threads) for name, twin in twins.items()}
+    spec, student = program.card.spec, skeleton.get(program.card.skeleton)
     both = score.joints(source.skeleton, student)
     count = min(limit or len(source), len(source))
 
     def track(numbers: Iterable[int]) -> Iterable[int]:
         return cli.track(numbers, "Checking", count)
 
-    people, answers = score.answer(runners, source, limit, track)
-    columns = {name: score.column(people, answers[name], student, spec, seed) for name in COLUMNS}
-    for name in COLUMNS:
-        columns[name]["keypoint_px"] = score.apart(answers[name], answers["fp32"], spec, seed)
-    columns["lowered"]["fake_quant_px"] = score.apart(answers["lowered"], answers["fake_quant"], spec, seed)
-    about = {"artefact": str(artefact), "student": card.student, "target": card.target, "precision": card.precision}
-    return {**about, "persons": count, "joints": list(both), "crop": [spec.width, spec.height], **columns}
+    people, answers = score.answer({**torch_runners, **lowered, **floats}, source, limit, track)
+
+    def column(name: str) -> dict[str, Any]:
+        scored = score.column(people, answers[name], student, spec, seed)
+        scored["keypoint_px"] = score.apart(answers[name], answers["fp32"], spec, seed)
+        if name != "fp32":
+            scored["per_joint_px"] = score.per_joint(answers[name], answers["fp32"], student, spec)
+        return scored
+
+    def float_twin(name: str) -> dict[str, Any] | None:
+        if name not in twins:
+            return None
+        torch_px = score.apart(answers[f"{name} float"], answers["fp32"], spec, seed)
+        return {"artefact": str(twins[name]), "bytes": size(twins[name]), "torch_px": torch_px}
+
+    about = {"student": program.card.student, "persons": count, "joints": list(both), "crop": [spec.width, spec.height]}
+    shared = {**about, **{name: column(name) for name in torch_runners}}
+    return {
+        name: {
+            **{"artefact": str(path), "target": runner.card.target, "precision": runner.card.precision},
+            **{"bytes": size(path), "float_twin": float_twin(name), **shared},
+            "lowered": {**column(name), "fake_quant_px": score.apart(answers[name], answers["fake_quant"], spec, seed)},
+            "worst": score.worst(people, answers[name], answers["fp32"], spec),
+        }
+        for (name, path), runner in zip(named.items(), lowered.values(), strict=True)
+    }
 
 
-def gate(result: dict[str, Any], most: float) -> None:
+def gate(result: dict[str, Any], most: float, of: str = "") -> None:
     """Raises GateError if a column loses more than `most` points of AP or PCK against fp32.
+
+    Args:
+        of: which artefact, for the message.
 
     Raises:
         InputError: the data has nobody whom AP can be told of.
     """
     if result["fp32"]["ap"] is None:
         raise InputError("AP cannot be told: nobody in the data has labelled joints that the student has")
+    who = f"{of}: " if of else ""
     for name in COLUMNS[1:]:
         for measure in ("ap", "pck"):
             before, after = result["fp32"][measure], result[name][measure]
             if before is not None and before - after > most:
                 raise GateError(
-                    f"{name} loses {before - after:.2f} points of {measure.upper()} ({before:.2f} -> {after:.2f}); "
+                    f"{who}{name} loses {before - after:.2f} points of {measure.upper()} ({before:.2f} -> {after:.2f}); "
                     f"--max-drop allows {most:g}"
                 )
 
@@ -91,11 +129,59 @@ def _print(result: dict[str, Any]) -> None:
         table.add_row(f"{name} {result['precision']}" if name == "lowered" else name, *figures, *far)
     out = cli.console()
     out.print(table)
+    twin = result["float_twin"]
+    out.print(
+        f"lowered from fake-quant: {_pixels(result['lowered']['fake_quant_px'])} px, median, p99; {_megabytes(result)} MB"
+    )
+    if twin:
+        out.print(f"float twin from torch: {_pixels(twin['torch_px'], 4)} px; {_megabytes(twin)} MB")
     out.print(f"{result['persons']} people, {len(result['joints'])} joints, crop {width} x {height}; {result['artefact']}")
+
+
+def _print_all(results: dict[str, dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    heads = (
+        "fp32: AP, PCK",
+        "fake-quant",
+        "lowered",
+        "px from fake-quant",
+        "px from fp32",
+        "float twin, px",
+        "MB",
+        "of float",
+    )
+    table = Table("target", *heads)
+    for name, result in results.items():
+        scores = [
+            ", ".join("n/a" if result[column][k] is None else f"{result[column][k]:.1f}" for k in ("ap", "pck"))
+            for column in COLUMNS
+        ]
+        lowered, twin = result["lowered"], result["float_twin"]
+        far = [_pixels(lowered["fake_quant_px"]), _pixels(lowered["keypoint_px"])]
+        beside = [f"{twin['torch_px']['p99']:.4f}", f"{result['bytes'] / twin['bytes']:.1%}"] if twin else ["", ""]
+        table.add_row(name, *scores, *far, beside[0], _megabytes(result), beside[1])
+    first = next(iter(results.values()))
+    width, height = first["crop"]
+    out = cli.console()
+    out.print(table)
+    who = f"{first['persons']} people, {len(first['joints'])} joints, crop {width} x {height}"
+    out.print(f"{who}; px: median, p99; of the float twin p99, from torch")
+
+
+def _pixels(px: dict[str, Any], digits: int = 2) -> str:
+    return f"{px['median']:.{digits}f}, {px['p99']:.{digits}f}"
+
+
+def _megabytes(row: dict[str, Any]) -> str:
+    return f"{row['bytes'] / 1e6:.2f}"
 
 
 def main(
     artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The latest of that target in dist, or all: every target of the artefact's program.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: 300 drawn people].")] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside the json]")
@@ -115,16 +201,22 @@ def main(
     from edge import run
     from pose.files import write_json
 
-    chosen = artefact or run.latest()
+    if target not in (None, "all") and artefact is not None:
+        raise InputError("--artefact names one artefact already; with it, --target is all or left out")
+    chosen = artefact or run.latest(target=None if target == "all" else target)
     if data is None and (images is not None or boxes != "annotation"):
         raise InputError("--images and --boxes belong to --data; give the annotations, too")
-    result = check(chosen, _source(data, images, boxes), limit=limit, threads=threads, seed=seed)
-    result["data"] = str(data) if data else "synthetic validation"
-    _print(result)
+    artefacts = run.family(chosen) if target == "all" else [chosen]
+    source = _source(data, images, boxes)
+    results = check_all(artefacts, source, limit=limit, threads=threads, seed=seed)
+    for each in results.values():
+        each["data"] = str(data) if data else "synthetic validation"
+    _print_all(results) if target == "all" else _print(*results.values())
     if json:
-        write_json(json, result)
+        write_json(json, {"targets": results} if target == "all" else next(iter(results.values())))
     if max_drop is not None:
-        gate(result, max_drop)
+        for name, each in results.items():
+            gate(each, max_drop, name)
 
 
 def _source(data: Path | None, images: Path | None, boxes: str) -> PoseSource:

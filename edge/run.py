@@ -13,7 +13,7 @@ from pose.card import Card, Precision
 from pose.errors import InputError
 from pose.files import whole
 from pose.program import CARD, Program, graph_name, load_program
-from targets.base import Runner, open_artefact
+from targets.base import LOWERED, Runner, check_name, open_artefact
 
 OUT = Path("dist")
 
@@ -30,8 +30,6 @@ def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001 - edge.run.open 
         path = path / graph_name("int8")
     if not path.exists():
         raise InputError(f"no artefact {path}; make one with python -m edge.export")
-    if path.suffix == ".pt2":
-        import torch.ao.quantization.fx._decomposed  # noqa: F401 - torch.export.load knows quantize and dequantize by it
     with cli.quiet():  # ExecuTorch reports on the processor
         return open_artefact(path, threads)
 
@@ -48,32 +46,71 @@ def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.nd
     return crop.to_image(coords[0].astype(np.float64), matrix, spec), scores[0]
 
 
-def latest(folder: Path = OUT) -> Path:
-    """The int8 artefact in `folder` that was written last.
+def kind(card: Card) -> str:
+    """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan` (a delegate), `tflite-uint8`."""
+    parts = [card.target, card.metrics.get("delegate")]
+    if card.target == "tflite" and card.input.dtype != "float32":
+        parts.append(card.input.dtype)
+    return "-".join(part for part in parts if part)
+
+
+def latest(folder: Path = OUT, target: str | None = None) -> Path:
+    """The int8 artefact in `folder` that was written last, of those that run here; of one target, or of any.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or no such target.
     """
-    found = [(path.stat().st_mtime, path) for path in _artefacts(folder) if _card(path).precision == "int8"]
+    if target is not None:
+        check_name(target, LOWERED)
+    cards = [(path, _card(path)) for path in _artefacts(folder)]
+    found = [
+        (path.stat().st_mtime, path)
+        for path, card in cards
+        if card.precision == "int8" and _runs_here(card) and target in (None, card.target)
+    ]
     if not found:
-        raise InputError(f"no int8 artefact in {folder}; make one with python -m edge.export, or name one with --artefact")
+        what = f"int8 artefact of {target}" if target else "int8 artefact"
+        flag = f" --target {target}" if target else ""
+        raise InputError(f"no {what} in {folder}; make one with python -m edge.export{flag}, or name one with --artefact")
     return max(found)[1]
 
 
+def family(artefact: Path) -> list[Path]:
+    """All artefacts in its folder, itself included, that its program was lowered to in its precision and that run here."""
+    own = _card(artefact)
+    cards = [(path, _card(path)) for path in _artefacts(artefact.parent)]
+    alike = [
+        (LOWERED.index(card.target), kind(card), path)
+        for path, card in cards
+        if _runs_here(card) and (card.precision, card.sources.get("program")) == (own.precision, own.sources.get("program"))
+    ]
+    return [path for _, _, path in sorted(alike)]
+
+
 def twin(artefact: Path, precision: Precision) -> Path:
-    """The artefact itself, or the one beside it that the same program was lowered to for the same target in that precision.
+    """The artefact itself, or the one beside it that the same program was lowered to in that precision.
+
+    For the same target, delegate and kind of input.
 
     Raises:
         InputError: there is none.
     """
-    target, source = _card(artefact).target, program_of(artefact).card.files[graph_name(precision)]
+    found = find_twin(artefact, precision)
+    if found is None:
+        raise InputError(
+            f"no {precision} artefact of the same program lies beside {artefact}; export it again, both are written"
+        )
+    return found
+
+
+def find_twin(artefact: Path, precision: Precision) -> Path | None:
+    """See `twin`; None if there is none."""
+    own, source = kind(_card(artefact)), program_of(artefact).card.files[graph_name(precision)]
     for path in [artefact, *_artefacts(artefact.parent)]:
         card = _card(path)
-        if (card.target, card.precision, card.sources.get("program")) == (target, precision, source):
+        if (kind(card), card.precision, card.sources.get("program")) == (own, precision, source):
             return path
-    raise InputError(
-        f"no {precision} artefact of the same program lies beside {artefact}; export it again, both are written"
-    )
+    return None
 
 
 def keep_program(program: Program, artefact: Path) -> None:
@@ -100,6 +137,10 @@ def program_of(artefact: Path) -> Program:
 
 def _program_folder(artefact: Path) -> Path:
     return artefact.parent / f"{_card(artefact).student}.program"
+
+
+def _runs_here(card: Card) -> bool:
+    return "lowered" in card.golden.expected
 
 
 def _artefacts(folder: Path) -> list[Path]:

@@ -121,6 +121,27 @@ def apart(mine: Answers, other: Answers, spec: CropSpec, seed: int = 0) -> dict[
     return result
 
 
+def per_joint(mine: Answers, other: Answers, student: Skeleton, spec: CropSpec) -> dict[str, float]:
+    """Joint -> pixels of the crop between two runners' keypoints, median over the people."""
+    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)
+    return dict(zip(student.joints, np.median(distance, axis=0).tolist(), strict=True))
+
+
+def worst(people: People, mine: Answers, other: Answers, spec: CropSpec, count: int = 6) -> list[dict[str, Any]]:
+    """The people on whom two runners differ most, in pixels of the crop, mean over the joints; the farthest first.
+
+    Returns:
+        Of each: `index` in the data, `px`, and both poses in image pixels, [[x, y], ...] of the student's joints: `lowered`
+        is the first runner's, `fp32` the other's.
+    """
+    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1).mean(axis=1)
+    found = []
+    for index in np.argsort(-distance, kind="stable")[:count]:
+        both = [to_image(each.coords[index], people.matrices[index], spec).tolist() for each in (other, mine)]
+        found.append({"index": int(index), "px": float(distance[index]), "fp32": both[0], "lowered": both[1]})
+    return found
+
+
 def _percentile(percent: float, values: np.ndarray) -> float:
     return float(np.percentile(values, percent))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -97,6 +97,13 @@ class Target(Protocol):
         ...
 
 
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Raises InputError unless it is one of the targets that are asked for."""
+    known = list(known)
+    if name not in known:
+        raise InputError(f"there is no target '{name}'; choose one of {', '.join(known)}")
+
+
 def get(name: str) -> Target:
     """The target of that name.
 
@@ -104,8 +111,7 @@ def get(name: str) -> Target:
         InputError: no such target.
         BackendError: what it needs is not installed.
     """
-    if name not in TARGETS:
-        raise InputError(f"there is no target '{name}'; choose one of {', '.join(TARGETS)}")
+    check_name(name, TARGETS)
     try:
         return cast(Target, import_module(TARGETS[name]))
     except ModuleNotFoundError as error:

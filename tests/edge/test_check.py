@@ -1,0 +1,123 @@
+"""Artefacts of one program, scored together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_network import make_program
+
+from calib_data.synthetic import SyntheticPeople
+from edge import run
+from edge.check import check, check_all
+from edge.check import main as check_command
+from edge.export import export
+from pose.crop import affine
+from pose.errors import GateError, InputError
+from pose.files import size
+from pose.skeleton import COCO_17
+
+
+@pytest.fixture(scope="session")
+def two_targets(exported: Path, tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program lowered to ExecuTorch and to ONNX."""
+    folder = Path(shutil.copytree(exported, tmp_path_factory.mktemp("two") / "dist"))
+    export(tiny_program, "onnx", "int8", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def results(two_targets: Path) -> dict[str, dict[str, Any]]:
+    return check_all(run.family(two_targets / "tiny-onnx-int8.onnx"), SyntheticPeople(8))
+
+
+def test_the_family_is_what_one_program_was_lowered_to(two_targets: Path, tmp_path: Path) -> None:
+    both = ["tiny-executorch-int8.pte", "tiny-onnx-int8.onnx"]
+    assert [path.name for path in run.family(two_targets / both[1])] == both
+    assert [path.suffix for path in run.family(two_targets / "tiny-onnx-fp32.onnx")] == [".pte", ".onnx"]
+    other = tmp_path / "other"
+    export(make_program(tmp_path / "program", seed=1).folder, "onnx", "int8", other)
+    stranger = Path(shutil.copytree(two_targets, tmp_path / "dist"))
+    for path in other.glob("tiny-onnx-*"):
+        shutil.copy(path, stranger)
+    assert [path.name for path in run.family(stranger / both[0])] == both[:1]
+
+
+def test_each_target_is_scored_beside_one_answer_of_the_program(
+    results: dict[str, dict[str, Any]], two_targets: Path
+) -> None:
+    assert list(results) == ["executorch", "onnx"]
+    executorch, onnx = results.values()
+    for name in ("fp32", "fake_quant"):
+        assert executorch[name] == onnx[name]
+    for result in results.values():
+        assert result["persons"] == 8
+        assert result["lowered"]["fake_quant_px"]["p99"] < result["lowered"]["keypoint_px"]["p99"]
+        assert result["float_twin"]["torch_px"]["p99"] < 0.001
+        assert result["bytes"] == size(Path(result["artefact"])) < result["float_twin"]["bytes"]
+    assert executorch["artefact"] != onnx["artefact"]
+
+
+def test_one_alone_scores_as_it_does_among_others(results: dict[str, dict[str, Any]], two_targets: Path) -> None:
+    assert check(two_targets / "tiny-onnx-int8.onnx", SyntheticPeople(8)) == results["onnx"]
+
+
+def test_joints_and_worst_people_are_those_of_the_answers(results: dict[str, dict[str, Any]]) -> None:
+    result, source = results["onnx"], SyntheticPeople(8)
+    assert "per_joint_px" not in result["fp32"]
+    for name in ("fake_quant", "lowered"):
+        joints = result[name]["per_joint_px"]
+        assert tuple(joints) == COCO_17.joints
+        assert min(joints.values()) <= result[name]["keypoint_px"]["median"] <= max(joints.values())
+    worst = result["worst"]
+    assert len(worst) == 6
+    assert [each["px"] for each in worst] == sorted((each["px"] for each in worst), reverse=True)
+    runners = [
+        run.open(Path(result["artefact"]).parent / "tiny.program" / "student_fp32.pt2"),
+        run.open(Path(result["artefact"])),
+    ]
+    for each in worst[:2]:
+        sample = source[each["index"]]
+        poses = [run.keypoints(runner, sample.image, sample.box)[0] for runner in runners]
+        np.testing.assert_allclose(poses, [each["fp32"], each["lowered"]], atol=1e-3)
+        scale = np.linalg.norm(affine(sample.box, runners[0].card.spec)[0, :2])
+        assert each["px"] == pytest.approx(np.linalg.norm(poses[0] - poses[1], axis=1).mean() * scale, rel=1e-3)
+
+
+def test_a_twin_that_is_gone_is_not_told_of(two_targets: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
+    (folder / "tiny-onnx-fp32.onnx.card.yaml").unlink()
+    assert check(folder / "tiny-onnx-int8.onnx", SyntheticPeople(2))["float_twin"] is None
+    assert check(folder / "tiny-executorch-fp32.pte", SyntheticPeople(2))["float_twin"] is None
+
+
+def test_the_command_prints_a_row_for_each_target(
+    two_targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.latest, "__defaults__", (two_targets, None))
+    monkeypatch.setattr("calib_data.synthetic.validation", lambda: SyntheticPeople(4))
+    check_command(target="all", json=tmp_path / "all.json")
+    printed = capsys.readouterr().out
+    assert "executorch" in printed
+    assert "onnx" in printed
+    assert "4 people" in printed
+    held = json.loads((tmp_path / "all.json").read_text())
+    assert list(held["targets"]) == ["executorch", "onnx"]
+    check_command(target="executorch", json=tmp_path / "one.json")
+    assert json.loads((tmp_path / "one.json").read_text())["artefact"].endswith("tiny-executorch-int8.pte")
+    with pytest.raises(GateError, match=r"^(executorch|onnx): (fake_quant|lowered) loses"):
+        check_command(target="all", max_drop=-100)
+
+
+def test_which_artefact_is_asked_for_must_be_clear(two_targets: Path) -> None:
+    with pytest.raises(InputError, match="--target is all or left out"):
+        check_command(artefact=two_targets / "tiny-onnx-int8.onnx", target="executorch")
+    with pytest.raises(InputError, match="no target 'abacus'"):
+        run.latest(two_targets, "abacus")
+    with pytest.raises(InputError, match=r"no int8 artefact of coreml .*edge\.export --target coreml"):
+        run.latest(two_targets, "coreml")
+    assert run.latest(two_targets, "onnx").name == "tiny-onnx-int8.onnx"
