@@ -12,7 +12,7 @@ from pose.crop import to_image
 from pose.skeleton import Skeleton
 from quantize.batches import network_input
 
-_BATCH = 32
+_BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
 
 
 @torch.no_grad()

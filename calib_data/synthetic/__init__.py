@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from calib_data.sample import Sample
@@ -13,6 +14,7 @@ from calib_data.synthetic.wardrobe import sample_look
 from pose.errors import InputError
 from pose.skeleton import COCO_17
 
+VERSION = 2  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
 _ODDS_BEHIND, _ODDS_BEFORE, _ODDS_HIDDEN, _ODDS_CUT = 0.35, 0.07, 0.25, 0.12
 
 
@@ -21,10 +23,10 @@ class SyntheticPeople:
 
     `source[i]` depends on the seed and i alone: not on the length, the order of access or the process. Images are uint8
     [288, 256, 3]. A joint outside the image has v 0 and is at the origin, as in COCO; one behind something, the person's
-    own body included, has v 1. The box is the tight box of the whole drawn body within the image, hidden parts included,
-    and the area is that body's pixels: COCO's area is that of the segment, not of the box, and hidden parts count so that
-    an occluder does not make the object keypoint similarity stricter. Image and person ids count from 1 (pycocotools takes
-    0 for "no match").
+    own body included, has v 1. The box is the tight box of the whole drawn body and its joints within the
+    image, hidden parts included, and the area is that body's pixels: COCO's area is that of the segment, not of the box, and
+    hidden parts count so that an occluder does not make the object keypoint similarity stricter. Image and person ids count
+    from 1 (pycocotools takes 0 for "no match").
 
     Args:
         length: how many samples.
@@ -54,11 +56,9 @@ class SyntheticPeople:
             flags = visibility(canvas, body, pixels)
             if np.count_nonzero(flags == 2) >= 5:
                 break
-        rows, columns = np.nonzero(canvas.mask.any(1))[0], np.nonzero(canvas.mask.any(0))[0]
-        x, y = columns[0], rows[0]
         return Sample(
             image=photograph(canvas.image, rng),
-            box=np.array([x, y, columns[-1] - x + 1, rows[-1] - y + 1], np.float64),
+            box=_tight_box(canvas.mask, pixels[flags > 0]),
             keypoints=np.column_stack([pixels * (flags > 0)[:, None], flags]),
             area=float(np.count_nonzero(canvas.mask)),
             image_id=index + 1,
@@ -69,9 +69,9 @@ class SyntheticPeople:
 VALIDATION_PEOPLE, VALIDATION_SEED = 300, 1
 
 
-def validation() -> SyntheticPeople:
+def validation(people: int = VALIDATION_PEOPLE) -> SyntheticPeople:
     """The people that students are validated and artefacts are checked on; no training set is drawn from this seed."""
-    return SyntheticPeople(VALIDATION_PEOPLE, VALIDATION_SEED)
+    return SyntheticPeople(people, VALIDATION_SEED)
 
 
 def _picture(rng: np.random.Generator) -> tuple[Canvas, Body, np.ndarray]:
@@ -90,6 +90,15 @@ def _picture(rng: np.random.Generator) -> tuple[Canvas, Body, np.ndarray]:
     if rng.random() < _ODDS_HIDDEN:
         hide(canvas, box, OTHER, rng)
     return canvas, body, pixels
+
+
+def _tight_box(mask: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """x, y, width, height about a body's pixels and those of its joints: a thin limb's joint may round to beside it."""
+    x, y, width, height = cv2.boundingRect(mask)
+    places = np.clip(np.rint(labelled), 0, np.array(mask.shape[::-1]) - 1)
+    low = np.minimum((x, y), places.min(0))
+    high = np.maximum((x + width - 1, y + height - 1), places.max(0))
+    return np.concatenate([low, high - low + 1])
 
 
 def _place(joints: np.ndarray, rng: np.random.Generator) -> View:
