@@ -1,0 +1,68 @@
+"""A phone or a board over adb: the real client, so that its server's port and your authorisation hold.
+
+Devices older than Android 7 tell no exit status, mix stderr into stdout and take no input: ours works without any of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+from edge.devices.base import FOLDER, DeviceFailure, Unreachable
+from edge.devices.client import Client
+from edge.devices.remote import SHORT, SLOWEST, Remote, last_line
+
+_MENDS = {
+    "unauthorized": "unlock it and allow debugging from this computer",
+    "offline": "unplug it and plug it in again, then: adb reconnect",
+    "no permissions": "your user may not open it on USB; install the udev rules (Debian: android-sdk-platform-tools-common)",
+    "more than one": "name one, as adb:SERIAL; adb devices -l lists them",
+    "no devices": "plug it in and switch on USB debugging; adb devices -l lists what is there",
+    "not found": "adb devices -l lists what is there",
+    "cannot connect to daemon": "start adb's server: adb start-server",
+}
+
+
+class Adb(Remote):
+    """The device with this serial; without one, the only one (or the one that ANDROID_SERIAL names)."""
+
+    carries_stdin = False
+    install = "apt install adb"
+    folder = f"/data/local/tmp/{FOLDER}"  # the one place where adb's shell may write and execute
+
+    def __init__(self, name: str, serial: str | None = None) -> None:
+        super().__init__(name)
+        self._adb = ["adb", *(["-s", serial] if serial else [])]
+
+    def _client(self, line: str) -> list[str]:
+        return [*self._adb, "shell", line]
+
+    def _send(self, path: Path, remote: str) -> None:
+        self._shell('mkdir -p "${1%/*}"', remote)
+        timeout = SHORT + path.stat().st_size / SLOWEST
+        try:
+            done = subprocess.run(  # noqa: S603
+                [*self._adb, "push", str(path), remote], capture_output=True, text=True, timeout=timeout, errors="replace"
+            )
+        except subprocess.TimeoutExpired:
+            raise self._unreachable(1, f"adb push took longer than {timeout:.0f} s") from None
+        if done.returncode:
+            with contextlib.suppress(DeviceFailure):
+                self._shell('rm -f "$1"', remote)
+            complaint = done.stderr + done.stdout
+            if "No space left" in complaint:
+                raise self._failed(["adb"], 1, complaint)
+            raise self._unreachable(done.returncode, complaint)
+
+    def _end(self, client: Client) -> None:
+        with contextlib.suppress(DeviceFailure):
+            self._shell('kill -s KILL -- "-$1"', client.group or "", timeout=SHORT / 4)
+        client.hang_up()
+
+    def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
+        said = last_line(complaint).removeprefix("error: ").removeprefix("adb: ")
+        for word, mend in _MENDS.items():
+            if word in complaint:
+                return Unreachable(f"{self.name}: {said}; {mend}")
+        return Unreachable(f"{self.name}: no connection (status {status}: {said or 'no reason given'}); see: adb devices -l")

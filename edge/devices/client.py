@@ -1,0 +1,119 @@
+"""The host's end of one command on a device: the ssh or adb process, and what comes back through it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO
+
+GRACE = 10.0  # seconds for the end of a command to be heard of
+
+
+class Client:
+    """A started client; leaving the block ends it.
+
+    Neither a terminal's Ctrl-C reaches it nor can it ask anything there.
+
+    Attributes:
+        group: process group of the command there, once it runs.
+        status: exit status of the command there, once it has ended.
+        last: the last line with anything in it, of the output or not.
+    """
+
+    def __init__(self, command: list[str], token: str, stdin: IO[bytes] | None) -> None:
+        self.group: str | None = None
+        self.status: int | None = None
+        self.last = ""
+        self._token = token
+        self._blank = False
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe stays open as long as a shared connection does
+        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+        self._process = subprocess.Popen(  # noqa: S603 - ssh or adb; what runs there is quoted
+            command, stdin=source, stdout=subprocess.PIPE, stderr=self._complaints, start_new_session=True
+        )
+        self._feeder = threading.Thread(target=self._feed, args=(stdin,), daemon=True)
+        self._feeder.start()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.kill()
+        self._feeder.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._complaints):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+
+    def output(self, deadline: float) -> Iterator[str]:
+        """Lines that the command writes, as they come, until it has ended or the connection has.
+
+        Raises:
+            TimeoutError: `deadline`, a time.monotonic(), has passed.
+        """
+        for line in self._lines(deadline):
+            word = line.split(" ") if line.startswith("@device ") else []
+            if word[1:3] == ["begin", self._token]:
+                self.group = word[3]
+                continue
+            if word[1:3] == ["end", self._token]:
+                self.status = int(word[3])
+                return
+            self.last = line if line.strip() else self.last
+            if self.group is None:  # a banner, or what a start-up file of the shell says
+                continue
+            if self._blank:  # held back, as the last one is ours
+                yield ""
+            self._blank = not line
+            if line:
+                yield line
+
+    def hang_up(self) -> None:
+        """End the connection's input, which ends the command, and listen until it has ended."""
+        if self._feeder.is_alive():  # it has not even taken all of its input
+            self._process.kill()
+        elif self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            for _ in self.output(time.monotonic() + GRACE):
+                pass
+
+    def end(self) -> tuple[int, str]:
+        """Exit status of the client itself and the end of what it wrote to stderr."""
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - 4096))
+        return code, self._complaints.read().decode(errors="replace").strip()
+
+    def _feed(self, stdin: IO[bytes] | None) -> None:
+        if stdin is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # it ended, or was ended, before it had all
+            while chunk := stdin.read(1 << 16):
+                self._process.stdin.write(chunk)
+                self._process.stdin.flush()
+
+    def _lines(self, deadline: float) -> Iterator[str]:
+        assert self._process.stdout is not None
+        rest = b""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._process.stdout, selectors.EVENT_READ)
+            while ready.select(max(0.0, deadline - time.monotonic())):
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                *lines, rest = (rest + chunk).split(b"\n") if chunk else (rest, b"")
+                for line in lines:
+                    yield line.decode(errors="replace").removesuffix("\r")  # old devices have a terminal write it
+                if not chunk:
+                    return
+        raise TimeoutError
