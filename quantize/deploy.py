@@ -5,6 +5,7 @@
 * Attention is two `bmm` of rank 3 over batch x heads: a `matmul` of rank 4 would become `expand` + `bmm` in every backend.
 * Keypoint tokens are not expanded and concatenated: the visual tokens are padded with K zero rows, and one constant
   `[1, K + P, D]` is added (keypoint tokens, then the position embedding).
+* The last block answers for the keypoint tokens alone, once visual tokens are cut off: nothing else is read.
 * Coordinates, scores and sigmas come from three linears, so that sigmas vanish from what ships.
 """
 
@@ -49,10 +50,30 @@ class DeployBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         normed = self.norm1(tokens)
-        query, key, value = (split_heads(layer(normed), self.heads) for layer in (self.query, self.key, self.value))
+        return self._attend(tokens, normed, *self._memory(normed))
+
+    def _memory(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of all tokens, `[N * heads, L, D / heads]`."""
+        return split_heads(self.key(normed), self.heads), split_heads(self.value(normed), self.heads)
+
+    def _attend(self, tokens: Tensor, normed: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The block's answer for some of the tokens."""
+        query = split_heads(self.query(normed), self.heads)
         weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)
         tokens = tokens + self.out(merge_heads(torch.bmm(weights, value), self.heads))
         return tokens + self.down(self.activation(self.up(self.norm2(tokens))))
+
+
+class Readout(DeployBlock):
+    """The last block. Visual tokens leave it only while training, so they go their own way and can be cut off."""
+
+    def split(self, tokens: Tensor, keypoints: int) -> tuple[Tensor, Tensor]:
+        """Keypoint tokens `[N, K, D]` and visual tokens `[N, P, D]`, K + P = L."""
+        normed = self.norm1(tokens)
+        key, value = self._memory(normed)
+        both = slice(None, keypoints), slice(keypoints, None)
+        keypoint, visual = (self._attend(tokens[:, part], normed[:, part], key, value) for part in both)
+        return keypoint, visual
 
 
 class DeployHead(nn.Module):
@@ -83,9 +104,9 @@ class DeployPose(nn.Module):
         position = model.position.detach()
         self.start = nn.Parameter(torch.cat([model.keypoint_token.detach(), position], dim=1))
         self.register_buffer("position", F.pad(position, (0, 0, self.keypoints, 0)))
-        self.blocks = nn.ModuleList(
-            DeployBlock(block) for block in model.encoder.get_submodule("blocks").children() if isinstance(block, Block)
-        )
+        *blocks, last = [block for block in model.encoder.get_submodule("blocks").children() if isinstance(block, Block)]
+        self.blocks = nn.ModuleList(DeployBlock(block) for block in blocks)
+        self.readout = Readout(last)
         self.head = DeployHead(model.head)
 
     def forward(self, images: Tensor) -> PoseOutput:
@@ -95,9 +116,9 @@ class DeployPose(nn.Module):
         """coords, scores, sigmas, keypoint tokens, visual tokens."""
         visual = self.patch(self.backbone(images)).flatten(2).transpose(1, 2)
         tokens = F.pad(visual, (0, 0, self.keypoints, 0)) + self.start
-        for index, block in enumerate(self.blocks):
-            tokens = block(tokens if index == 0 else tokens + self.position)
-        keypoint, visual = tokens[:, : self.keypoints], tokens[:, self.keypoints :]
+        for block in self.blocks:
+            tokens = block(tokens) + self.position
+        keypoint, visual = self.readout.split(tokens, self.keypoints)
         return *self.head(keypoint), keypoint, visual
 
 

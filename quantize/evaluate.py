@@ -12,7 +12,7 @@ from pose.crop import to_image
 from pose.skeleton import Skeleton
 from quantize.batches import network_input
 
-_BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
+BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
 
 
 @torch.no_grad()
@@ -22,8 +22,8 @@ def predict(model: nn.Module, crops: Crops, limit: int | None = None) -> tuple[n
     device = next(model.parameters()).device
     coords, scores = [], []
     indices = range(min(limit or len(crops), len(crops)))
-    for start in range(0, len(indices), _BATCH):
-        batch = [crops.get(index) for index in indices[start : start + _BATCH]]
+    for start in range(0, len(indices), BATCH):
+        batch = [crops.get(index) for index in indices[start : start + BATCH]]
         output = model(network_input([crop.pixels for crop in batch], crops.spec).to(device))
         for crop, points, confidence in zip(
             batch, output.coords.double().cpu().numpy(), output.scores.float().cpu().numpy(), strict=True

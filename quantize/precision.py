@@ -39,6 +39,7 @@ aten = torch.ops.aten
 Scheme = Literal["affine", "symmetric"]
 Estimator = Literal["minmax", "percentile", "mse"]
 
+FLOAT_MODULES = ("readout", "head")  # what turns tokens into coordinates: cheap, and its rounding goes straight into them
 _PERCENTILE = 99.99
 _TOKEN_RANK = 3
 _COMPUTE = (aten.conv2d.default, aten.linear.default)
@@ -82,7 +83,7 @@ class Precision:
     """
 
     scheme: Scheme = "affine"
-    float_modules: tuple[str, ...] = ("head",)
+    float_modules: tuple[str, ...] = FLOAT_MODULES
     estimator: Estimator = "minmax"
 
 

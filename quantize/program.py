@@ -75,11 +75,16 @@ class _Shipped(nn.Module):
         return output.coords, output.scores
 
 
-def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStudent:
-    """A fake-quantized copy of the deploy form, ranges still unknown (`quantize.calibrate` finds them)."""
+def trace(model: DeployPose, crop: CropSpec) -> torch.fx.GraphModule:
+    """The graph of a copy of the deploy form, for any batch; its parameters have the names that they have in the model."""
     example = torch.zeros(2, 3, crop.height, crop.width, device=model.start.device)
     batch = {"images": {0: Dim("batch", min=1, max=4096)}}
-    graph = torch.export.export(copy.deepcopy(model), (example,), dynamic_shapes=batch).module()
+    return torch.export.export(copy.deepcopy(model), (example,), dynamic_shapes=batch).module()
+
+
+def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStudent:
+    """A fake-quantized copy of the deploy form, ranges still unknown (`quantize.calibrate` finds them)."""
+    graph = trace(model, crop)
     _check_modeless(graph)
     unknown = [name for name in precision.float_modules if name not in dict(model.named_modules())]
     if unknown:

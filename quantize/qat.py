@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,11 +14,11 @@ from pose import cli
 from quantize import options
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from quantize.precision import Precision
     from quantize.recipe import Recipe
     from quantize.sources import Data
-
-_CALIBRATION_BATCH = 16
 
 
 def quantize(
@@ -39,7 +40,8 @@ def quantize(
 
     Args:
         weights: of the float student; the bundled ones by default.
-        calibration: crops of the training people, without augmentation, that the activation ranges come from.
+        calibration: crops of the training people, without augmentation, that the activation ranges come from, for equalising
+            channels (`quantize.equalise`) and for the scales.
 
     Returns:
         Validation figures, by `fp32`, `ptq` and `qat`; int8 ones are those of fake quantization.
@@ -59,6 +61,8 @@ def quantize(
     from quantize.calibrate import calibrate
     from quantize.deploy import deploy
     from quantize.distillation import project
+    from quantize.equalise import equalise
+    from quantize.evaluate import BATCH
     from quantize.training import Run, claim, compare
 
     if recipe.resolution != 1:
@@ -87,11 +91,15 @@ def quantize(
     figures = {"fp32": task.validate(network)}
     task.compare(figures["fp32"])
     fp32 = programs.float_program(form, crop)
-    quantized = programs.prepare(form, precision, crop)
     plain = Crops(train.source, crop, task.skeleton)
     indices = range(min(calibration, len(plain)))
-    batches = tasks.images(plain, indices, _CALIBRATION_BATCH)
-    calibrate(quantized, cli.track(batches, "Calibrating", math.ceil(len(indices) / _CALIBRATION_BATCH)))
+
+    def batches(doing: str) -> Iterable[Tensor]:
+        return cli.track(tasks.images(plain, indices, BATCH), doing, math.ceil(len(indices) / BATCH))
+
+    equalise(form, programs.trace(form, crop), batches("Equalising"))
+    quantized = programs.prepare(form, precision, crop)
+    calibrate(quantized, batches("Calibrating"))
     figures["ptq"] = task.validate(quantized)
 
     def save(folder: Path, column: str) -> None:
@@ -134,7 +142,7 @@ def main(
         Literal["minmax", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
     ] = "minmax",
     keep_float: Annotated[
-        list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside the head; repeatable.")
+        list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside readout and head; repeatable.")
     ] = None,
     calibration: Annotated[int, typer.Option(min=1, help="Crops to find the ranges on.")] = 128,
     out: options.Out = Path("runs/qat"),
@@ -150,11 +158,11 @@ def main(
     from quantize import processes
     from quantize import recipe as recipes
     from quantize.distill import data_of
-    from quantize.precision import Precision
+    from quantize.precision import FLOAT_MODULES, Precision
 
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = data_of(data, images, boxes, val, people, chosen.seed)
-    precision = Precision(scheme, ("head", *(keep_float or [])), estimator)
+    precision = Precision(scheme, (*FLOAT_MODULES, *(keep_float or [])), estimator)
     figures = quantize(
         out, student, teacher, teacher_file, train, validation, chosen, precision,
         weights=weights, calibration=calibration, resume=resume, workers=workers,

@@ -14,7 +14,9 @@ from calib_data.synthetic.wardrobe import sample_look
 from pose.errors import InputError
 from pose.skeleton import COCO_17
 
-VERSION = 2  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
+VERSION = (
+    2  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
+)
 _ODDS_BEHIND, _ODDS_BEFORE, _ODDS_HIDDEN, _ODDS_CUT = 0.35, 0.07, 0.25, 0.12
 
 
