@@ -13,32 +13,11 @@ from quantize import options
 if TYPE_CHECKING:
     from torch import nn
 
-    from quantize.recipe import Recipe
-    from quantize.sources import Data
+    from quantize.request import Request
     from quantize.task import Task
 
 
-def data_of(
-    data: list[Path] | None, images: list[Path] | None, boxes: str, val: Path | None, people: int, seed: int
-) -> tuple[Data, Data]:
-    """Training and validation people of a command line.
-
-    Raises:
-        InputError: files that are wrong, or flags that do not belong together.
-    """
-    from pose.errors import InputError
-    from quantize import sources
-
-    if images and len(images) != len(data or []):
-        raise InputError(f"{len(images)} --images for {len(data or [])} --data; give one folder for each, in the same order")
-    if bool(data) != bool(val):
-        raise InputError("--data and --val belong together: photos are validated on photos; give both, or neither")
-    if not data or val is None:
-        return sources.drawn(people, seed), sources.drawn_validation()
-    return sources.annotated(data, images or [], boxes), sources.annotated([val], [], boxes)
-
-
-def start(student: str, task: Task, weights: Path | None, trunk: Path | None, recipe: Recipe) -> nn.Module:
+def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     """The student before its first step: given weights, or random ones with what its teacher or a trunk's file can lend.
 
     As the paper starts DistilPose-L from its teacher's backbone, every tensor that the teacher has under the same name and
@@ -49,13 +28,13 @@ def start(student: str, task: Task, weights: Path | None, trunk: Path | None, re
     from pose import models
     from quantize import processes
 
-    torch.manual_seed(recipe.seed)
-    model = models.build(student, len(task.skeleton), weights)
+    torch.manual_seed(request.recipe.seed)
+    model = models.build(request.student, len(task.skeleton), request.weights)
     if trunk is not None:
         from pose.models.backbones.movenet import MoveNetTrunk, import_weights
 
         import_weights(cast(MoveNetTrunk, model.backbone), trunk)
-    if weights is None and task.teacher_model is not None:
+    if request.weights is None and task.teacher_model is not None:
         lent = {k: v for k, v in task.teacher_model.state_dict().items() if not k.startswith("head.")}
         own = model.state_dict()
         lent = {key: value for key, value in lent.items() if key in own and own[key].shape == value.shape}
@@ -64,43 +43,39 @@ def start(student: str, task: Task, weights: Path | None, trunk: Path | None, re
     return model
 
 
-def distill(
-    out: Path,
-    student: str,
-    teacher: str,
-    teacher_file: Path | None,
-    train: Data,
-    validation: Data,
-    recipe: Recipe,
-    *,
-    weights: Path | None = None,
-    trunk: Path | None = None,
-    resume: bool = False,
-    workers: int = 0,
-) -> dict[str, float]:
-    """Distil a float student into `out`/student.safetensors; returns its validation figures."""
+def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
+    """Distil a float student into `out`/student.safetensors; returns its validation figures.
+
+    Args:
+        trunk: the ONNX file whose trunk the student starts from.
+
+    Raises:
+        InputError: see `quantize.task.build` and `quantize.training.Run`.
+    """
     from pose.files import sha256, write_json
     from pose.models import checkpoint
     from quantize import task as tasks
     from quantize.distillation import project
     from quantize.training import Run, claim
 
-    tasks.check_names(student, teacher)
-    claim(out, resume)
-    task = tasks.build(student, teacher, teacher_file, train, validation, recipe)
-    network = start(student, task, weights, trunk, recipe)
+    out, student = request.out, request.student
+    tasks.check_names(student, request.teacher)
+    claim(out, request.resume)
+    task = tasks.build(request)
+    network = start(request, task, trunk)
     model = project(network, network, task.live)
-    given = {name: sha256(path) for name, path in (("weights", weights), ("trunk", trunk)) if path}
+    given = {name: sha256(path) for name, path in (("weights", request.weights), ("trunk", trunk)) if path}
     settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
     run = Run(
-        out, model, task.objective, task.batches, recipe, settings, validate=task.validate, workers=workers, resume=resume
-    )
+        out, model, task.objective, task.batches, request.recipe, settings,
+        validate=task.validate, workers=request.workers, resume=request.resume,
+    )  # fmt: skip
     with cli.progress(f"Distilling {student}", run.steps) as step:
         run.train(step)
     figures = run.finish()
     if run.main:
         checkpoint.save(network, out / "student.safetensors")
-        write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})
+        write_json(out / "result.json", {**settings, "people": len(request.validation.source), **figures})
     return figures
 
 
@@ -129,13 +104,14 @@ def main(
     from pose.files import write_json
     from quantize import processes
     from quantize import recipe as recipes
+    from quantize import request as requests
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
-    figures = distill(
-        out, student, teacher, teacher_file, train, validation, chosen,
-        weights=weights, trunk=trunk, resume=resume, workers=workers,
+    train, validation = requests.people(data, images, boxes, val, people, chosen.seed)
+    request = requests.Request(
+        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip
+    figures = distill(request, trunk)
     if not processes.state().is_main_process:
         return
     cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")

@@ -17,29 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from quantize.precision import Precision
-    from quantize.recipe import Recipe
-    from quantize.sources import Data
+    from quantize.request import Request
 
 
-def quantize(
-    out: Path,
-    student: str,
-    teacher: str,
-    teacher_file: Path | None,
-    train: Data,
-    validation: Data,
-    recipe: Recipe,
-    precision: Precision,
-    *,
-    weights: Path | None = None,
-    calibration: int = 128,
-    resume: bool = False,
-    workers: int = 0,
-) -> dict[str, dict[str, float]]:
+def quantize(request: Request, precision: Precision, calibration: int = 128) -> dict[str, dict[str, float]]:
     """Write two programs, `out`/ptq (calibrated only) and `out` (fine-tuned), each with its float twin.
 
     Args:
-        weights: of the float student; the bundled ones by default.
         calibration: crops of the training people, without augmentation, that the activation ranges come from, for equalising
             channels (`quantize.equalise`) and for the scales.
 
@@ -65,13 +49,14 @@ def quantize(
     from quantize.evaluate import BATCH
     from quantize.training import Run, claim, compare
 
+    out, student, recipe = request.out, request.student, request.recipe
     if recipe.resolution != 1:
         raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
-    tasks.check_names(student, teacher)
-    claim(out, resume)
+    tasks.check_names(student, request.teacher)
+    claim(out, request.resume)
     process = processes.state()
-    start = weights or weights_file(student)
-    task = tasks.build(student, teacher, teacher_file, train, validation, recipe)
+    start = request.weights or weights_file(student)
+    task = tasks.build(request)
     crop = models.MODELS[student].crop
     network = models.build(student, len(task.skeleton), start).eval()
     form = deploy(network)
@@ -79,7 +64,7 @@ def quantize(
     if strangers:
         parts = ", ".join(name for name, _ in form.named_children())
         raise InputError(f"--keep-float {strangers[0]}: {student} has no such module; its parts are {parts}")
-    sources = {"weights": sha256(start), "calibration": train.digest, **task.digests}
+    sources = {"weights": sha256(start), "calibration": request.train.digest, **task.digests}
     settings = {
         "student": student,
         "teacher": task.teacher,
@@ -87,11 +72,11 @@ def quantize(
         "calibration": calibration,
         "digests": sources,
     }
-    compare(out, {"recipe": asdict(recipe), **settings}, resume)
+    compare(out, {"recipe": asdict(recipe), **settings}, request.resume)
     figures = {"fp32": task.validate(network)}
     task.compare(figures["fp32"])
     fp32 = programs.float_program(form, crop)
-    plain = Crops(train.source, crop, task.skeleton)
+    plain = Crops(request.train.source, crop, task.skeleton)
     indices = range(min(calibration, len(plain)))
 
     def batches(doing: str) -> Iterable[Tensor]:
@@ -112,14 +97,15 @@ def quantize(
         save(out / "ptq", "ptq")
     model = project(quantized, network, task.live)
     run = Run(
-        out, model, task.objective, task.batches, recipe, settings, validate=task.validate, workers=workers, resume=resume
-    )
+        out, model, task.objective, task.batches, recipe, settings,
+        validate=task.validate, workers=request.workers, resume=request.resume,
+    )  # fmt: skip
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:
         run.train(step)
     figures["qat"] = run.finish()
     if process.is_main_process:
         save(out, "qat")
-        write_json(out / "result.json", {**settings, "people": len(validation.source), **figures})
+        write_json(out / "result.json", {**settings, "people": len(request.validation.source), **figures})
     return figures
 
 
@@ -157,16 +143,16 @@ def main(
     from pose.files import write_json
     from quantize import processes
     from quantize import recipe as recipes
-    from quantize.distill import data_of
+    from quantize import request as requests
     from quantize.precision import FLOAT_MODULES, Precision
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
-    precision = Precision(scheme, (*FLOAT_MODULES, *(keep_float or [])), estimator)
-    figures = quantize(
-        out, student, teacher, teacher_file, train, validation, chosen, precision,
-        weights=weights, calibration=calibration, resume=resume, workers=workers,
+    train, validation = requests.people(data, images, boxes, val, people, chosen.seed)
+    request = requests.Request(
+        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip
+    precision = Precision(scheme, (*FLOAT_MODULES, *(keep_float or [])), estimator)
+    figures = quantize(request, precision, calibration)
     if not processes.state().is_main_process:
         return
     table = Table(student, "AP", "PCK@0.2")

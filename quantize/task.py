@@ -18,8 +18,7 @@ from pose.skeleton import Skeleton
 from quantize import evaluate, processes
 from quantize.batches import Batches, network_input
 from quantize.distillation import Distillation, LiveTeacher, view_teacher
-from quantize.recipe import Recipe
-from quantize.sources import Data
+from quantize.request import Request
 from quantize.teachers import Decoded, TorchTeacher, cache_folder, find, is_foreign, resized
 from quantize.views import ask, settle_labels
 
@@ -79,31 +78,25 @@ def check_names(student: str, teacher: str) -> None:
     is_foreign(teacher)
 
 
-def build(
-    student: str,
-    teacher: str,
-    teacher_file: Path | None,
-    train: Data,
-    validation: Data,
-    recipe: Recipe,
-) -> Task:
+def build(request: Request) -> Task:
     """Find the teacher, ask it what can be asked beforehand, and lay out the batches.
 
     Raises:
         InputError: an unknown teacher, or files that do not fit.
     """
     process = processes.state()
+    student, teacher, recipe, train = request.student, request.teacher, request.recipe, request.train
     spec = models.MODELS[student]
     crop = resized(spec.crop, recipe.resolution)
     source, views, labels = train.source, None, None
     chosen: TorchTeacher | foreign.HeatmapTeacher
     if is_foreign(teacher):
-        chosen = foreign.load_teacher(teacher, file=teacher_file, threads=torch.get_num_threads())
+        chosen = foreign.load_teacher(teacher, file=request.teacher_file, threads=torch.get_num_threads())
         digest = sha256(chosen.path)
         if Path(teacher).suffix:  # its YAML says what the file's outputs mean
             digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
     else:
-        chosen = find(teacher, teacher_file, train, validation, recipe.seed)
+        chosen = find(teacher, request.teacher_file, train, request.validation, recipe.seed)
         digest = chosen.digest
     live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
     if live is None:
@@ -116,7 +109,7 @@ def build(
         skeleton=chosen.skeleton,
         batches=Batches(crops, recipe.batch, spec.heatmap, views, process.process_index, process.num_processes),
         objective=Distillation(LiveTeacher(live) if live else view_teacher, recipe.losses),
-        held_out=Crops(validation.source, spec.crop, chosen.skeleton),
+        held_out=Crops(request.validation.source, spec.crop, chosen.skeleton),
         teacher=chosen.name,
         teacher_model=chosen.model if isinstance(chosen, TorchTeacher) else None,
         live=live,

@@ -32,13 +32,13 @@ def main(
     from pose.files import write_json
     from quantize import processes, teachers
     from quantize import recipe as recipes
-    from quantize.distill import data_of
+    from quantize.request import people as people_of
     from quantize.training import claim
 
     if teachers.is_foreign(teacher):
         raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = data_of(data, images, boxes, val, people, chosen.seed)
+    train, validation = people_of(data, images, boxes, val, people, chosen.seed)
     claim(out, resume)
     figures = teachers.fit(teacher, out, train, validation, chosen, weights, resume, workers)
     if not processes.state().is_main_process:

@@ -23,6 +23,7 @@ from quantize import distill, qat, sources, task, teach, teachers
 from quantize import recipe as recipes
 from quantize.distillation import Projected, project
 from quantize.recipe import Recipe
+from quantize.request import Request
 
 TERMS = {"regression", "keypoint_token", "visual_token", "simulated_heatmap", "confidence"}
 RECIPE = "{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001, bf16: false, ema: 0.5}\n"
@@ -155,8 +156,8 @@ def people(count: int = 8) -> sources.Data:
 
 def build(home: Path, teacher: str = "tiny_teacher", file: str | None = "teacher.safetensors", **recipe: Any) -> task.Task:
     chosen = Recipe(**({"epochs": 0.5, "batch": 4, "bf16": False} | recipe))
-    held_out = sources.drawn_validation()
-    return task.build("tiny", teacher, home / file if file else None, people(), held_out, chosen)
+    teacher_file = home / file if file else None
+    return task.build(Request(home, "tiny", teacher, teacher_file, people(), sources.drawn_validation(), chosen))
 
 
 def test_a_teacher_of_another_crop_teaches_by_heatmaps_alone_and_says_so_once(
