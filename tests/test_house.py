@@ -17,7 +17,7 @@ PACKAGES = ("pose", "calib_data", "quantize", "targets", "edge")
 SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
 # every file that ends in `cli.run(...)` under `if __name__ == "__main__":` is a command
 COMMANDS = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for path in SOURCES
     if path.parent != ROOT / "tests" and re.search(r"^    (cli\.)?run\(", path.read_text(), re.MULTILINE)
 )

@@ -1,0 +1,107 @@
+"""`python -m edge.report`: one page of accuracy against latency, from files or measured now; gates for CI."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pose import cli
+from pose.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from edge.report.model import Check
+    from edge.report.worst import Crop
+
+
+def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tuple[list[Crop], list[tuple[str, str]]]:
+    """The worst people of the check whose artefact moved somebody most; a warning if its data cannot be read again."""
+    from edge.report import worst
+
+    check = max((check for check in checks if check.worst), key=lambda check: check.worst[0].px, default=None)
+    if check is None:
+        return [], []
+    try:
+        return worst.crops(check, worst.open_source(check, data, images)), []
+    except InputError as error:
+        return [], [(check.label, f"the people on whom it errs most are not drawn: {error}")]
+
+
+def main(
+    artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
+    target: Annotated[str | None, typer.Option(help="Its latest, or all: every target of the latest one's program.")] = None,
+    device: Annotated[list[str], typer.Option(metavar="DEVICE", help="local, ssh://user@host[:port], adb[:serial].")] = [  # noqa: B006
+        "local"
+    ],
+    check: Annotated[list[Path], typer.Option(metavar="FILE", help="Of edge.check --json, instead of measuring.")] = [],  # noqa: B006
+    bench: Annotated[list[Path], typer.Option(metavar="FILE", help="Of edge.bench --json, instead of measuring.")] = [],  # noqa: B006
+    data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: as the check says].")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside data]")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Of the runtimes.")] = 1,
+    rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
+    max_drop: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 if int8 loses more points of AP or PCK than this.")
+    ] = None,
+    max_p90_ms: Annotated[
+        list[str], typer.Option(metavar="[DEVICE=]MS", help="Exit with 1 if the 90th percentile of int8 is above.")
+    ] = [],  # noqa: B006
+    against: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="An earlier report: exit with 1 on regressions.")
+    ] = None,
+    worse: Annotated[float, typer.Option(min=0, help="Points of AP or PCK that --against lets pass.")] = 0.5,
+    slower: Annotated[float, typer.Option(min=0, help="Per cent of latency that --against lets pass.")] = 10.0,
+    out: Annotated[Path, typer.Option(metavar="HTML", help="Markdown, CSV and JSON of the same name go beside it.")] = Path(
+        "report.html"
+    ),
+    json: cli.Json = None,
+    seed: cli.Seed = 0,
+) -> None:
+    """One page of accuracy against latency, of files or of what is measured now; with limits, a gate."""
+    from edge.report import collect, gates, page
+    from edge.report.model import entries
+    from pose.files import write_json
+
+    limits = gates.parse_limits(max_p90_ms)
+    old = collect.read_report(against) if against else None
+    if out.suffix not in (".html", ".htm"):
+        raise InputError(f"--out {out}: the page's name ends in .html")
+    if images is not None and data is None and not check:
+        raise InputError("--images belongs to --data; give the annotations, too")
+    checks: list[Any] = [each for path in check for each in collect.read_checks(path)]
+    benches = [collect.read_bench(path) for path in bench]
+    if not check and not bench:
+        from edge.report.measure import Order, measure
+
+        checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed))
+    report = collect.collect(checks, benches, [_command()])
+    held = gates.accuracy(report.checks, max_drop) if max_drop is not None else []
+    held += gates.speed(entries(report), report.benches, limits) if limits else []
+    changes = gates.compare(report, old, worse, slower) if old else []
+    pictures, undrawn = crops(report.checks, data, images)
+    report = report.model_copy(update={"gates": held, "changes": changes, "warnings": [*report.warnings, *undrawn]})
+    written = page.write(report, pictures, out)
+    if json:
+        write_json(json, report.model_dump(mode="json"))
+    console = cli.console()
+    for where, text in report.warnings:
+        cli.note(f"{where}: {text}")
+    for sentence in page.verdict(report):
+        console.print(sentence)
+    console.print(f"{', '.join(map(str, written))}", soft_wrap=True)
+    gates.require(report)
+    failed = [each for bench_ in report.benches for each in bench_.devices if each.error and not bench]
+    if failed:
+        raise BackendError(f"{len(failed)} devices failed; {failed[0].error}")
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "edge.report", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    cli.run(main, "edge.report", "python -m edge.report --device ssh://pi@raspberrypi.local --max-drop 1 --max-p90-ms 50")

@@ -1,0 +1,77 @@
+"""What a report without files does first: score and time artefacts here and on the devices that were named."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge import bench as benching
+from edge import check as checking
+from edge import run
+from edge.devices import open as open_device
+from edge.devices.session import Plan
+from edge.report.collect import valid
+from edge.report.model import Bench, Check
+from edge.report.worst import people
+
+
+@dataclass(frozen=True)
+class Order:
+    """As the command line says it.
+
+    Attributes:
+        artefact: None for the latest one. target: of that, or `all`: every target that its program was lowered to.
+        data: None for the embedded people.
+    """
+
+    artefact: Path | None
+    target: str | None
+    devices: Sequence[str]
+    data: Path | None
+    images: Path | None
+    limit: int | None
+    threads: int
+    rigorous: bool
+    seed: int
+
+
+def measure(order: Order) -> tuple[list[Check], list[Bench]]:
+    """`edge.check` of the artefacts together, then `edge.bench` of one after the other.
+
+    Raises:
+        InputError, BackendError: as these.
+    """
+    opened = [open_device(each) for each in order.devices]  # a wrong name is said before anything is measured
+    every = order.target == "all"
+    latest = order.artefact or run.latest(target=None if every else order.target)
+    artefacts = run.family(latest) if every else [latest]
+    pairs = [benching.twins(artefact) for artefact in artefacts]
+    source = people(order.data, order.images)
+    results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed)
+    checks = [
+        valid(Check, result | _asked(order, Path(result["artefact"])), result["artefact"]) for result in results.values()
+    ]
+    benches = []
+    for pair in pairs:
+        limits = benching.RIGOROUS if order.rigorous else benching.QUICK
+        plan = Plan(pair, "rigorous" if order.rigorous else "quick", *limits, order.threads)
+        command = ["edge.bench", "--artefact", str(pair["int8"]), *(f"--device={each}" for each in order.devices)]
+        command += ["--threads", str(order.threads), *(["--rigorous"] if order.rigorous else [])]
+        benches.append(valid(Bench, benching.bench(plan, opened) | {"command": _line(command)}, str(pair["int8"])))
+    return checks, benches
+
+
+def _asked(order: Order, artefact: Path) -> dict[str, str]:
+    """What `edge.check` would have been told, for who does it again."""
+    command = ["edge.check", "--artefact", str(artefact)]
+    more = {"data": order.data, "images": order.images, "limit": order.limit, "threads": order.threads, "seed": order.seed}
+    for name, value in more.items():
+        command += [f"--{name}", str(value)] if value is not None else []
+    told = {"data": str(order.data or "synthetic validation"), "command": _line(command)}
+    return told | ({"images": str(order.images)} if order.images else {})
+
+
+def _line(words: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", *words])

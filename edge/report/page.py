@@ -1,0 +1,130 @@
+"""The report as a page, Markdown, JSON and CSV."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.report import joints, latency, scatter, summary, tables, words
+from edge.report.model import Entry, Gate, Report, entries
+from pose.errors import BackendError
+from pose.files import write_json, write_text
+from targets import boards
+
+if TYPE_CHECKING:
+    from edge.report.worst import Crop
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write(report: Report, crops: Sequence[Crop], out: Path) -> list[Path]:
+    """Write `out` (HTML) and, beside it, the same name with .md, .csv and .json; each whole or not at all.
+
+    Args:
+        crops: of the artefact that moves keypoints most (`edge.report.worst`).
+
+    Raises:
+        InputError: they cannot be written.
+        BackendError: jinja2 is not installed.
+    """
+    page, markdown = render(report, crops, "page.html.j2"), render(report, crops, "report.md.j2")
+    paths = [out, *(out.with_suffix(suffix) for suffix in (".md", ".csv", ".json"))]
+    for path, text in zip(paths, (page, markdown, tables.as_csv(entries(report))), strict=False):
+        write_text(path, text)
+    write_json(paths[-1], report.model_dump(mode="json"))
+    return paths
+
+
+def verdict(report: Report) -> list[str]:
+    """What the page says first."""
+    return summary.verdict(report, entries(report), _titles(report))
+
+
+def render(report: Report, crops: Sequence[Crop], template: str) -> str:
+    """The page, or Markdown."""
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise BackendError("the report needs jinja2; pip install 'distilpose-edge[device]'") from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=template.endswith(".html.j2"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["cell"] = lambda text: html.escape(text, quote=False).replace("|", "\\|")  # of a Markdown table
+    return environment.get_template(template).render(_content(report, crops))
+
+
+def _content(report: Report, crops: Sequence[Crop]) -> dict[str, Any]:
+    found, titles = entries(report), _titles(report)
+    devices = [(bench, device) for bench in report.benches for device in bench.devices]
+    limits = {
+        entry.device: gate.limit
+        for gate in report.gates
+        if gate.unit == "ms"
+        for entry in found
+        if entry.device and gate.where.endswith(f" on {entry.device}")
+    }
+    facts = [tables.facts(device, titles[device.device]) for _, device in devices]
+    bad = [change for change in report.changes if change.verdict in ("worse", "missing")]
+    pairs = [_pair(found, entry) for entry in found if entry.precision != "fp32" and entry.latency]
+    return {
+        "report": report,
+        "title": summary.title(report),
+        "verdict": summary.verdict(report, found, titles),
+        "tiles": summary.tiles(report, found, titles),
+        "gates": _gates(report),
+        "regressed": bad,
+        "warnings": [(titles.get(where, where), [text for _, text in each])
+                     for where, each in groupby(sorted(report.warnings, key=lambda w: w[0]), key=lambda w: w[0])],
+        "scatter": scatter.scatter(found, limits, titles),
+        "emulated": sorted({titles[device.device] for _, device in devices if device.emulated}),
+        "accuracy": tables.accuracy(report),
+        "latency": tables.latency(found, titles),
+        "spread": [figure for pair in pairs if (figure := latency.distribution(pair, _heading(pair[-1], found, titles)))],
+        "stages": latency.stages(found, titles),
+        "coverage": tables.coverage(report),
+        "joints": joints.per_joint(report.checks),
+        "crops": crops,
+        "moved": crops[0].label if crops else "",
+        "facts": list({table.caption: table for table in facts if table}.values()),
+        "notes": _notes(report),
+        "changes": tables.changes(report),
+    }  # fmt: skip
+
+
+def _gates(report: Report) -> list[Gate]:
+    """Those that failed; if none did, the tightest of each kind."""
+    failed = [gate for gate in report.gates if not gate.ok]
+    tightest = sorted(report.gates, key=lambda gate: (gate.value or 0) - gate.limit, reverse=True)
+    return failed or list({(gate.name, gate.limit): gate for gate in reversed(tightest)}.values())
+
+
+def _titles(report: Report) -> dict[str, str]:
+    """What each device is; by its name too where several are the same."""
+    named = {device.device: words.device_title(device) for bench in report.benches for device in bench.devices}
+    twice = [title for title in named.values() if list(named.values()).count(title) > 1]
+    return {name: f"{title} ({name})" if title in twice else title for name, title in named.items()}
+
+
+def _pair(found: Sequence[Entry], entry: Entry) -> list[Entry]:
+    base = summary.twin(entry, found)
+    return [base, entry] if base else [entry]
+
+
+def _heading(entry: Entry, found: Sequence[Entry], titles: dict[str, str]) -> str:
+    where = titles.get(entry.device or "", entry.device or "")
+    return f"{where}, {entry.label}" if len({each.label for each in found}) > 1 else where
+
+
+def _notes(report: Report) -> list[tuple[str, tuple[str, ...]]]:
+    """What is known of each board that was measured."""
+    names = dict.fromkeys(device.board for bench in report.benches for device in bench.devices)
+    known = [boards.get(name) for name in names if name in boards.known() and name != boards.GENERIC]
+    return [(board.title, board.notes) for board in known if board.notes]

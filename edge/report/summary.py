@@ -1,0 +1,108 @@
+"""What a reader in a hurry should know: one sentence an answer, and the four figures that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.report import words
+from edge.report.model import Check, Entry, Report
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure, what it is, and what it stands beside."""
+
+    value: str
+    unit: str
+    what: str
+    note: str
+
+
+def title(report: Report) -> str:
+    """Of the page."""
+    students = list(dict.fromkeys(check.student for check in report.checks)) or [report.benches[0].label]
+    return f"{', '.join(students)}: accuracy and latency"
+
+
+def fastest(found: Sequence[Entry]) -> list[Entry]:
+    """The fastest quantized artefact (90th percentile) of each real device that was timed."""
+    best: dict[str, Entry] = {}
+    for entry in found:
+        if entry.precision != "fp32" and entry.latency and entry.device:
+            other = best.get(entry.device)
+            if other is None or other.latency is None or entry.latency.p90 < other.latency.p90:
+                best[entry.device] = entry
+    return list(best.values())
+
+
+def verdict(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> list[str]:
+    """Sentences: what int8 costs in accuracy, then what it gains on each device."""
+    said = [_cost(report.checks)] if report.checks else []
+    for entry in fastest(found):
+        base = twin(entry, found)
+        assert entry.latency is not None
+        on = f"On {titles.get(entry.device or '', entry.device)}, {entry.label} {words.precision(entry)} answers in "
+        ratio = base.latency.p50 / entry.latency.p50 if base and base.latency else None
+        beside = (
+            "" if ratio is None
+            else f", {ratio:.1f} times as fast as float" if ratio >= 1.05
+            else ", no faster than float" if ratio > 0.95
+            else f": slower than float, by {100 / ratio - 100:.0f} %"
+        )  # fmt: skip
+        said.append(f"{on}{words.ms(entry.latency.p90)} ms (90th percentile){beside}.")
+    if report.benches and not fastest(found):
+        said.append("No latency of a real device was measured.")
+    return said
+
+
+def twin(entry: Entry, found: Sequence[Entry]) -> Entry | None:
+    """The float artefact that was timed in turns with it."""
+    alike = (e for e in found if e.precision == "fp32" and (e.artefact, *e.key[2:]) == (entry.artefact, *entry.key[2:]))
+    return next(alike, None)
+
+
+def _cost(checks: Sequence[Check]) -> str:
+    losses = [(loss, check) for check in checks if (loss := words.loss(check.lowered, check.fp32)) is not None]
+    if not losses:
+        return "No accuracy can be told: nobody in the data has labelled joints of the student."
+    most, check = max(losses, key=lambda each: each[0])
+    name = "AP" if check.fp32.ap is not None else "PCK"
+    before, after = (getattr(column, name.lower()) for column in (check.fp32, check.lowered))
+    how = "loses" if round(most, 1) > 0 else "gains" if round(most, 1) < 0 else "keeps"
+    by = "its accuracy" if how == "keeps" else f"{abs(most):.1f} points of {name}"
+    where = f"{check.label}, " if len(checks) > 1 else ""
+    worst = " at worst" if len(checks) > 1 else ""
+    within = "" if how == "keeps" or not _overlap(check) else ", inside float's 95 % interval"
+    return f"Lowered to {check.precision}, the student {how}{worst} {by} ({where}{before:.1f} → {after:.1f}){within}."
+
+
+def _overlap(check: Check) -> bool:
+    low, high = check.fp32.ap_95
+    return low is not None and high is not None and check.lowered.ap is not None and low <= check.lowered.ap <= high
+
+
+def tiles(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> list[Tile]:
+    """Accuracy, keypoints, speed, size; those that were measured."""
+    made = []
+    best = min(fastest(found), key=lambda e: e.latency.p90 if e.latency else 0.0, default=None)
+    check = next((check for check in report.checks if best and check.key == best.artefact), None)
+    check = check or (report.checks[0] if report.checks else None)
+    if check:
+        low, name = check.lowered, "AP" if check.lowered.ap is not None else "PCK@0.2"
+        value, base = (c.ap if c.ap is not None else c.pck for c in (low, check.fp32))
+        note = f"{words.change(value, base)} against float's {words.points(base)}"
+        made.append(Tile(words.points(value), name, f"{check.label} {check.precision}, lowered", note))
+        if low.keypoint_px:
+            note = f"99 % of them by at most {low.keypoint_px.p99:.1f} px"
+            made.append(Tile(f"{low.keypoint_px.median:.2f}", "px", "keypoints moved, median", note))
+    if best and best.latency:
+        base_entry = twin(best, found)
+        note = f"float takes {words.ms(base_entry.latency.p90)} ms" if base_entry and base_entry.latency else ""
+        where = titles.get(best.device or "", best.device or "")
+        made.append(Tile(words.ms(best.latency.p90), "ms", f"p90 on {where}", note))
+    size = (check.bytes, check.float_twin.bytes if check.float_twin else None) if check else (None, None)
+    if size[0]:
+        note = f"{size[0] / size[1]:.0%} of float's {words.megabytes(size[1])} MB" if size[1] else ""
+        made.append(Tile(words.megabytes(size[0]), "MB", "file", note))
+    return made

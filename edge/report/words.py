@@ -1,0 +1,69 @@
+"""How figures are written, on the page and in Markdown."""
+
+from __future__ import annotations
+
+from edge.report.model import Column, Device, Entry
+from targets import boards
+
+MINUS = "\u2212"
+EMULATED = "emulated, not latency"
+PRECISIONS = {"fp32": "float", "int8": "int8", "fp16": "fp16"}
+
+
+def points(value: float | None) -> str:
+    """AP or PCK."""
+    return "n/a" if value is None else f"{value:.1f}"
+
+
+def change(new: float | None, old: float | None, digits: int = 1) -> str:
+    """With its sign; nothing where one is not known."""
+    if new is None or old is None:
+        return ""
+    by = round(new - old, digits)
+    return f"{'+' if by > 0 else MINUS if by < 0 else '±'}{abs(by):.{digits}f}"
+
+
+def interval(ends: tuple[float | None, float | None]) -> str:
+    """A 95 % interval."""
+    return "" if None in ends else f"{ends[0]:.1f}–{ends[1]:.1f}"
+
+
+def ms(value: float | None) -> str:
+    """Milliseconds to three figures."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def megabytes(value: float | None) -> str:
+    """Of a file, from bytes."""
+    return "" if value is None else f"{value / 1e6:.1f}"
+
+
+def share(value: float) -> str:
+    """Per cent; only all of it is 100 %."""
+    return f"{int(value * 1000) / 10:g} %"
+
+
+def precision(entry: Entry) -> str:
+    """What people call it."""
+    return PRECISIONS[entry.precision]
+
+
+def loss(column: Column, float_column: Column) -> float | None:
+    """Points of AP, or of PCK where there is no AP, that a column is below the float program."""
+    for name in ("ap", "pck"):
+        before, after = getattr(float_column, name), getattr(column, name)
+        if before is not None and after is not None:
+            return before - after
+    return None
+
+
+def device_title(device: Device) -> str:
+    """What a device is, for people: the model that it reports; of this host the processor."""
+    facts = device.facts.get("before", {})
+    model, cpu = (str(facts.get(name) or "").strip("\0 ") for name in ("model", "cpu"))
+    if device.device == "local":
+        return f"this host ({cpu or model})" if cpu or model else "this host"
+    known = boards.known().get(device.board, boards.get(boards.GENERIC))
+    return model or cpu or f"{known.title} ({device.device})"

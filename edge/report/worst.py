@@ -1,0 +1,108 @@
+"""The people on whom an artefact differs most from its float program, with both poses drawn on them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from markupsafe import Markup
+
+from calib_data.sample import PoseSource
+from edge.report.model import Check, Worst
+from edge.report.svg import canvas, line, tag
+from pose.crop import CropSpec, affine, transform, warp
+from pose.errors import InputError
+from pose.skeleton import Skeleton, from_joints
+
+ENLARGED, QUALITY = 1.5, 80
+MOVED = 0.02  # of the crop's height; nearer joints get no line between float and int8
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One picture of the page; `label` is the artefact's."""
+
+    label: str
+    picture: Markup
+    alt: str
+    caption: str
+
+
+def crops(check: Check, source: PoseSource) -> list[Crop]:
+    """The worst people of a check, as their network saw them, enlarged.
+
+    Args:
+        source: what was checked.
+
+    Raises:
+        InputError: the data holds fewer people than were checked.
+    """
+    skeleton = _skeleton(check)
+    width, height = (round(side * ENLARGED) for side in check.crop)
+    found = []
+    for each in check.worst:
+        if each.index >= len(source):
+            raise InputError(f"{check.data} holds {len(source)} people, and the check speaks of number {each.index}")
+        sample = source[each.index]
+        spec = CropSpec(width, height)
+        matrix = affine(sample.box, spec)
+        drawn = _draw(warp(sample.image, matrix, spec), each, matrix, skeleton)
+        alt = f"Person {each.index} of {check.data}: the poses of float and {check.label}, {each.px:.1f} pixels apart"
+        found.append(Crop(check.label, drawn, alt, f"№ {each.index}: {each.px:.1f} px apart"))
+    return found
+
+
+def _skeleton(check: Check) -> Skeleton | None:
+    try:
+        return from_joints(list(check.lowered.per_joint_px) or check.joints)
+    except InputError:
+        return None  # joints without limbs
+
+
+def _draw(image: np.ndarray, each: Worst, matrix: np.ndarray, skeleton: Skeleton | None) -> Markup:
+    height, width = image.shape[:2]
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    data = f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
+    poses = {kind: transform(np.array(points), matrix) for kind, points in (("float", each.fp32), ("int8", each.lowered))}
+    parts = [tag("image", href=data, width=width, height=height)]
+    for a, b in zip(poses["float"], poses["int8"], strict=True):
+        if np.linalg.norm(a - b) > MOVED * height:
+            parts.append(line(a[0], a[1], b[0], b[1], "moved"))
+    for kind, points in poses.items():
+        limbs = [points[edge] for edge in skeleton.edges] if skeleton and len(skeleton) == len(points) else []
+        path = "".join(f"M{a[0]:.1f},{a[1]:.1f}L{b[0]:.1f},{b[1]:.1f}" for a, b in limbs)
+        parts += [tag("path", d=path, class_="halo"), tag("path", d=path, class_=f"limb {kind}")] if path else []
+        parts += [tag("circle", cx=x, cy=y, r=3.2, class_=f"joint {kind}") for x, y in points.tolist()]
+    return canvas(width, height, *parts)
+
+
+def open_source(check: Check, data: Path | None = None, images: Path | None = None) -> PoseSource:
+    """The people that were checked, read again.
+
+    Args:
+        data, images: where they lie now, if not where the check says.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    embedded = data is None and check.data.startswith("synthetic")
+    folder = images or (Path(check.images) if check.images else None)
+    return people(None if embedded else data or Path(check.data), folder, check.boxes)
+
+
+def people(data: Path | None, images: Path | None, boxes: str = "annotation") -> PoseSource:
+    """COCO annotations and their images, or, without data, the embedded drawn people that `edge.check` scores on.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    if data is None:
+        from calib_data.synthetic import validation
+
+        return validation()
+    from calib_data.coco import open_data
+
+    return open_data(data, images, boxes=boxes)
