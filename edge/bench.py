@@ -1,92 +1,229 @@
-"""`python -m edge.bench`: how long an artefact takes beside its float twin, in turns in one process, and what it needs."""
+"""`python -m edge.bench`: how long an artefact takes beside its float twin, on this machine and on devices of your own.
+
+The two take turns in one process on each device; devices work at the same time. Before anything is timed, the agent there
+(`edge.agent`) replays the card's golden crop.
+"""
 
 from __future__ import annotations
 
+import shlex
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pose import cli
+from pose.errors import BackendError, GateError, InputError
 
+if TYPE_CHECKING:
+    from edge.devices.base import Device
+    from edge.devices.session import Plan
+
+SCHEMA = 1
 # inferences and seconds of each artefact: the rigorous ones are the least that MLPerf Inference takes for a single stream
 QUICK, RIGOROUS = (200, 0.0), (1024, 60.0)
+FAREWELL = 5.0  # seconds for devices to hear that nobody waits for them any more
 
 
-def bench(artefact: Path, threads: int = 1, *, rigorous: bool = False) -> dict[str, Any]:
-    """Latency, load time and memory of an int8 artefact and its float twin on this machine.
+def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean: bool = False) -> dict[str, Any]:
+    """Latency, load time and memory of an int8 artefact and its float twin on each device.
+
+    Args:
+        install, clean: put the runtime there before; remove what we put there afterwards.
 
     Returns:
-        Of `fp32` and `int8`: `latency_ms` (p50, p90, p99, mean, runs) and `bytes`; of a process that opens just this one:
-        `load_ms`, `first_ms` (the first inference), `peak_memory_mb` and `runtime_memory_mb` (before it was opened).
+        What `--json` writes: `artefacts`, and `devices` in the order given, each with its `error` or None.
 
     Raises:
-        InputError: the artefact has no twin, or one of them does not match its card.
-        BackendError: the runtime failed.
+        InputError: an artefact does not match its card, or no device runs its kind.
     """
-    from edge import run
-    from edge.devices import local
+    from edge.devices import job
+    from pose.card import digest
     from pose.files import size
 
-    pair = {"fp32": run.twin(artefact, "fp32"), "int8": run.twin(artefact, "int8")}
-    alone = {name: local.load(path, threads) for name, path in pair.items()}
-    runs, seconds = RIGOROUS if rigorous else QUICK
-    with cli.progress("Timing", runs) as step:
-        times = local.time_interleaved(list(pair.values()), threads, runs, seconds, step)
+    cards = {name: job.card_of(path) for name, path in plan.artefacts.items()}
     return {
-        "device": "local",
-        "machine": local.describe(),
-        "mode": "rigorous" if rigorous else "quick",
-        "threads": threads,
-        **{
-            name: {"artefact": str(path), "latency_ms": summary(each), **alone[name], "bytes": size(path)}
-            for (name, path), each in zip(pair.items(), times, strict=True)
+        "schema_version": SCHEMA,
+        "command": f"python -m edge.bench {shlex.join(sys.argv[1:])}",
+        "mode": plan.mode,
+        "threads": plan.threads,
+        "affinity": list(plan.affinity),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "artefacts": {
+            name: {"path": str(path), "sha256": digest(path), "bytes": size(path), "target": cards[name].target}
+            for name, path in plan.artefacts.items()
         },
+        "devices": _measure_all(plan, devices, install, clean),
     }
 
 
-def summary(times: list[float]) -> dict[str, float]:
-    """Percentiles and mean of latencies, and how many there are."""
-    import numpy as np
+def twins(artefact: Path) -> dict[str, Path]:
+    """The float and the int8 artefact of one program for one target.
 
-    p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
-    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(times)), "runs": len(times)}
+    Raises:
+        InputError: one of them is missing.
+    """
+    from edge import run
+
+    return {"fp32": run.twin(artefact, "fp32"), "int8": run.twin(artefact, "int8")}
+
+
+def gate(result: dict[str, Any], limit: float) -> None:
+    """Raises GateError if int8's 90th percentile is above `limit` milliseconds on some device, or has no latency there."""
+    for device in result["devices"]:
+        latency = device["int8"]["latency_ms"]
+        if latency is None:
+            raise GateError(f"{device['device']} has no latency to hold against --max-p90-ms {limit:g}")
+        if latency["p90"] > limit:
+            raise GateError(f"{device['device']}: int8 takes {latency['p90']:.2f} ms at p90, more than {limit:g}")
+
+
+def _measure_all(plan: Plan, devices: Sequence[Device], install: bool, clean: bool) -> list[dict[str, Any]]:
+    """All at the same time; a slow one is waited for, a failed one is told of in its entry."""
+    from edge.devices.measure import measure
+
+    results: list[dict[str, Any] | BaseException] = [RuntimeError()] * len(devices)
+    done, stop = [0.0] * len(devices), threading.Event()
+    with cli.progress("Timing", 100) as step:
+
+        def one(place: int) -> None:
+            def advance(share: float) -> None:
+                done[place] = share
+                step(round(100 * sum(done) / len(done)))
+
+            try:
+                results[place] = measure(devices[place], plan, advance, stop.is_set, install=install, clean=clean)
+            except BaseException as error:
+                results[place] = error
+
+        workers = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(devices))]
+        try:
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        except BaseException:
+            stop.set()
+            for worker in workers:
+                worker.join(FAREWELL)
+            raise
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, dict)]
 
 
 def _print(result: dict[str, Any]) -> None:
+    out = cli.console()
+    for device in result["devices"]:
+        before = device["facts"].get("before", {})
+        where = ", ".join(str(before[key]) for key in ("model", "cpu", "os") if before.get(key))
+        out.print(f"{device['device']}{f': {where}' if where else ''}, {result['threads']} thread(s)")
+        if any(device[name]["latency_ms"] for name in result["artefacts"]):
+            out.print(_table(device, result["artefacts"]))
+        elif device["emulated"] and not device["error"]:
+            answers = ", ".join(f"{name} {device[name]['golden_px']:.3f} px" for name in result["artefacts"])
+            out.print(f"  emulated: what it answers counts (golden crop: {answers} off the card), its times do not")
+        for warning in device["warnings"]:
+            out.print(f"  {warning}", markup=False)
+        if device["error"]:
+            out.print(f"  failed: {device['error']}", markup=False)
+
+
+def _table(device: dict[str, Any], artefacts: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    table = Table("ms", "p50", "p90", "p99", "mean", "first", "load", "peak MB", "of it runtime", "file MB")
-    for name in ("fp32", "int8"):
-        each = result[name]
-        latency = [f"{each['latency_ms'][k]:.2f}" for k in ("p50", "p90", "p99", "mean")]
-        once = [f"{each[k]:.1f}" for k in ("first_ms", "load_ms")]
-        memory = [f"{each[k]:.0f}" for k in ("peak_memory_mb", "runtime_memory_mb")]
-        table.add_row(name, *latency, *once, *memory, f"{each['bytes'] / 1e6:.2f}")
-    out = cli.console()
-    out.print(table)
-    runs = result["int8"]["latency_ms"]["runs"]
-    out.print(f"{result['machine']['cpu']}, {result['threads']} thread(s), {runs} inferences each, in turns")
-    if result["mode"] == "quick":
-        out.print("Quick: a first impression. --rigorous runs 1024 inferences and a minute of each at least.")
+    percentiles, stages = ("p50", "p90", "p99", "mean"), ("preprocess", "decode")
+    memory = ("peak_memory_mb", "runtime_memory_mb")
+    table = Table("ms", *percentiles, *stages, "first", "load", "peak MB", "of it runtime", "file MB", "runs")
+    for name, file in artefacts.items():
+        each = device[name]
+        latency = each["latency_ms"] or {}
+        cells = [_cell(latency.get(key), 2) for key in percentiles]
+        cells += [_cell((each["stages_ms"] or {}).get(key), 2) for key in stages]
+        cells += [_cell(each[key], 1) for key in ("first_ms", "load_ms")] + [_cell(each[key], 0) for key in memory]
+        table.add_row(name, *cells, f"{file['bytes'] / 1e6:.2f}", str(latency.get("runs", 0)))
+    return table
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def main(
-    device: Annotated[Literal["local"], typer.Option(help="This machine.")] = "local",
+    device: Annotated[
+        list[str],
+        typer.Option(metavar="DEVICE", help="local, ssh://user@host[:port] or adb[:serial]; more than one may be given."),
+    ] = ["local"],  # noqa: B006 - typer copies it
     artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Of the runtime.")] = 1,
+    affinity: Annotated[str, typer.Option(metavar="CORES", help="Cores to run on, as 2,3 or 4-7 [default: all].")] = "",
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
+    sustained: Annotated[
+        float | None, typer.Option(min=0.1, metavar="MINUTES", help="Go on for so long, and see it get hot.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Of one job [default: reckoned from its first inference].")
+    ] = None,
+    max_p90_ms: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 if int8's p90 is above this anywhere.")
+    ] = None,
+    setup: Annotated[bool, typer.Option("--setup", help="Install the runtime in an environment of our own there.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Afterwards, remove what we put on the devices.")] = False,
     json: cli.Json = None,
 ) -> None:
-    """Time an artefact and its float twin, in turns in one process: p50, p90, p99, load time, peak memory."""
+    """Time an artefact and its float twin, in turns in one process on each device: p50, p90, p99, load time, memory."""
     from edge import run
+    from edge.devices import open as open_device
+    from edge.devices.session import Plan
     from pose.files import write_json
 
-    result = bench(artefact or run.latest(), threads, rigorous=rigorous)
+    if len(set(device)) < len(device):
+        raise InputError("the same --device was given twice; they would disturb each other")
+    if rigorous and sustained:
+        raise InputError("--rigorous and --sustained are two ways to measure; choose one")
+    opened, pinned = [open_device(each) for each in device], cores(affinity)
+    pair = twins(artefact or run.latest())
+    runs, seconds = (10, 60 * sustained / len(pair)) if sustained else RIGOROUS if rigorous else QUICK
+    plan = Plan(
+        artefacts=pair,
+        mode="sustained" if sustained else "rigorous" if rigorous else "quick",
+        runs=runs,
+        seconds=seconds,
+        threads=threads,
+        affinity=pinned,
+        timeout=timeout,
+    )
+    result = bench(plan, opened, install=setup, clean=clean)
     _print(result)
     if json:
         write_json(json, result)
+    failed = [each for each in result["devices"] if each["error"]]
+    if failed:
+        raise BackendError(f"{len(failed)} of {len(device)} devices failed; {failed[0]['error']}")
+    if max_p90_ms is not None:
+        gate(result, max_p90_ms)
+
+
+def cores(text: str) -> tuple[int, ...]:
+    """`2,3` or `4-7` as numbers.
+
+    Raises:
+        InputError: it is neither.
+    """
+    found: list[int] = []
+    try:
+        for part in filter(None, text.split(",")):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise InputError(f"--affinity {text}: write core numbers, as 2,3 or 4-7") from error
+    return tuple(found)
 
 
 if __name__ == "__main__":
-    cli.run(main, "edge.bench", "python -m edge.bench --device local --threads 2")
+    cli.run(main, "edge.bench", "python -m edge.bench --device local --device ssh://pi@raspberrypi.local --rigorous")

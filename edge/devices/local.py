@@ -1,155 +1,106 @@
-"""Time artefacts on this machine, in child processes that do nothing else.
-
-`python -m edge.devices.local` is such a child: one job as json on standard input, one json object a line on standard output,
-the last one the result. Only the artefact's target and its runtime are imported.
-"""
+"""This machine as a device: nothing is copied, commands are its own processes."""
 
 from __future__ import annotations
 
-import json
-import platform
+import contextlib
+import os
+import selectors
+import shutil
+import signal
 import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-import numpy as np
-
-from pose.errors import BackendError, InputError, UserError
-
-BLOCK = 10  # inferences in a row of one artefact before the other's turn; the first, whose caches are cold, does not count
-WARM_UP = 10
+from edge.devices.base import FOLDER, CommandFailed, DiskFull, NoSuchProgram, TimedOut
+from pose.errors import InputError
+from pose.files import whole
 
 
-def load(artefact: Path, threads: int) -> dict[str, float]:
-    """Load time and first inference in ms, and memory in MB, of one artefact alone in a process.
+class Local:
+    """See `edge.devices.base.Device`."""
 
-    `peak_memory_mb` is the process's peak resident memory, `runtime_memory_mb` what it was with the runtime loaded and no
-    artefact yet.
+    name = "local"
 
-    Raises:
-        InputError, BackendError: as the child says.
-    """
-    return _child({"job": "load", "artefacts": [str(artefact)], "threads": threads})
+    @property
+    def folder(self) -> str:
+        """In the user's cache, apart from what other commands keep there."""
+        return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / FOLDER / "device")
 
+    def push(self, path: Path, digest: str) -> str:
+        """Where it lies already."""
+        if not Path(path).exists():
+            raise InputError(f"cannot read {path}: no such file")
+        return str(Path(path).resolve())
 
-def time_interleaved(
-    artefacts: list[Path], threads: int, runs: int, seconds: float, step: Callable[[int], None]
-) -> list[list[float]]:
-    """Milliseconds of each inference of each artefact, taking turns in one process.
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+        """See `Device.run`."""
+        deadline = time.monotonic() + timeout
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as complaints:
+            source.write(stdin)
+            source.seek(0)
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the harness's own commands
+                    list(command), stdin=source, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+                )
+            except OSError as error:
+                why = f"{self.name}: cannot run {command[0]} ({error.strerror or error})"
+                raise NoSuchProgram(why, 127) from error
+            assert process.stdout is not None
+            try:
+                yield from _lines(process.stdout, deadline)
+                status = process.wait(max(0.1, deadline - time.monotonic()))
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
+                told = f"{self.name}: {Path(command[0]).name} took longer than {timeout:.0f} s and was ended"
+                raise TimedOut(told) from error
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                process.stdout.close()
+            if status:
+                complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - 4096))
+                raise self._failed(command, status, complaints.read().decode(errors="replace").strip())
 
-    Args:
-        runs, seconds: every artefact gets at least so many counted inferences, over at least so long.
-        step: is told the number of counted inferences so far.
+    def pull(self, remote: str, to: Path) -> None:
+        """See `Device.pull`."""
+        with whole(to) as temporary:
+            shutil.copyfile(remote, temporary)
 
-    Raises:
-        InputError, BackendError: as the child says.
-    """
-    job = {"job": "time", "artefacts": [str(a) for a in artefacts], "threads": threads, "runs": runs, "seconds": seconds}
-    return _child(job, step)["times"]
-
-
-def describe() -> dict[str, Any]:
-    """The machine, as far as its times depend on it."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = models[0] if models else cpu
-    return {"cpu": cpu, "architecture": platform.machine(), "system": platform.system(), "python": platform.python_version()}
-
-
-def _child(job: dict[str, Any], step: Callable[[int], None] = lambda done: None) -> Any:
-    command = [sys.executable, "-m", "edge.devices.local"]
-    with subprocess.Popen(  # noqa: S603 - this very module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stderr is not None
+    def read(self, remote: str) -> str | None:
+        """See `Device.read`."""
         try:
-            child.stdin.write(json.dumps(job))
-            child.stdin.close()
-            answer: dict[str, Any] = {}
-            for line in child.stdout:
-                answer = json.loads(line)
-                step(answer.get("done", 0))
-            complaint = child.stderr.read().strip().splitlines()
-        except BaseException:
-            child.kill()
-            raise
-    if "error" in answer:
-        raise (InputError if answer["exit_code"] == InputError.exit_code else BackendError)(answer["error"])
-    if child.returncode or not answer:
-        raise BackendError(
-            f"the timing process ended with code {child.returncode}: {complaint[-1] if complaint else 'silent'}"
-        )
-    return answer
+            with open(remote, encoding="utf-8", errors="replace") as file:
+                return file.read(65536)
+        except OSError:
+            return None
+
+    def clean(self) -> None:
+        """See `Device.clean`."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _failed(self, command: Sequence[str], status: int, complaint: str) -> CommandFailed:
+        program, said = Path(command[0]).name, complaint.splitlines()[-1].strip()[:200] if complaint else ""
+        if "No space left on device" in complaint:
+            return DiskFull(f"{self.name}: the disk is full; free some space", status, said)
+        if status < 0:
+            why = "; is there enough memory?" if status == -signal.SIGKILL else ""
+            return CommandFailed(f"{self.name}: {program} was killed by signal {-status}{why}", 128 - status, said)
+        return CommandFailed(f"{self.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)
 
 
-def _peak_mb() -> float:
-    """Peak resident memory so far; of this program alone, where getrusage also counts the one that started it."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(fields["VmHWM"].split()[0]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes on a Mac
-
-
-def _load(job: dict[str, Any]) -> dict[str, Any]:
-    from edge import run
-    from pose import card as cards
-    from targets import base
-
-    path = Path(job["artefacts"][0])
-    base.get(cards.read(cards.card_path(path)).target)  # imports the runtime
-    before, start = _peak_mb(), time.perf_counter()
-    runner = run.open(path, job["threads"])
-    loaded = time.perf_counter()
-    runner.run(np.zeros(runner.card.input.shape, np.float32))
-    first = time.perf_counter()
-    return {
-        "load_ms": 1e3 * (loaded - start),
-        "first_ms": 1e3 * (first - loaded),
-        "peak_memory_mb": _peak_mb(),
-        "runtime_memory_mb": before,
-    }
-
-
-def _time(job: dict[str, Any]) -> dict[str, Any]:
-    from edge import run
-
-    runners = [run.open(Path(path), job["threads"]) for path in job["artefacts"]]
-    images = [np.random.default_rng(0).normal(size=runner.card.input.shape).astype(np.float32) for runner in runners]
-    times: list[list[float]] = [[] for _ in runners]
-    for runner, image in zip(runners, images, strict=True):
-        for _ in range(WARM_UP):
-            runner.run(image)
-    end = time.perf_counter() + job["seconds"] * len(runners)
-    while len(times[-1]) < job["runs"] or time.perf_counter() < end:
-        for runner, image, mine in zip(runners, images, times, strict=True):
-            for nth in range(BLOCK + 1):
-                start = time.perf_counter_ns()
-                runner.run(image)
-                if nth:
-                    mine.append((time.perf_counter_ns() - start) / 1e6)
-        print(json.dumps({"done": len(times[-1])}), flush=True)
-    return {"times": times}
-
-
-def main() -> None:
-    """The child."""
-    job = json.load(sys.stdin)
-    try:
-        answer: dict[str, Any] = _load(job) if job["job"] == "load" else _time(job)
-    except UserError as error:
-        answer = {"error": str(error), "exit_code": error.exit_code}
-    print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def _lines(pipe: IO[bytes], deadline: float) -> Iterator[str]:
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(pipe, selectors.EVENT_READ)
+        while ready.select(max(0.0, deadline - time.monotonic())):
+            chunk = os.read(pipe.fileno(), 1 << 16)
+            if not chunk:
+                if rest:
+                    yield rest.decode(errors="replace")
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+    raise TimeoutError

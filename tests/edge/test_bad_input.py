@@ -16,9 +16,11 @@ import pytest
 import yaml
 
 from edge import run
-from edge.bench import bench
+from edge.bench import bench, twins
 from edge.check import main as check_command
 from edge.demo import collect
+from edge.devices.local import Local
+from edge.devices.session import Plan
 from edge.export import export
 from edge.results import table, with_table
 from pose.errors import BackendError, GateError, InputError
@@ -56,7 +58,10 @@ def edit(card: Path, **fields: object) -> None:
         (["edge.check", "--images", "photos", "--artefact", "nowhere.pte"], ["--data"]),
         (["edge.check", "--limit", "0"], ["--limit"]),
         (["edge.bench", "--artefact", "nowhere.pte"], ["nowhere.pte", "edge.export"]),
-        (["edge.bench", "--device", "toaster"], ["--device", "local"]),
+        (["edge.bench", "--device", "toaster"], ["--device", "local", "ssh://"]),
+        (["edge.bench", "--device", "local", "--device", "local"], ["--device", "twice"]),
+        (["edge.bench", "--affinity", "two"], ["--affinity", "4-7"]),
+        (["edge.bench", "--rigorous", "--sustained", "1"], ["--rigorous", "--sustained"]),
         (["edge.bench", "--threads", "0"], ["--threads"]),
         (["edge.demo", "--run", "nowhere"], ["nowhere holds no ptq"]),
         (["edge.results", "--readme", "nowhere.md"], ["nowhere.md"]),
@@ -133,13 +138,13 @@ def test_an_artefact_beside_another_program_is_not_checked(dist: Path, artefact:
 def test_an_artefact_without_its_twin_is_not_timed(dist: Path, artefact: Path) -> None:
     (dist / "tiny-executorch-fp32.pte.card.yaml").unlink()
     with pytest.raises(InputError, match="no fp32 artefact"):
-        bench(artefact)
+        twins(artefact)
 
 
-def test_what_the_timing_process_refuses_is_told(artefact: Path) -> None:
+def test_a_damaged_artefact_is_not_timed(artefact: Path) -> None:
     damage(artefact)
     with pytest.raises(InputError, match="sha256"):
-        bench(artefact)
+        bench(Plan(twins(artefact), "quick", 1, 0.0), [Local()])
 
 
 def test_images_of_another_shape_are_refused(artefact: Path) -> None:

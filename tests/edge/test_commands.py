@@ -11,9 +11,7 @@ import pytest
 
 from calib_data.synthetic import SyntheticPeople
 from edge import run
-from edge.bench import bench, summary
 from edge.demo import collect, picture, save_png
-from edge.devices import local
 from edge.results import table
 from pose import weights
 from pose.card import card_path, read
@@ -50,30 +48,6 @@ def test_keypoints_of_an_image_are_those_of_its_crop(artefact: Path) -> None:
     assert ((coords > 0) & (coords < 1)).all()  # a sigmoid's
     turned, _ = run.keypoints(runner, sample.image, sample.box + np.array([50, 0, 0, 0]))
     assert not np.allclose(turned, points)
-
-
-def test_summary_of_latencies() -> None:
-    result = summary([float(i) for i in range(1, 102)])
-    assert result == {"p50": 51, "p90": 91, "p99": 100, "mean": 51, "runs": 101}
-
-
-def test_bench_times_both_in_a_process_of_their_own(artefact: Path) -> None:
-    result = bench(artefact)
-    assert result["mode"] == "quick"
-    for name in ("fp32", "int8"):
-        latency = result[name]["latency_ms"]
-        assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"]
-        assert latency["runs"] == 200
-        assert result[name]["bytes"] == Path(result[name]["artefact"]).stat().st_size
-        assert result[name]["peak_memory_mb"] > result[name]["runtime_memory_mb"] > 50
-        assert result[name]["load_ms"] > 0
-
-
-def test_timing_goes_on_for_as_long_as_asked(artefact: Path) -> None:
-    counts: list[int] = []
-    (times,) = local.time_interleaved([artefact], 1, 10, 0.5, counts.append)
-    assert len(times) > 100
-    assert counts[:-1] == sorted(counts[:-1])
 
 
 @pytest.fixture

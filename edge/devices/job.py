@@ -1,0 +1,77 @@
+"""What the agent is told of an artefact, made of its card; and which files it can be told of at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pose import card as cards
+from pose.card import Card
+from pose.errors import InputError
+from pose.files import sha256
+
+# Pixels of the crop and score by which a device may differ from the host's runtime: int8 by a step or two of an activation
+# where another kernel rounds otherwise, float by the order of additions.
+TOLERANCE = {"fp32": (0.1, 0.01), "fp16": (0.5, 0.02), "int8": (2.0, 0.05)}
+TARGETS = ("executorch", "tflite", "onnx", "tensorrt")
+
+
+def card_of(artefact: Path) -> Card:
+    """The card of an artefact that a device can run.
+
+    Raises:
+        InputError: it does not match its card, or nothing but a Mac or a phone's app runs it.
+    """
+    card = cards.read(cards.card_path(artefact))
+    delegate = card.metrics.get("delegate")
+    if card.target not in TARGETS:
+        raise InputError(
+            f"{artefact} is for {card.target}, which is evaluated here operator by operator, not run: there is no time to "
+            f"take; time one of {', '.join(TARGETS)}"
+        )
+    if "lowered" not in card.golden.expected:
+        raise InputError(f"{artefact} needs the delegate {delegate} and never answered here: there is nothing to replay")
+    card.verify(artefact)
+    return card
+
+
+def described(name: str, file: Path, remote: str, card: Card) -> dict[str, Any]:
+    """One of the job's `artefacts`.
+
+    Args:
+        name: what the events call it.
+        file: what was pushed, and `remote` where it lies there.
+    """
+    answer = card.golden.expected["lowered"]
+    pixels, score = TOLERANCE[card.precision or "fp32"]
+    return {
+        "name": name,
+        "path": remote,
+        "sha256": sha256(file),
+        "target": card.target,
+        **card.input.model_dump(mode="json", include={"shape", "layout", "dtype", "mean", "std"}),
+        "golden": {
+            "seed": card.golden.seed,
+            "coords": answer.coords,
+            "scores": answer.scores,
+            "tolerance_px": pixels,
+            "tolerance_score": score,
+        },
+    }
+
+
+def runnable(artefact: Path, card: Card, architecture: str, folder: Path) -> Path:
+    """The file that is run on a device of that architecture: the artefact, or what `targets.onnx` makes of it on x86.
+
+    Args:
+        folder: where another file is written to.
+    """
+    if card.target not in ("onnx", "tensorrt") or architecture not in ("x86_64", "AMD64", "amd64"):
+        return artefact
+    import onnx
+
+    from targets.onnx import unsigned
+
+    changed = folder / artefact.name
+    changed.write_bytes(unsigned(onnx.load(artefact)).SerializeToString())
+    return changed

@@ -1,0 +1,77 @@
+"""The Python that runs the agent on a device, and how it gets one runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from edge.devices.base import CommandFailed, Device
+from edge.devices.local import Local
+from pose.errors import BackendError, InputError
+
+WHEELS = {
+    "tflite": ("numpy", "ai-edge-litert"),
+    "onnx": ("numpy", "onnxruntime"),
+    "tensorrt": ("numpy", "onnxruntime"),  # its stand-in, where there is no trtexec
+    "executorch": ("numpy", "torch", "executorch"),
+}
+SHORT, LONG = 60.0, 1800.0  # seconds; installing on a board with a slow card takes its time
+
+_FIRST = 'for each in "$@"; do command -v "$each" && exit; done; exit 9'
+_OLD = "import sys; sys.exit(0 if sys.version_info >= (3, 9) else 9)"
+
+
+def python_of(device: Device) -> str:
+    """The interpreter for the agent there: that of `setup`'s environment, else `python3`; here, this one.
+
+    Raises:
+        BackendError: there is none, or it is older than 3.9; or as `Device.run`.
+    """
+    if isinstance(device, Local):
+        return sys.executable
+    try:
+        (python, *_) = device.run(["sh", "-c", _FIRST, "sh", f"{_environment(device)}/bin/python", "python3"], timeout=SHORT)
+    except CommandFailed as error:
+        raise BackendError(f"{device.name}: no Python there; {_get_python(device)}") from error
+    try:
+        list(device.run([python, "-c", _OLD], timeout=SHORT))
+    except CommandFailed as error:
+        raise BackendError(f"{device.name}: {python} is older than Python 3.9; {_get_python(device)}") from error
+    return python
+
+
+def setup(device: Device, target: str) -> None:
+    """Install numpy and the one runtime of `target` into an environment of our own there, unless it can be imported.
+
+    Raises:
+        InputError: the device is this machine, whose environment is the user's.
+        BackendError: there is no Python, no network or no wheel for it; or as `Device.run`.
+    """
+    wheels = WHEELS[target]
+    if isinstance(device, Local):
+        raise InputError(f"--setup is for other devices; here: pip install 'distilpose-edge[{target}]'")
+    python, environment = python_of(device), _environment(device)
+    names = ", ".join(wheel.replace("-", "_") for wheel in wheels)
+    with contextlib.suppress(CommandFailed):
+        list(device.run([python, "-c", f"import {names}"], timeout=LONG))
+        return
+    try:
+        if python != f"{environment}/bin/python":
+            list(device.run([python, "-m", "venv", environment], timeout=LONG))
+        pip = [f"{environment}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        list(device.run([*pip, *wheels], timeout=LONG))
+    except CommandFailed as error:
+        needs = "; sudo apt install python3-venv there" if "ensurepip" in error.complaint or "venv" in str(error) else ""
+        raise BackendError(
+            f"{device.name}: cannot install {', '.join(wheels)} there ({error.complaint or error}){needs}"
+        ) from error
+
+
+def _environment(device: Device) -> str:
+    return f"{device.folder}/venv"
+
+
+def _get_python(device: Device) -> str:
+    if device.name.startswith("adb"):
+        return "phones have none that adb may run; put one on its PATH, or run sshd in Termux and give --device ssh://PHONE:8022"
+    return "install it there: sudo apt install python3 python3-venv"

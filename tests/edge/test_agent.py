@@ -1,0 +1,203 @@
+"""The agent, run as a device runs it: a file of its own, one job on standard input, events on standard output."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import agent, run
+from edge.devices import job as jobs
+from edge.devices.session import _event
+from edge.export import export
+from pose import card as cards
+from pose.card import golden_crop
+from pose.crop import normalise
+
+SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
+
+
+@pytest.fixture(scope="module")
+def lowered(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lowered")
+    for target in SUFFIX:
+        export(tiny_program, target, "int8", folder)
+    return folder
+
+
+def told(folder: Path, target: str, scratch: Path, precision: str = "int8") -> dict[str, Any]:
+    """What the agent is told of one of them."""
+    artefact = folder / f"tiny-{target}-{precision}.{SUFFIX[target]}"
+    card = jobs.card_of(artefact)
+    file = jobs.runnable(artefact, card, "x86_64", scratch)
+    return jobs.described(precision, file, str(file), card)
+
+
+def ask(job: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
+    """The events of one job; what else is printed would fail here."""
+    told = json.dumps({"threads": 1, "affinity": [], **job})
+    command = [sys.executable, *flags, agent.__file__]
+    answer = subprocess.run(command, input=told, capture_output=True, text=True, timeout=120, cwd="/")
+    assert all(line.startswith(agent.MARK) for line in answer.stdout.splitlines()), answer.stdout
+    events = [json.loads(line.removeprefix(agent.MARK)) for line in answer.stdout.splitlines()]
+    assert answer.returncode == (events[-1]["event"] != "result"), answer.stderr
+    return events
+
+
+def refused(job: dict[str, Any], kind: str, *flags: str) -> str:
+    events = ask(job, *flags)
+    assert [event["event"] for event in events] == ["error"]
+    assert events[0]["kind"] == kind
+    assert "\n" not in events[0]["message"]
+    return events[0]["message"]
+
+
+def test_it_is_python_3_9_with_numpy_alone() -> None:
+    tree = ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 9))
+    imported = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported - set(sys.stdlib_module_names) == {"numpy"}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "strict"]  # zip's, of 3.10
+
+
+@given(seed=st.integers(0, 2**31), width=st.integers(1, 70), height=st.integers(1, 70))
+def test_its_golden_crop_is_the_cards(seed: int, width: int, height: int) -> None:
+    assert np.array_equal(agent.golden_crop(seed, width, height), golden_crop(seed, width, height))
+
+
+@pytest.mark.parametrize("target", SUFFIX)
+def test_it_answers_as_the_host_does(lowered: Path, target: str, tmp_path: Path) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
+    np.save(tmp_path / "crops.npy", crops)
+    artefact = told(lowered, target, tmp_path)
+    job = {"job": "infer", "artefacts": [artefact], "crops": f"{tmp_path}/crops.npy", "answers": f"{tmp_path}/a.npz"}
+    golden, runtime, result = ask(job)
+    assert golden["max_px"] == 0
+    assert runtime["versions"]["numpy"] == np.__version__
+    assert runtime["own_s"] < 1
+    assert result["done"] == 3
+    runner = run.open(lowered / f"tiny-{target}-int8.{SUFFIX[target]}")
+    coords, scores = runner.run(np.stack([normalise(crop, runner.card.spec) for crop in crops]))
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as answers:
+        assert np.array_equal(answers["coords"], coords)
+        assert np.array_equal(answers["scores"], scores)
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["a.npz"]
+
+
+def test_both_are_timed_in_turns(lowered: Path, tmp_path: Path) -> None:
+    pair = [told(lowered, "onnx", tmp_path, precision) for precision in ("fp32", "int8")]
+    events = ask({"job": "time", "artefacts": pair, "runs": 25, "seconds": 0.6})
+    times = [event for event in events if event["event"] == "times"]
+    assert [event["artefact"] for event in times[:4]] == ["fp32", "int8"] * 2  # more than one report in 1.2 s
+    assert [event["s"] for event in times] == sorted(event["s"] for event in times)
+    assert 1.2 <= times[-1]["s"] < 10
+    for place, name in enumerate(("fp32", "int8")):
+        mine = [ms for event in times if event["artefact"] == name for ms in event["ms"]]
+        assert len(mine) == events[-1]["runs"][place] >= 25
+        assert min(mine) > 0
+    (stages, _) = [event for event in events if event["event"] == "stages"]
+    assert {name: len(ms) for name, ms in stages["ms"].items()} == {"preprocess": 25, "model": 25, "decode": 25}
+
+
+def test_one_alone_is_opened_and_run_once(lowered: Path, tmp_path: Path) -> None:
+    result = ask({"job": "load", "artefacts": [told(lowered, "tflite", tmp_path)]})[-1]
+    assert result["load_ms"] > 0
+    assert result["first_ms"] > 0
+    assert result["peak_memory_mb"] >= result["runtime_memory_mb"] > 10
+
+
+def test_a_wrong_model_is_not_timed(lowered: Path, tmp_path: Path) -> None:
+    artefact = told(lowered, "onnx", tmp_path)
+    moved = [(x + 0.1, y) for x, y in artefact["golden"]["coords"]]
+    wrong = {**artefact, "golden": {**artefact["golden"], "coords": moved}}
+    message = refused({"job": "time", "artefacts": [wrong], "runs": 1, "seconds": 0}, "golden")
+    assert "4.80 px" in message  # a tenth of 48
+    worse = [score + 0.2 for score in artefact["golden"]["scores"]]
+    refused({"job": "load", "artefacts": [{**artefact, "golden": {**artefact["golden"], "scores": worse}}]}, "golden")
+    fewer = {**artefact["golden"], "coords": artefact["golden"]["coords"][:14], "scores": artefact["golden"]["scores"][:14]}
+    assert "(1, 17, 2)" in refused({"job": "load", "artefacts": [{**artefact, "golden": fewer}]}, "golden")
+
+
+def test_what_is_not_the_file_that_was_sent_is_not_opened(lowered: Path, tmp_path: Path) -> None:
+    artefact = told(lowered, "tflite", tmp_path)
+    assert "--clean" in refused({"job": "load", "artefacts": [{**artefact, "sha256": "0" * 64}]}, "artefact")
+    missing = {**artefact, "path": f"{tmp_path}/nothing.tflite"}
+    assert "nothing.tflite" in refused({"job": "load", "artefacts": [missing]}, "artefact")
+
+
+def test_a_file_that_the_runtime_refuses(lowered: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"nothing of ONNX")
+    artefact = {**told(lowered, "onnx", tmp_path), "path": str(broken), "sha256": cards.digest(broken)}
+    assert "refuses" in refused({"job": "load", "artefacts": [artefact]}, "artefact")
+
+
+def test_without_numpy_it_says_so() -> None:
+    assert "no numpy" in refused({"job": "load", "artefacts": []}, "runtime", "-I", "-S")
+
+
+def test_without_its_runtime_it_says_so(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "out", io.StringIO(), raising=False)
+    with pytest.raises(agent.JobError, match=r"no abacus or beads in .*No module named") as caught:
+        agent.module("abacus.of.wood", "beads")
+    assert caught.value.kind == "runtime"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a program choose its cores")
+def test_cores_are_chosen(lowered: Path, tmp_path: Path) -> None:
+    assert "[4711]" in refused({"job": "load", "artefacts": [], "affinity": [4711]}, "affinity")
+    script = "import os; from edge import agent; agent.pin([{}]); print(os.sched_getaffinity(0))"
+    core = min(__import__("os").sched_getaffinity(0))
+    answer = subprocess.run([sys.executable, "-c", script.format(core)], capture_output=True, text=True, timeout=60)
+    assert answer.stdout.strip() == f"{{{core}}}"
+
+
+def test_what_is_reported_is_the_models_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[float] = []
+
+    class Busy:
+        name, tensor, crop = "busy", None, None
+
+        def __init__(self, artefact: dict[str, Any], threads: int) -> None:
+            pass
+
+        def replay(self) -> float:
+            return 0.0
+
+        def prepare(self, crop: Any) -> Any:
+            return None
+
+        def decode(self, answer: Any) -> Any:
+            return None
+
+        def call(self, tensor: Any) -> None:
+            start = time.perf_counter_ns()
+            while time.perf_counter_ns() - start < 1_000_000:
+                pass
+            inside.append((time.perf_counter_ns() - start) / 1e6)
+
+    events = io.StringIO()
+    monkeypatch.setattr(agent, "out", events, raising=False)
+    monkeypatch.setattr(agent, "Model", Busy)
+    agent.measure({"artefacts": [{}], "threads": 1, "runs": 200, "seconds": 0})
+    found = [_event(line) for line in events.getvalue().splitlines()]
+    told = [ms for event in found if event and event["event"] == "times" for ms in event["ms"]]
+    assert len(told) == 200
+    timed = [ms for nth, ms in enumerate(inside[10:230]) if nth % 11]  # after warming up, without the first of each block
+    assert np.median(np.array(told) - np.array(timed)) < 0.02  # 2 % of a millisecond
+
+
+def test_events_are_found_in_noise() -> None:
+    assert _event('Welcome to Raspbian!@dpe {"event": "result"}') == {"event": "result"}
+    for line in ("", "@dpe", "@dpe {", "@dpe [1]", '@dpe {"event": 7}', "INFO: Created delegate", "@dp e {}"):
+        assert _event(line) is None

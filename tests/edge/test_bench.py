@@ -1,0 +1,362 @@
+"""edge.bench on devices that behave and on devices that do not; all of them are this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge import agent, facts
+from edge.bench import bench, cores, gate, main, twins
+from edge.devices import measure, session
+from edge.devices.base import ConnectionCut, TimedOut
+from edge.devices.job import card_of
+from edge.devices.local import Local
+from edge.devices.measure import summary
+from edge.devices.session import Plan
+from edge.export import export
+from pose.card import card_path, digest, read
+from pose.errors import BackendError, GateError, InputError
+
+KEYS = {"latency_ms", "times_ms", "stages_ms", "first_ms", "load_ms", "peak_memory_mb", "runtime_memory_mb", "golden_px"}
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The tiny network as ONNX, the runtime that is imported soonest."""
+    folder = tmp_path_factory.mktemp("onnx")
+    export(tiny_program, "onnx", "int8", folder)
+    return twins(folder / "tiny-onnx-int8.onnx")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(session, "PAUSE", 0.0)
+    monkeypatch.setattr(measure, "PAUSE", 0.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Elsewhere(Local):
+    """This machine under another name; `spoil` gets each line that the agent says there, and may raise."""
+
+    def __init__(self, name: str = "ssh://elsewhere") -> None:
+        self.name = name  # type: ignore[misc]
+        self.jobs: list[dict[str, Any]] = []
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+        lines = super().run(command, stdin=stdin, timeout=timeout)
+        if not stdin:
+            yield from lines
+            return
+        self.jobs.append(json.loads(stdin))
+        for line in lines:
+            yield "Last login: yesterday"
+            yield self.spoil(line)
+
+    def spoil(self, line: str) -> str:
+        return line
+
+
+def quick(pair: dict[str, Path], **fields: Any) -> Plan:
+    return replace(Plan(pair, "quick", 20, 0.0), **fields)
+
+
+def test_what_is_measured(pair: dict[str, Path]) -> None:
+    result = json.loads(json.dumps(bench(quick(pair), [Local()])))
+    assert (result["schema_version"], result["mode"], result["threads"]) == (1, "quick", 1)
+    for name, path in pair.items():
+        size = path.stat().st_size
+        assert result["artefacts"][name] == {"path": str(path), "sha256": digest(path), "bytes": size, "target": "onnx"}
+    (device,) = result["devices"]
+    assert (device["device"], device["error"]) == ("local", None)
+    assert set(device["facts"]) == {"before", "after"}
+    assert device["facts"]["before"]["runtime"]["onnxruntime"]
+    assert any(warning.startswith("quick: ") for warning in device["warnings"])
+    for name in pair:
+        mine = device[name]
+        assert set(mine) == KEYS
+        assert mine["latency_ms"] == summary(mine["times_ms"])
+        assert mine["latency_ms"]["runs"] == 20
+        assert set(mine["stages_ms"]) == {"preprocess", "model", "decode"}
+        assert mine["peak_memory_mb"] >= mine["runtime_memory_mb"] > 0
+        assert mine["golden_px"] == 0
+
+
+def test_summary_of_latencies() -> None:
+    result = summary([float(i) for i in range(1, 102)])
+    assert result == {"p50": 51, "p90": 91, "p99": 100, "mean": 51, "runs": 101}
+
+
+def test_a_bad_device_does_not_stop_the_others(pair: dict[str, Path]) -> None:
+    class Dead(Elsewhere):
+        def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+            raise ConnectionCut(f"{self.name}: gone")
+
+    dead, good = bench(quick(pair), [Dead("ssh://dead"), Elsewhere()])["devices"]
+    assert (dead["device"], dead["error"], dead["int8"]["latency_ms"]) == ("ssh://dead", "ssh://dead: gone", None)
+    assert (good["device"], good["error"], good["int8"]["latency_ms"]["runs"]) == ("ssh://elsewhere", None, 20)
+
+
+def test_a_cut_connection_is_resumed(pair: dict[str, Path]) -> None:
+    class Cut(Elsewhere):
+        cuts = 0
+
+        def spoil(self, line: str) -> str:
+            if '"times"' in line and '"int8"' in line and self.cuts < 2:
+                self.cuts += 1
+                raise ConnectionCut(f"{self.name}: cut")
+            return line
+
+    device = Cut()
+    (found,) = bench(quick(pair, runs=30, seconds=0.6), [device])["devices"]
+    assert found["error"] is None
+    assert sum("connection was cut" in warning for warning in found["warnings"]) == 2
+    timed = [job for job in device.jobs if job["job"] == "time"]
+    assert [job["seconds"] for job in timed] == sorted((job["seconds"] for job in timed), reverse=True)
+    assert len(timed) == 3
+    assert timed[0]["seconds"] == 0.6 > timed[-1]["seconds"]
+    assert found["int8"]["latency_ms"]["runs"] >= 30
+    assert found["fp32"]["latency_ms"]["runs"] > found["int8"]["latency_ms"]["runs"]  # what came before a cut is kept
+
+
+def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Path]) -> None:
+    class Hangs(Elsewhere):
+        heard = 0
+
+        def spoil(self, line: str) -> str:
+            self.heard += '"times"' in line
+            if self.heard > 2:
+                raise TimedOut(f"{self.name}: took longer than 1 s and was ended there")
+            return line
+
+    (found,) = bench(quick(pair, runs=100_000), [Hangs()])["devices"]
+    assert "took longer" in found["error"]
+    assert found["fp32"]["latency_ms"]["runs"] == len(found["fp32"]["times_ms"]) > 0
+    assert "after" not in found["facts"]
+
+
+def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Path]) -> None:
+    start = time.monotonic()
+    (found,) = bench(quick(pair, seconds=600.0, timeout=8.0), [Elsewhere()])["devices"]
+    assert "took longer than 8 s" in found["error"]
+    assert time.monotonic() - start < 60
+    assert found["int8"]["latency_ms"]["runs"] > 20
+
+
+def test_emulated_time_is_not_latency(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILPOSE_EMULATED", "1")
+    device = Elsewhere()
+    result = bench(quick(pair, runs=1024, seconds=60.0), [device])
+    (found,) = result["devices"]
+    assert found["emulated"] is True
+    assert device.jobs[-1]["runs"] == measure.EMULATED_RUNS
+    for name in pair:
+        hidden = found[name].pop("emulated_ms")
+        assert hidden["runs"] == measure.EMULATED_RUNS
+        assert found[name].pop("golden_px") == 0
+        assert all(value in (None, []) for value in found[name].values())
+    assert any("emulated" in warning for warning in found["warnings"])
+    with pytest.raises(GateError, match="no latency"):
+        gate(result, 1e6)
+
+
+def test_a_changed_clock_is_told(pair: dict[str, Path]) -> None:
+    class Slows(Elsewhere):
+        def spoil(self, line: str) -> str:
+            event = json.loads(line.removeprefix(agent.MARK))
+            if event["event"] == "stages":
+                speed = 1800.0 if event["artefact"] == "fp32" else 600.0
+                return agent.MARK + json.dumps({"event": "clock", "s": 1.0, "mhz": [speed]})
+            return line
+
+    (found,) = bench(quick(pair), [Slows()])["devices"]
+    assert any("between 600 and 1800 MHz" in warning for warning in found["warnings"])
+
+
+def test_what_the_agent_complains_of_is_one_line(pair: dict[str, Path]) -> None:
+    (found,) = bench(quick(pair, affinity=(4711,)), [Local()])["devices"]
+    assert found["error"].startswith("local: cores [4711] cannot be had")
+    assert "\n" not in found["error"]
+
+    class Mute(Elsewhere):
+        def spoil(self, line: str) -> str:
+            return ""
+
+    (found,) = bench(quick(pair), [Mute()])["devices"]
+    assert "without a result" in found["error"]
+
+
+def test_a_card_that_lies_is_not_timed(pair: dict[str, Path], tmp_path: Path) -> None:
+    liars = {}
+    for name, path in pair.items():
+        liars[name] = tmp_path / path.name
+        liars[name].write_bytes(path.read_bytes())
+        card = read(card_path(path))
+        lowered = card.golden.expected["lowered"]
+        moved = lowered.model_copy(update={"coords": [(x + 0.5, y) for x, y in lowered.coords]})
+        golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": moved}})
+        card.model_copy(update={"golden": golden}).write(card_path(liars[name]))
+    (found,) = bench(quick(liars), [Local()])["devices"]
+    assert "a wrong model is not timed" in found["error"]
+    assert found["int8"]["latency_ms"] is None
+
+
+def test_what_no_device_runs_is_refused(pair: dict[str, Path], tmp_path: Path) -> None:
+    artefact = tmp_path / pair["int8"].name
+    artefact.write_bytes(pair["int8"].read_bytes())
+    card = read(card_path(pair["int8"]))
+    card.model_copy(update={"target": "coreml"}).write(card_path(artefact))
+    with pytest.raises(InputError, match=r"for coreml, which is evaluated .* there is no time to take"):
+        card_of(artefact)
+    unanswered = card.golden.model_copy(update={"expected": {}})
+    card.model_copy(update={"golden": unanswered, "metrics": {"delegate": "vulkan"}}).write(card_path(artefact))
+    with pytest.raises(InputError, match="delegate vulkan"):
+        card_of(artefact)
+
+
+TRTEXEC = """#!/bin/sh
+for each in "$@"; do case "$each" in
+  --loadInputs=images:*) golden="${each#*:}" ;;
+  --exportOutput=*) cat >"${each#*=}" <"$ANSWERS/${ONNX}.json" ;;
+  --exportTimes=*) echo '[{"latencyMs": 1.0}, {"latencyMs": 2.0}]' >"${each#*=}" ;;
+  --onnx=*) ONNX="${each##*/}" ;;
+esac; done
+[ "$(wc -c <"$golden")" -eq 36864 ] || exit 1
+cat <<END
+[I] Engine built in 12.5 sec.
+[I] Throughput: 600 qps
+[I] Latency: min = 1 ms, max = 2 ms, mean = 1.5 ms, median = 1.4 ms, percentile(90%) = 1.9 ms, percentile(99%) = 2 ms
+[I] GPU Compute Time: min = 1 ms, max = 2 ms, mean = 1.5 ms, median = 1.3 ms, percentile(90%) = 1.9 ms
+&&&& PASSED TensorRT.trtexec [TensorRT v100300] # trtexec
+END
+"""
+
+
+@pytest.fixture
+def engines(pair: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The pair as if it were for TensorRT, and what a trtexec answers to each."""
+    made = {}
+    for name, path in pair.items():
+        made[name] = tmp_path / path.name
+        made[name].write_bytes(path.read_bytes())
+        card = read(card_path(path)).model_copy(update={"target": "tensorrt"})
+        card.write(card_path(made[name]))
+        lowered = card.golden.expected["lowered"]
+        values = {"coords": np.ravel(lowered.coords).tolist(), "scores": lowered.scores}
+        answer = [{"name": each, "dimensions": "", "values": value} for each, value in values.items()]
+        (tmp_path / f"{path.name}.json").write_text(json.dumps(answer))
+    monkeypatch.setenv("ANSWERS", str(tmp_path))
+    return made
+
+
+def test_trtexec_where_there_is_one(engines: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "bin" / "trtexec"
+    tool.parent.mkdir()
+    tool.write_text(TRTEXEC)
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    Path(Local().folder).mkdir(parents=True)
+    (found,) = bench(quick(engines), [Local()])["devices"]
+    assert found["error"] is None
+    assert found["facts"]["before"]["runtime"] == {"tensorrt": "10.3.0"}
+    assert found["int8"]["latency_ms"] == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
+    assert found["int8"]["stages_ms"] == {"model": 1.3}
+    assert found["int8"]["golden_px"] == pytest.approx(0, abs=1e-6)
+    assert any("not in turns" in warning for warning in found["warnings"])
+
+    name = f"{engines['int8'].name}.json"
+    (tmp_path / name).write_text((tmp_path / name).read_text().replace("0.", "0.9"))
+    (found,) = bench(quick(engines), [Local()])["devices"]
+    assert "a wrong model is not timed" in found["error"]
+    tool.write_text("#!/bin/sh\necho '[E] out of memory'; echo '&&&& FAILED TensorRT.trtexec [TensorRT v100300]'; exit 1")
+    (found,) = bench(quick(engines), [Local()])["devices"]
+    assert "trtexec failed (TensorRT 10.3.0): out of memory" in found["error"]
+
+
+def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Path]) -> None:
+    (found,) = bench(quick(engines), [Local()])["devices"]
+    assert found["error"] is None
+    assert any("not TensorRT" in warning for warning in found["warnings"])
+
+
+def test_cores_are_numbers_and_ranges() -> None:
+    assert cores("") == ()
+    assert cores("2,4-6") == (2, 4, 5, 6)
+    for wrong in ("a", "1-b", "-3-"):
+        with pytest.raises(InputError, match="as 2,3 or 4-7"):
+            cores(wrong)
+
+
+def test_the_command(pair: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: Any) -> None:
+    out = tmp_path / "bench.json"
+    main(["local"], pair["int8"], max_p90_ms=1e6, json=out)
+    assert "p90" in capsys.readouterr().out
+    assert json.loads(out.read_text())["devices"][0]["int8"]["latency_ms"]["runs"] == 200
+    with pytest.raises(GateError, match="more than 0"):
+        gate(json.loads(out.read_text()), 0)
+    out.unlink()
+    monkeypatch.setattr("edge.devices.open", lambda name: Elsewhere(name))
+    monkeypatch.setattr(Elsewhere, "spoil", lambda self, line: "" if "bad" in self.name else line)
+    with pytest.raises(BackendError, match=r"^1 of 2 devices failed; ssh://bad: the agent ended without a result"):
+        main(["ssh://bad", "ssh://good"], pair["int8"], json=out)
+    bad, good = json.loads(out.read_text())["devices"]
+    assert (bad["int8"]["latency_ms"], good["int8"]["latency_ms"]["runs"]) == (None, 200)
+    for flags in ({"device": ["local", "local"]}, {"rigorous": True, "sustained": 1.0}):
+        with pytest.raises(InputError):
+            main(**{"device": ["local"], "artefact": pair["int8"], **flags})
+
+
+def test_what_is_put_there_is_removed(pair: dict[str, Path]) -> None:
+    folder = Path(Local().folder)
+    bench(quick(pair), [Local()])
+    assert any(folder.iterdir())  # what ONNX Runtime wants on x86
+    bench(quick(pair), [Local()], clean=True)
+    assert not folder.exists()
+
+
+def test_an_interrupted_bench_stops_its_devices(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Long(Elsewhere):
+        def spoil(self, line: str) -> str:
+            if '"times"' in line:
+                heard.set()
+            return line
+
+        def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+            try:
+                yield from super().run(command, stdin=stdin, timeout=timeout)
+            finally:
+                if heard.is_set():
+                    ended.set()
+
+    heard, join = threading.Event(), threading.Thread.join
+
+    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
+        if timeout is None and self.daemon and threading.current_thread() is threading.main_thread():
+            assert heard.wait(60)
+            raise KeyboardInterrupt
+        join(self, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench(quick(pair, seconds=600.0), [Long()])
+    assert ended.wait(10)
+
+
+def test_facts_are_those_of_the_device(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = {"board": "pi4", "emulated": False}
+    said = iter([quiet.copy(), {**quiet, "throttled": {"since_boot": ["throttled"]}}])
+    monkeypatch.setattr(facts, "read", lambda device: next(said))
+    (found,) = bench(quick(pair), [Local()])["devices"]
+    assert found["board"] == "pi4"
+    assert any("throttled during the run" in warning for warning in found["warnings"])
