@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DEMO := runs/demo
 INT8 := dist/distilpose_s-executorch-int8.pte
 
-.PHONY: demo test
+.PHONY: demo demo-ptq demo-qat test
 .DELETE_ON_ERROR:
 
 # Fine-tunes distilpose_s under fake quantization against tokenpose_s on drawn people, for a minute or two; then both int8
@@ -15,15 +15,15 @@ demo: $(INSTALLED)
 	rm -rf $(DEMO)
 	$(BIN)/python -m quantize.qat --people 128 --epochs 1 --calibration 64 --out $(DEMO)/qat
 	mv $(DEMO)/qat/ptq $(DEMO)/ptq
-	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(DEMO)/ptq/check.json $(DEMO)/qat/check.json
-	for kind in ptq qat; do \
-		$(BIN)/python -m edge.bench --artefact $(DEMO)/$$kind/$(INT8) --json $(DEMO)/$$kind/bench.json || exit; \
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs=2 --output-sync=target demo-ptq demo-qat
+	for kind in ptq qat; do set -e; \
+		$(BIN)/python -m edge.bench --artefact $(DEMO)/$$kind/$(INT8) --json $(DEMO)/$$kind/bench.json; \
 	done
 	$(BIN)/python -m edge.demo --run $(DEMO)
 
-$(DEMO)/%/check.json:
+demo-ptq demo-qat: demo-%:
 	$(BIN)/python -m edge.export --program $(DEMO)/$* --out $(DEMO)/$*/dist
-	$(BIN)/python -m edge.check --artefact $(DEMO)/$*/$(INT8) --json $@
+	$(BIN)/python -m edge.check --artefact $(DEMO)/$*/$(INT8) --json $(DEMO)/$*/check.json
 
 test: $(INSTALLED)
 	$(BIN)/ruff check
