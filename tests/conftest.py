@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["emulated.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def pose_data() -> Path:

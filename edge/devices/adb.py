@@ -61,8 +61,13 @@ class Adb(Remote):
         client.hang_up()
 
     def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
-        said = last_line(complaint).removeprefix("error: ").removeprefix("adb: ")
+        said = last_line(complaint) or "no reason given"
         for word, mend in _MENDS.items():
             if word in complaint:
-                return Unreachable(f"{self.name}: {said}; {mend}")
-        return Unreachable(f"{self.name}: no connection (status {status}: {said or 'no reason given'}); see: adb devices -l")
+                said = next(line for line in complaint.splitlines() if word in line)
+                return Unreachable(f"{self.name}: {_plain(said)}; {mend}")
+        return Unreachable(f"{self.name}: no connection (status {status}: {_plain(said)}); see: adb devices -l")
+
+
+def _plain(line: str) -> str:
+    return line.strip().removeprefix("error: ").removeprefix("adb: ").rstrip(".")

@@ -78,9 +78,10 @@ class Client:
 
     def hang_up(self) -> None:
         """End the connection's input, which ends the command, and listen until it has ended."""
-        if self._feeder.is_alive():  # it has not even taken all of its input
+        if self._feeder.is_alive():  # it does not take its input: nobody there would see the end of it
             self._process.kill()
-        elif self._process.stdin:
+            return
+        if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         with contextlib.suppress(TimeoutError):

@@ -29,8 +29,8 @@ from pose.files import sha256, whole
 SHORT = 60.0  # seconds for a command of ours that takes none
 SLOWEST = 50e3  # bytes a second
 
-# One line each and no "!": whatever the login shell is, it passes them on. The inner shell tells the status and ends its group;
-# where something else has ended the group, the outer shell tells that.
+# One line each and no "!": whatever the login shell is, it passes them on. The inner shell tells the status and ends its
+# group; where something else has ended the group, the outer shell tells that.
 _OUTER = (
     'inner=$1; shift; exec 3<&0; setsid sh -c "$inner" sh "$@" <&3 3<&- & exec 2>/dev/null; wait $!; status=$?; '
     r"""printf '\n@device end %s %s\n' "$1" $status"""

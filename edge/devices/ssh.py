@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from edge.devices.base import FOLDER, DeviceFailure, HostKeyRefused, Unreachable
+from edge.devices.base import FOLDER, ConnectionCut, DeviceFailure, HostKeyRefused, Unreachable
 from edge.devices.remote import SHORT, SLOWEST, Remote, last_line
 
 _OPTIONS = {
@@ -22,6 +22,7 @@ _OPTIONS = {
     "LogLevel": "ERROR",
 }
 _SAVE = 'mkdir -p "${1%/*}" && cat >"$1" || { rm -f "$1"; exit 1; }'
+_CUT = ("Broken pipe", "reset by peer", "closed by")
 
 
 class Ssh(Remote):
@@ -54,13 +55,17 @@ class Ssh(Remote):
         login, said = " ".join(["ssh", *self._where]), last_line(complaint)
         if "IDENTIFICATION HAS CHANGED" in complaint:
             return HostKeyRefused(
-                f"{self.name}: its host key is not the one in known_hosts: another board at this address, or somebody between "
-                f"you and it; if you know why, remove the old key (ssh-keygen -R) and log in once: {login}"
+                f"{self.name}: its host key is not the one in known_hosts: another board at this address, or "
+                f"somebody between you and it; if you know why, remove the old key (ssh-keygen -R) and log in once: {login}"
             )
         if "Host key verification failed" in complaint:
             return HostKeyRefused(f"{self.name}: its host key is not in known_hosts; log in once and compare it: {login}")
         if "Permission denied" in complaint:
             return Unreachable(f"{self.name}: it takes none of your keys ({said}); ssh-copy-id, then try: {login}")
+        if not said or any(word in complaint for word in _CUT):
+            return ConnectionCut(
+                f"{self.name}: the connection was cut while it was made ({said or 'no reason given'}); try again"
+            )
         if status == 255:
             return Unreachable(
                 f"{self.name}: no connection ({said or 'no reason given'}); is it on, is sshd running? Try: {login}"
