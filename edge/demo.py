@@ -16,25 +16,11 @@ PEOPLE, COLUMNS = 8, 4
 KINDS = {"ptq": "int8, PTQ", "qat": "int8, QAT + distillation"}  # folders that the steps before write
 
 
-def kinds(folder: Path) -> list[str]:
-    """Those of `KINDS` that the steps before made.
-
-    Raises:
-        InputError: none.
-    """
-    from pose.errors import InputError
-
-    found = [kind for kind in KINDS if (folder / kind).is_dir()]
-    if not found:
-        raise InputError(f"{folder} holds no {' and no '.join(KINDS)}; run make demo")
-    return found
-
-
 def collect(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the table: the float student, then each kind of int8 student that was made, as lowered.
+    """Rows of the table: the float student, then each kind of int8 student, as lowered.
 
     Args:
-        folder: holds some of `KINDS`, each with the `check.json` and `bench.json` that the commands wrote.
+        folder: holds `KINDS`, each with the `check.json` and `bench.json` that the commands wrote.
 
     Raises:
         InputError: a file is missing or is not what the command writes.
@@ -42,16 +28,16 @@ def collect(folder: Path) -> list[dict[str, Any]]:
     from pose.errors import InputError
     from pose.files import read_json
 
-    found = kinds(folder)
     rows = []
-    lowered = [(KINDS[kind], kind, "lowered", "int8") for kind in found]
-    for name, kind, column, precision in [("fp32", found[0], "fp32", "fp32"), *lowered]:
+    lowered = [(name, kind, "lowered", "int8") for kind, name in KINDS.items()]
+    for name, kind, column, precision in [("fp32", "ptq", "fp32", "fp32"), *lowered]:
         check, bench = read_json(folder / kind / "check.json"), read_json(folder / kind / "bench.json")
         try:
-            scored, latency = check[column], bench[precision]["latency_ms"]["p50"]
+            scored, latency = check[column], bench["devices"][0][precision]["latency_ms"]["p50"]
             row = {"name": name, "ap": scored["ap"], "pck": scored["pck"], "keypoint_px": scored["keypoint_px"]}
-            rows.append({**row, "latency_ms": latency, "bytes": bench[precision]["bytes"], "persons": scored["persons"]})
-        except (KeyError, TypeError) as error:
+            size = bench["artefacts"][precision]["bytes"]
+            rows.append({**row, "latency_ms": latency, "bytes": size, "persons": scored["persons"]})
+        except (IndexError, KeyError, TypeError) as error:
             raise InputError(f"{folder / kind}: check.json or bench.json lacks {error}; run make demo again") from error
     return rows
 
@@ -114,7 +100,7 @@ def main(
 
     rows = collect(run)
     poses = out or run / "poses.png"
-    save_png(poses, picture(latest(run / kinds(run)[-1] / "dist"), seed))
+    save_png(poses, picture(latest(run / "qat" / "dist"), seed))
     _print(rows)
     cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
     if json:

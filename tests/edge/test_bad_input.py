@@ -63,7 +63,7 @@ def edit(card: Path, **fields: object) -> None:
         (["edge.bench", "--affinity", "two"], ["--affinity", "4-7"]),
         (["edge.bench", "--rigorous", "--sustained", "1"], ["--rigorous", "--sustained"]),
         (["edge.bench", "--threads", "0"], ["--threads"]),
-        (["edge.demo", "--run", "nowhere"], ["nowhere holds no ptq"]),
+        (["edge.demo", "--run", "nowhere"], ["nowhere/ptq/check.json"]),
         (["edge.results", "--readme", "nowhere.md"], ["nowhere.md"]),
     ],
 )

@@ -59,8 +59,9 @@ def measured(tmp_path: Path) -> Path:
         columns = {name: {"ap": value, "pck": 90.0, "persons": 5, "keypoint_px": far}
                    for name, value in (("fp32", 80.0), ("fake_quant", ap), ("lowered", ap))}  # fmt: skip
         (tmp_path / kind / "check.json").write_text(json.dumps({"target": "executorch", **columns}))
-        speed = {name: {"latency_ms": {"p50": p50}, "bytes": 2_000_000} for name, p50 in (("fp32", 20.0), ("int8", 5.0))}
-        (tmp_path / kind / "bench.json").write_text(json.dumps(speed))
+        speed = {name: {"latency_ms": {"p50": p50}} for name, p50 in (("fp32", 20.0), ("int8", 5.0))}
+        artefacts = {name: {"bytes": 2_000_000} for name in speed}
+        (tmp_path / kind / "bench.json").write_text(json.dumps({"artefacts": artefacts, "devices": [speed]}))
     return tmp_path
 
 
