@@ -1,0 +1,195 @@
+"""What the doctor finds here, and on a device that is made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from edge import devices, doctor, installed
+from edge.devices.base import CommandFailed, Unreachable
+from pose.card import Card, card_path, read
+
+release = st.lists(st.integers(0, 30), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
+clause = st.builds("".join, st.tuples(st.sampled_from(["==", ">=", "<", "<=", ">"]), release))
+wanted = st.lists(clause | release.map(lambda version: f"=={version}.*"), max_size=3).map(",".join)
+
+
+@given(release, wanted)
+def test_versions_fit_as_pip_says(version: str, wanted: str) -> None:
+    assert installed.fits(version, wanted) == SpecifierSet(wanted).contains(version)
+
+
+def test_the_requirements_are_those_of_the_project() -> None:
+    found = installed.extras()
+    assert {package.name for package in found["base"]} >= {"torch", "numpy", "pydantic"}
+    assert "dev" not in found
+    assert found["tensorrt"] == found["onnx"]  # the extra names the other
+    assert "pillow" not in {package.name for package in found["coreml"]}  # a Mac's
+    for package in found["base"]:
+        assert Requirement(f"{package.name}{package.wanted}").specifier.contains(package.version) == package.fits
+
+
+def test_an_installed_project_tells_the_same_as_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["numpy>=2", "jinja2>=3.1; extra == 'device'", "distilpose-edge[device]; extra == 'all'"]
+    monkeypatch.setattr(installed, "__file__", "/nowhere/edge/installed.py")
+    monkeypatch.setattr(installed.metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(installed.metadata, "metadata", lambda name: {"Requires-Python": ">=3.11,<3.12"})
+    names = {extra: [package.name for package in packages] for extra, packages in installed.extras().items()}
+    assert names == {"base": ["numpy"], "device": ["jinja2"]}
+    assert installed.python() == ">=3.11,<3.12"
+
+
+def test_a_missing_package_is_an_error_only_for_the_target_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = installed.Package("ai-edge-litert", "==2.3.*", "")
+    old = installed.Package("onnx", "==1.23.*", "1.20.0")
+    monkeypatch.setattr(installed, "extras", lambda: {"tflite": [gone], "onnx": [old]})
+    found = {finding.what.partition(":")[0]: finding for finding in doctor.host("tflite", [])}
+    assert found["tflite"] == doctor.Finding(
+        "error", "tflite: ai-edge-litert is missing", "pip install 'distilpose-edge[tflite]'"
+    )
+    assert (found["onnx"].severity, found["onnx"].what) == ("warn", "onnx: onnx 1.20.0 is not ==1.23.*")
+
+
+def test_a_client_is_needed_by_the_devices_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    severities = [f.severity for f in doctor.host(None, ["adb:1"]) if "out of reach" in f.what]
+    assert severities == ["warn", "error"]
+
+
+FACTS = """@@ model
+Raspberry Pi 4 Model B Rev 1.4
+@@ kernel
+Linux 6.6.20 aarch64
+@@ cpuinfo
+processor : 0
+Features : fp asimd
+CPU part : 0xd08
+@@ governor
+ondemand
+"""
+
+
+class Fake:
+    """A Raspberry Pi 4 that says what it is told to."""
+
+    name = "ssh://pi@fake"
+    folder = "/home/pi/.cache/distilpose-edge"
+
+    def __init__(
+        self, *, wheels: str = "numpy 1.26.4\ntflite-runtime 2.14.0", free: int = 9_000_000, apart: float = 0.5
+    ) -> None:
+        self._wheels, self._free, self._apart = wheels, free, apart
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+        line = " ".join(command)
+        if "df -Pk" in line:
+            yield from ("Filesystem 1024-blocks Used Available Capacity Mounted", f"/dev/root 1 1 {self._free} 1% /")
+        elif "@@" in line:
+            yield from FACTS.splitlines()
+        elif "command -v" in line:
+            yield "python3"
+        elif "importlib.metadata" in line:
+            yield from self._wheels.splitlines()
+        elif "version_info" in line:
+            return
+        else:
+            for event in ({"event": "golden", "artefact": "int8", "max_px": 0.5}, {"event": "result"}):
+                yield f"noise @dpe {json.dumps(event)}"
+
+    def push(self, path: Path, digest: str) -> str:
+        return f"{self.folder}/{path.name}"
+
+    def read(self, remote: str) -> str | None:
+        return None
+
+
+def card_of(artefact: Path, target: str) -> Card:
+    return read(card_path(artefact)).model_copy(update={"target": target})
+
+
+def look(
+    monkeypatch: pytest.MonkeyPatch, device: Any, artefact: Path | None = None, target: str = "tflite"
+) -> list[doctor.Finding]:
+    monkeypatch.setattr(devices, "open", lambda spec: device)
+    return list(doctor.examine(device.name, artefact, card_of(artefact, target) if artefact else None))
+
+
+def test_a_good_board_runs_the_artefact(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
+    found = look(monkeypatch, Fake(), artefact)
+    told = [(finding.severity, finding.what) for finding in found]
+    assert told[0] == ("ok", "Raspberry Pi 4 Model B Rev 1.4, 1 x Cortex-A72, aarch64; board pi4: Raspberry Pi 4")
+    assert ("warn", "no dot-product instruction: int8 may be no faster than float") in told
+    assert any(f.severity == "warn" and "governor" in f.what and f.mend.startswith("sudo cpupower") for f in found)
+    assert ("ok", "python3: numpy 1.26.4, tflite-runtime 2.14.0") in told
+    assert told[-1] == ("ok", f"{artefact.name} runs there: 0.500 px from its card's answer to the golden crop")
+    assert {finding.severity for finding in found} == {"ok", "warn"}
+
+
+def test_without_a_runtime_the_mend_is_one_command(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
+    found = look(monkeypatch, Fake(wheels="numpy 2.0.0"), artefact)
+    assert doctor.Finding(
+        "error", "tflite needs ai-edge-litert there", "python -m edge.bench --device ssh://pi@fake --setup"
+    ) in found  # fmt: skip
+    assert not any("runs there" in finding.what for finding in found)
+
+
+def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = look(monkeypatch, Fake(free=120_000))
+    assert doctor.Finding("error", "120 MB free for /home/pi/.cache/distilpose-edge", "free 300 MB there") in found
+
+
+def test_a_target_that_the_board_has_no_use_for_is_said(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
+    found = look(monkeypatch, Fake(wheels="numpy 2.0.0\nonnxruntime 1.20.0"), artefact, "tensorrt")
+    assert any(f.what.startswith("tensorrt is no choice for Raspberry Pi 4; it has tflite, executorch, onnx") for f in found)
+
+
+@pytest.mark.parametrize(
+    ("failure", "finding"),
+    [
+        (Unreachable("ssh://pi@fake: no connection; is it on?"), doctor.Finding("error", "no connection", "is it on?")),
+        (CommandFailed("ssh://pi@fake: sh ended with status 1", 1), doctor.Finding("error", "sh ended with status 1")),
+    ],
+)
+def test_a_device_that_fails_is_one_finding(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, finding: doctor.Finding
+) -> None:
+    class Dead(Fake):
+        def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+            raise failure
+            yield ""
+
+    monkeypatch.setattr("edge.devices.session.PAUSE", 0.0)
+    assert look(monkeypatch, Dead()) == [finding]
+
+
+def test_the_command_tries_the_artefact_here(command: Callable[..., Any], artefact: Path, tmp_path: Path) -> None:
+    answer = command("edge.doctor", "--artefact", artefact, "--json", tmp_path / "doctor.json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    told = json.loads((tmp_path / "doctor.json").read_text())
+    assert [each["device"] for each in told["devices"]] == ["host", "local"]
+    last = told["devices"][1]["findings"][-1]
+    assert (last["severity"], last["mend"]) == ("ok", "")
+    assert last["what"].startswith("tiny-executorch-int8.pte runs there: 0.")
+    assert last["what"] in answer.stdout
+
+
+def test_the_command_says_what_is_wrong(command: Callable[..., Any], artefact: Path, tmp_path: Path) -> None:
+    artefact.write_bytes(artefact.read_bytes()[:-1])
+    damaged = command("edge.doctor", "--artefact", artefact)
+    assert (damaged.returncode, damaged.stderr.count("\n")) == (2, 1)
+    assert "sha256 differs" in damaged.stderr
+    wrong = command("edge.doctor", "--device", "serial:1")
+    assert wrong.returncode == 2
+    assert "is not a device" in wrong.stderr
+    dead = command("edge.doctor", "--device", "ssh://nobody@127.0.0.1:1", "--json", tmp_path / "dead.json")
+    assert dead.returncode == 3
+    assert "1 error found; the first: no connection" in dead.stderr
+    assert json.loads((tmp_path / "dead.json").read_text())["devices"][1]["findings"][0]["severity"] == "error"
