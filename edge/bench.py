@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 # inferences and seconds of each artefact: the rigorous ones are the least that MLPerf Inference takes for a single stream
 QUICK, RIGOROUS = (200, 0.0), (1024, 60.0)
-FAREWELL = 5.0  # seconds for devices to hear that nobody waits for them any more
 
 
 def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean: bool = False) -> dict[str, Any]:
@@ -83,38 +82,21 @@ def gate(result: dict[str, Any], limit: float) -> None:
 
 
 def _measure_all(plan: Plan, devices: Sequence[Device], install: bool, clean: bool) -> list[dict[str, Any]]:
-    """All at the same time; a slow one is waited for, a failed one is told of in its entry."""
+    """All at the same time; a failed one is told of in its entry."""
     from edge.devices.measure import measure
+    from edge.devices.parallel import together
 
-    results: list[dict[str, Any] | BaseException] = [RuntimeError()] * len(devices)
-    done, stop = [0.0] * len(devices), threading.Event()
+    done = [0.0] * len(devices)
     with cli.progress("Timing", 100) as step:
 
-        def one(place: int) -> None:
+        def one(place: int, stopped: Callable[[], bool]) -> dict[str, Any]:
             def advance(share: float) -> None:
                 done[place] = share
                 step(round(100 * sum(done) / len(done)))
 
-            try:
-                results[place] = measure(devices[place], plan, advance, stop.is_set, install=install, clean=clean)
-            except BaseException as error:
-                results[place] = error
+            return measure(devices[place], plan, advance, stopped, install=install, clean=clean)
 
-        workers = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(devices))]
-        try:
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-        except BaseException:
-            stop.set()
-            for worker in workers:
-                worker.join(FAREWELL)
-            raise
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if isinstance(result, dict)]
+        return together([partial(one, place) for place in range(len(devices))])
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -178,15 +160,13 @@ def main(
 ) -> None:
     """Time an artefact and its float twin, in turns in one process on each device: p50, p90, p99, load time, memory."""
     from edge import run
-    from edge.devices import open as open_device
+    from edge.devices.parallel import open_all
     from edge.devices.session import Plan
     from pose.files import write_json
 
-    if len(set(device)) < len(device):
-        raise InputError("the same --device was given twice; they would disturb each other")
     if rigorous and sustained:
         raise InputError("--rigorous and --sustained are two ways to measure; choose one")
-    opened, pinned = [open_device(each) for each in device], cores(affinity)
+    opened, pinned = open_all(device), cores(affinity)
     pair = twins(artefact or run.latest())
     runs, seconds = (10, 60 * sustained / len(pair)) if sustained else RIGOROUS if rigorous else QUICK
     plan = Plan(

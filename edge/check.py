@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pose import cli
-from pose.errors import GateError, InputError
+from pose.errors import BackendError, GateError, InputError
 
 if TYPE_CHECKING:
     from calib_data.sample import PoseSource
+    from edge.devices.base import Device
 
 COLUMNS = ("fp32", "fake_quant", "lowered")
 
@@ -37,14 +38,23 @@ def check(
 
 
 def check_all(
-    artefacts: Sequence[Path], source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0
+    artefacts: Sequence[Path],
+    source: PoseSource,
+    *,
+    limit: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    devices: Sequence[Device] = (),
 ) -> dict[str, dict[str, Any]]:
     """`check` of several artefacts of one program, by `edge.run.kind`: the program itself answers once for all of them.
 
+    With devices, each result also has `on_device`: of each device a column with `host_px`, from the artefact's keypoints on
+    this machine, and `error`, None or why there is nothing else; nothing of an artefact that no device's agent runs.
+
     Raises:
-        InputError, BackendError: see `check`.
+        InputError, BackendError: see `check`; a device that fails raises nothing.
     """
-    from edge import run, score
+    from edge import on_device, run, score
     from pose import card as cards
     from pose import skeleton
     from pose.files import size
@@ -62,7 +72,9 @@ def check_all(
     def track(numbers: Iterable[int]) -> Iterable[int]:
         return cli.track(numbers, "Checking", count)
 
-    people, answers = score.answer({**torch_runners, **lowered, **floats}, source, limit, track)
+    crops = on_device.Crops(program.card)
+    keeper = {"crops": crops} if devices else {}
+    people, answers = score.answer({**torch_runners, **lowered, **floats, **keeper}, source, limit, track)
 
     def column(name: str) -> dict[str, Any]:
         scored = score.column(people, answers[name], student, spec, seed)
@@ -70,6 +82,18 @@ def check_all(
         if name != "fp32":
             scored["per_joint_px"] = score.per_joint(answers[name], answers["fp32"], student, spec)
         return scored
+
+    there: dict[str, dict[str, Any]] = {name: {} for name in named}
+    asked = {name: path for name, path in named.items() if devices and (len(named) == 1 or on_device.takes(path))}
+    for device, found in zip(devices, on_device.answers(devices, list(asked.values()), crops.kept, threads), strict=True):
+        for name, mine in zip(asked, found, strict=True):
+            if isinstance(mine, str):
+                there[name][device.name] = {"error": mine}
+                continue
+            key = f"{name} {device.name}"
+            answers[key] = mine
+            host_px = score.apart(mine, answers[name], spec, seed)
+            there[name][device.name] = {**column(key), "host_px": host_px, "error": None}
 
     def float_twin(name: str) -> dict[str, Any] | None:
         if name not in twins:
@@ -85,6 +109,7 @@ def check_all(
             **{"bytes": size(path), "float_twin": float_twin(name), **shared},
             "lowered": {**column(name), "fake_quant_px": score.apart(answers[name], answers["fake_quant"], spec, seed)},
             "worst": score.worst(people, answers[name], answers["fp32"], spec),
+            "on_device": there[name],
         }
         for (name, path), runner in zip(named.items(), lowered.values(), strict=True)
     }
@@ -127,8 +152,15 @@ def _print(result: dict[str, Any]) -> None:
         far = ["-", "-"] if name == "fp32" else [_interval(pixels[k], pixels[f"{k}_95"]) for k in ("median", "p99")]
         figures = [_interval(each[k], each[f"{k}_95"]) for k in ("ap", "pck")]
         table.add_row(f"{name} {result['precision']}" if name == "lowered" else name, *figures, *far)
+    on_device = {name: each for name, each in result["on_device"].items() if each["error"] is None}
+    for name, each in on_device.items():
+        figures = [_interval(each[k], each[f"{k}_95"]) for k in ("ap", "pck")]
+        pixels = each["keypoint_px"]
+        table.add_row(f"on {name}", *figures, *(_interval(pixels[k], pixels[f"{k}_95"]) for k in ("median", "p99")))
     out = cli.console()
     out.print(table)
+    for name, each in on_device.items():
+        out.print(f"{name} from this machine: {_pixels(each['host_px'], 4)} px, median, p99")
     twin = result["float_twin"]
     out.print(
         f"lowered from fake-quant: {_pixels(result['lowered']['fake_quant_px'])} px, median, p99; {_megabytes(result)} MB"
@@ -192,6 +224,10 @@ def main(
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if int8 loses more points of AP or PCK than this.")
     ] = None,
+    device: Annotated[
+        list[str],
+        typer.Option(metavar="DEVICE", help="Also there: local, ssh://user@host[:port] or adb[:serial]; repeatable."),
+    ] = [],  # noqa: B006 - typer copies it
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the runtimes.")] = 1,
     json: cli.Json = None,
@@ -199,8 +235,10 @@ def main(
 ) -> None:
     """Score an artefact beside its float and fake-quantized programs on the same crops: AP, PCK, pixels from fp32."""
     from edge import run
+    from edge.devices.parallel import open_all
     from pose.files import write_json
 
+    devices = open_all(device)
     if target not in (None, "all") and artefact is not None:
         raise InputError("--artefact names one artefact already; with it, --target is all or left out")
     chosen = artefact or run.latest(target=None if target == "all" else target)
@@ -208,12 +246,15 @@ def main(
         raise InputError("--images and --boxes belong to --data; give the annotations, too")
     artefacts = run.family(chosen) if target == "all" else [chosen]
     source = _source(data, images, boxes)
-    results = check_all(artefacts, source, limit=limit, threads=threads, seed=seed)
+    results = check_all(artefacts, source, limit=limit, threads=threads, seed=seed, devices=devices)
     for each in results.values():
         each["data"] = str(data) if data else "synthetic validation"
     _print_all(results) if target == "all" else _print(*results.values())
     if json:
         write_json(json, {"targets": results} if target == "all" else next(iter(results.values())))
+    failed = [there["error"] for each in results.values() for there in each["on_device"].values() if there["error"]]
+    if failed:
+        raise BackendError(f"{len(failed)} of the answers on devices are missing; {failed[0]}")
     if max_drop is not None:
         for name, each in results.items():
             gate(each, max_drop, name)

@@ -1,0 +1,58 @@
+"""Several devices at the same time: a slow one is waited for, and Ctrl-C reaches all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+from edge import devices
+from edge.devices.base import Device
+from pose.errors import InputError
+
+Result = TypeVar("Result")
+
+FAREWELL = 5.0  # seconds for devices to hear that nobody waits for them any more
+
+
+def open_all(specs: Sequence[str]) -> list[Device]:
+    """The devices that were named on a command line; no connection is made yet.
+
+    Raises:
+        InputError: one is no device, or was named twice.
+    """
+    if len(set(specs)) < len(specs):
+        raise InputError("the same --device was given twice; they would disturb each other")
+    return [devices.open(spec) for spec in specs]
+
+
+def together(actions: Sequence[Callable[[Callable[[], bool]], Result]]) -> list[Result]:
+    """What each action returns, each run in a thread of its own; the first exception is raised when all have ended.
+
+    Args:
+        actions: are given a function that says whether to stop.
+    """
+    results: list[Result | None] = [None] * len(actions)
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def one(place: int) -> None:
+        try:
+            results[place] = actions[place](stop.is_set)
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=one, args=(place,), daemon=True) for place in range(len(actions))]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    except BaseException:
+        stop.set()
+        for worker in workers:
+            worker.join(FAREWELL)
+        raise
+    if failures:
+        raise failures[0]
+    return cast("list[Result]", results)
