@@ -10,11 +10,13 @@ from pathlib import Path
 from edge import bench as benching
 from edge import check as checking
 from edge import run
-from edge.devices import open as open_device
+from edge.devices.parallel import open_all
 from edge.devices.session import Plan
 from edge.report.collect import valid
 from edge.report.model import Bench, Check
 from edge.report.worst import people
+
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     Raises:
         InputError, BackendError: as these.
     """
-    opened = [open_device(each) for each in order.devices]  # a wrong name is said before anything is measured
+    devices = open_all(order.devices)  # a wrong name is said before anything is measured
     every = order.target == "all"
     latest = order.artefact or run.latest(target=None if every else order.target)
     artefacts = run.family(latest) if every else [latest]
     pairs = [benching.twins(artefact) for artefact in artefacts]
     source = people(order.data, order.images)
-    results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed)
+    away = [device for device in devices if device.name != LOCAL]  # here, it would answer as it just did
+    results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
     checks = [
         valid(Check, result | _asked(order, Path(result["artefact"])), result["artefact"]) for result in results.values()
     ]
@@ -59,13 +62,14 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
         plan = Plan(pair, "rigorous" if order.rigorous else "quick", *limits, order.threads)
         command = ["edge.bench", "--artefact", str(pair["int8"]), *(f"--device={each}" for each in order.devices)]
         command += ["--threads", str(order.threads), *(["--rigorous"] if order.rigorous else [])]
-        benches.append(valid(Bench, benching.bench(plan, opened) | {"command": _line(command)}, str(pair["int8"])))
+        benches.append(valid(Bench, benching.bench(plan, devices) | {"command": _line(command)}, str(pair["int8"])))
     return checks, benches
 
 
 def _asked(order: Order, artefact: Path) -> dict[str, str]:
     """What `edge.check` would have been told, for who does it again."""
     command = ["edge.check", "--artefact", str(artefact)]
+    command += [f"--device={each}" for each in order.devices if each != LOCAL]
     more = {"data": order.data, "images": order.images, "limit": order.limit, "threads": order.threads, "seed": order.seed}
     for name, value in more.items():
         command += [f"--{name}", str(value)] if value is not None else []
