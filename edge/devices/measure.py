@@ -21,6 +21,7 @@ START = 300.0  # seconds for a runtime to be imported, and an artefact opened an
 EMULATED_RUNS = 3  # that it runs and what it answers is all that an emulation can show
 INFERENCES = 80  # of each artefact beside the counted ones: warming up, stages, cold ones
 SLOWER = 3.0  # by which an inference may take longer than the first did, when a board throttles
+SLOWED = 1.05  # by which a board that gets hot is told from noise
 _TIMED = ("load_ms", "first_ms", "stages_ms", "peak_memory_mb", "runtime_memory_mb")
 
 
@@ -85,7 +86,7 @@ class _Run:
             told = {name: session.push(name, path, cards[name]) for name, path in plan.artefacts.items()}
             slowest = self._load(told)
             self._time(told, slowest)
-        self._facts["after"] = facts.read(session.device)
+        self._facts["after"] = session.again(lambda: facts.read(session.device))
 
     def entry(self, error: str | None) -> dict[str, Any]:
         before, after = self._facts.get("before", {}), self._facts.get("after", {})
@@ -93,6 +94,8 @@ class _Run:
         warnings = list(self._warnings)
         if after:
             warnings += facts.warnings(before, after, self._clocks, self._plan.threads)
+        if self._plan.mode == "sustained" and not emulated:
+            warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]
         if self._plan.mode == "quick" and not emulated:
             warnings.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
         return {
@@ -193,6 +196,17 @@ class _Run:
             self._warnings += [f"{name}: trtexec: {line}" for line in found.pop("warnings")]
             self._facts["before"].setdefault("runtime", {})["tensorrt"] = found.pop("version")
             self._found[name] = found
+
+
+def _slowed(name: str, times: list[float]) -> list[str]:
+    """Whether the last tenth of a run took longer than the first."""
+    tenth = len(times) // 10
+    if not tenth:
+        return []
+    first, last = float(np.median(times[:tenth])), float(np.median(times[-tenth:]))
+    if last < SLOWED * first:
+        return []
+    return [f"{name} slowed down while it went on: p50 of the first tenth {first:.2f} ms, of the last {last:.2f} ms"]
 
 
 def _of_cards(cards: dict[str, Card]) -> list[str]:

@@ -104,7 +104,7 @@ class Session:
                     continue
                 last = event
                 if event["event"] == "error":
-                    raise BackendError(f"{self.device.name}: {event['message']}{_mend(event['kind'])}")
+                    raise BackendError(f"{self.device.name}: {event['message']}{self._mend(event['kind'])}")
                 yield event
         except CommandFailed as error:
             if "SyntaxError" in error.complaint or "annotations is not defined" in error.complaint:
@@ -116,6 +116,12 @@ class Session:
                 close()
         if last.get("event") != "result":
             raise BackendError(f"{self.device.name}: the agent ended without a result; run it again")
+
+    def _mend(self, kind: str) -> str:
+        if kind != "runtime":
+            return ""
+        here = isinstance(self.device, Local)
+        return "; pip install the extra of the artefact's target" if here else "; install it there with --setup"
 
     def again(self, action: Callable[[], Result]) -> Result:
         """Do it, and once more when the connection was cut."""
@@ -140,7 +146,3 @@ def _event(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
-
-
-def _mend(kind: str) -> str:
-    return "; install it there with --setup" if kind == "runtime" else ""

@@ -1,0 +1,126 @@
+"""This machine as a device, and how any device gets a Python with a runtime."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from edge.devices.base import CommandFailed, DiskFull, NoSuchProgram, TimedOut
+from edge.devices.local import Local
+from edge.devices.python import python_of, setup
+from pose.errors import BackendError, InputError
+
+
+def test_lines_come_as_they_are_written() -> None:
+    start = time.monotonic()
+    lines = Local().run(["sh", "-c", "echo first; cat; printf last; sleep 3"], stdin=b"in 'between'\n", timeout=30)
+    assert [next(lines), next(lines)] == ["first", "in 'between'"]
+    assert time.monotonic() - start < 3
+    assert list(lines) == ["last"]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "words"),
+    [
+        (["no-such-program"], NoSuchProgram, "cannot run no-such-program"),
+        (["sh", "-c", "echo why >&2; exit 7"], CommandFailed, "sh ended with status 7: why"),
+        (["sh", "-c", "exit 7"], CommandFailed, "it said nothing"),
+        (["sh", "-c", "kill -KILL $$"], CommandFailed, "killed by signal 9; is there enough memory"),
+        (["sh", "-c", "echo cp: No space left on device >&2; exit 1"], DiskFull, "disk is full"),
+    ],
+)
+def test_what_can_go_wrong(command: list[str], kind: type[CommandFailed], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        list(Local().run(command, timeout=30))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    script = f"(while sleep 0.1; do date >>'{tmp_path}/alive'; done) & echo on; wait"
+    lines = Local().run(["sh", "-c", script], timeout=1.0)
+    with pytest.raises(TimedOut, match="longer than 1 s"):
+        list(lines)
+    quiet = (tmp_path / "alive").read_text()
+    time.sleep(0.5)
+    assert (tmp_path / "alive").read_text() == quiet
+
+
+def test_what_nobody_listens_to_is_ended(tmp_path: Path) -> None:
+    lines = Local().run(["sh", "-c", f"while echo on; do sleep 0.1; date >>'{tmp_path}/alive'; done"], timeout=30)
+    next(lines)
+    lines.close()  # type: ignore[attr-defined]
+    quiet = (tmp_path / "alive").read_text() if (tmp_path / "alive").exists() else ""
+    time.sleep(0.5)
+    assert not quiet or (tmp_path / "alive").read_text() == quiet
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    device, file = Local(), tmp_path / "it's a file"
+    file.write_text("text")
+    assert device.push(file, "0" * 64) == str(file)
+    assert device.read(str(file)) == "text"
+    assert device.read(str(tmp_path / "nothing")) is None
+    device.pull(str(file), tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "text"
+    Path(device.folder).mkdir(parents=True)
+    device.clean()
+    assert not Path(device.folder).exists()
+    device.clean()
+    with pytest.raises(InputError, match="no such file"):
+        device.push(tmp_path / "nothing", "0" * 64)
+
+
+class Board:
+    """Answers commands by the words in them; an exit status is an answer, too."""
+
+    name = "ssh://board"
+    folder = "/home/pi/ours"
+
+    def __init__(self, **answers: str | int) -> None:
+        self.answers, self.asked = answers, []  # type: ignore[var-annotated]
+
+    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
+        self.asked.append(list(command))
+        line = " ".join(command)
+        answer = next((answer for word, answer in self.answers.items() if word in line), "")
+        if isinstance(answer, int):
+            raise CommandFailed(f"{self.name}: failed", answer, "its last words")
+        yield from answer.splitlines()
+
+
+def test_a_board_without_python() -> None:
+    with pytest.raises(BackendError, match="ssh://board: no Python there; install it there: sudo apt install python3"):
+        python_of(Board(command=9))
+    phone = Board(command=9)
+    phone.name = "adb:1"
+    with pytest.raises(BackendError, match="sshd in Termux"):
+        python_of(phone)
+    with pytest.raises(BackendError, match=r"older than Python 3\.9"):
+        python_of(Board(command="/usr/bin/python3", version_info=9))
+    assert python_of(Local()) == sys.executable
+
+
+def test_the_runtime_is_installed_once() -> None:
+    missing = Board(command="/usr/bin/python3", **{"import numpy": 1})
+    setup(missing, "tflite")
+    assert missing.asked[-2] == ["/usr/bin/python3", "-m", "venv", "/home/pi/ours/venv"]
+    assert missing.asked[-1][:4] == ["/home/pi/ours/venv/bin/python", "-m", "pip", "install"]
+    assert missing.asked[-1][-2:] == ["numpy", "ai-edge-litert"]
+    again = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1})
+    setup(again, "onnx")
+    assert not any("venv" in command[1:] for command in again.asked)
+    there = Board(command="/usr/bin/python3")
+    setup(there, "onnx")
+    assert there.asked[-1][-1] == "import numpy, onnxruntime"
+
+
+def test_what_cannot_be_installed() -> None:
+    with pytest.raises(BackendError, match=r"cannot install numpy, ai-edge-litert there \(its last words\)"):
+        setup(Board(command="/usr/bin/python3", **{"import numpy": 1, "pip": 1}), "tflite")
+    with pytest.raises(InputError, match=r"pip install 'distilpose-edge\[tflite\]'"):
+        setup(Local(), "tflite")
