@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -245,10 +247,12 @@ def main(
     if data is None and (images is not None or boxes != "annotation"):
         raise InputError("--images and --boxes belong to --data; give the annotations, too")
     artefacts = run.family(chosen) if target == "all" else [chosen]
-    source = _source(data, images, boxes)
+    source = open_source(data, images, boxes)
     results = check_all(artefacts, source, limit=limit, threads=threads, seed=seed, devices=devices)
     for each in results.values():
         each["data"] = str(data) if data else "synthetic validation"
+        each |= {"boxes": boxes, "command": f"python -m edge.check {shlex.join(sys.argv[1:])}"}
+        each |= {"images": str(images)} if images else {}
     _print_all(results) if target == "all" else _print(*results.values())
     if json:
         write_json(json, {"targets": results} if target == "all" else next(iter(results.values())))
@@ -260,7 +264,12 @@ def main(
             gate(each, max_drop, name)
 
 
-def _source(data: Path | None, images: Path | None, boxes: str) -> PoseSource:
+def open_source(data: Path | None, images: Path | None, boxes: str) -> PoseSource:
+    """COCO annotations and their images; without data, the embedded drawn people.
+
+    Raises:
+        InputError: they cannot be read.
+    """
     if data is None:
         from calib_data.synthetic import validation
 

@@ -26,7 +26,7 @@ def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tu
     if check is None:
         return [], []
     try:
-        return worst.crops(check, worst.open_source(check, data, images)), []
+        return worst.crops(check, worst.reopen(check, data, images)), []
     except InputError as error:
         return [], [(check.label, f"the people on whom it errs most are not drawn: {error}")]
 

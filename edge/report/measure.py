@@ -14,7 +14,6 @@ from edge.devices.parallel import open_all
 from edge.devices.session import Plan
 from edge.report.collect import valid
 from edge.report.model import Bench, Check
-from edge.report.worst import people
 
 LOCAL = "local"
 
@@ -50,7 +49,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     latest = order.artefact or run.latest(target=None if every else order.target)
     artefacts = run.family(latest) if every else [latest]
     pairs = [benching.twins(artefact) for artefact in artefacts]
-    source = people(order.data, order.images)
+    source = checking.open_source(order.data, order.images, "annotation")
     away = [device for device in devices if device.name != LOCAL]  # here, it would answer as it just did
     results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
     checks = [

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from calib_data.sample import PoseSource
+from edge import check as checking
 from edge.report.model import Check, Worst
 from edge.report.svg import canvas, line, tag
 from pose.crop import CropSpec, affine, transform, warp
@@ -79,7 +80,7 @@ def _draw(image: np.ndarray, each: Worst, matrix: np.ndarray, skeleton: Skeleton
     return canvas(width, height, *parts)
 
 
-def open_source(check: Check, data: Path | None = None, images: Path | None = None) -> PoseSource:
+def reopen(check: Check, data: Path | None = None, images: Path | None = None) -> PoseSource:
     """The people that were checked, read again.
 
     Args:
@@ -90,19 +91,4 @@ def open_source(check: Check, data: Path | None = None, images: Path | None = No
     """
     embedded = data is None and check.data.startswith("synthetic")
     folder = images or (Path(check.images) if check.images else None)
-    return people(None if embedded else data or Path(check.data), folder, check.boxes)
-
-
-def people(data: Path | None, images: Path | None, boxes: str = "annotation") -> PoseSource:
-    """COCO annotations and their images, or, without data, the embedded drawn people that `edge.check` scores on.
-
-    Raises:
-        InputError: they cannot be read.
-    """
-    if data is None:
-        from calib_data.synthetic import validation
-
-        return validation()
-    from calib_data.coco import open_data
-
-    return open_data(data, images, boxes=boxes)
+    return checking.open_source(None if embedded else data or Path(check.data), folder, check.boxes)
