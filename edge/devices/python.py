@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from edge.devices.base import CommandFailed, Device
+from edge.devices.base import CommandFailed, Device, NoSuchProgram
 from edge.devices.local import Local
 from pose.errors import BackendError, InputError
 
@@ -35,6 +35,8 @@ def python_of(device: Device) -> str:
         raise BackendError(f"{device.name}: no Python there; {_get_python(device)}") from error
     try:
         list(device.run([python, "-c", _OLD], timeout=SHORT))
+    except NoSuchProgram:  # of another architecture
+        raise
     except CommandFailed as error:
         raise BackendError(f"{device.name}: {python} is older than Python 3.9; {_get_python(device)}") from error
     return python

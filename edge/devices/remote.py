@@ -11,6 +11,7 @@ import base64
 import contextlib
 import io
 import math
+import re
 import secrets
 import shlex
 import tarfile
@@ -204,8 +205,12 @@ class Remote(ABC):
             return DiskFull(
                 f"{self.name}: the disk is full there; free some space, or remove our files with --clean", status, said
             )
-        if status in (126, 127) or "Exec format error" in complaint:
-            why = "is made for another architecture" if "Exec format" in complaint else "is not installed, or not executable"
+        # where the system refuses a program, some shells read it as a script of theirs
+        foreign = "Exec format error" in complaint or (
+            program != "sh" and re.search(rf"{re.escape(program)}: \d+: ", complaint)
+        )
+        if foreign or status in (126, 127):
+            why = "is made for another architecture" if foreign else "is not installed, or not executable"
             return NoSuchProgram(f"{self.name}: {program} {why} there ({said or f'status {status}'})", status, said)
         if status > 128:
             why = "; is there enough memory?" if status == 137 else ""

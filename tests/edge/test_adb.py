@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from emulated.boards import Board, Lab
+from emulated.tools import failure, run, soon
 
 from edge import devices
 from edge.devices.base import CommandFailed, ConnectionCut, Device, DiskFull, NoSuchProgram, TimedOut, Unreachable
-from pose.errors import BackendError
 from pose.files import sha256
 
 AWKWARD = 'it\'s a "phone" $HOME !; #1.bin'
@@ -20,27 +18,6 @@ AWKWARD = 'it\'s a "phone" $HOME !; #1.bin'
 @pytest.fixture
 def device(phone: Board) -> Device:
     return devices.open(phone.spec)
-
-
-def run(device: Device, *command: str, stdin: bytes = b"", timeout: float = 30) -> list[str]:
-    return list(device.run(command, stdin=stdin, timeout=timeout))
-
-
-def failure(action: Callable[[], object], kind: type[BackendError]) -> str:
-    """The message, which is one line that names the device."""
-    with pytest.raises(kind) as caught:
-        action()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith("adb:127.0.0.1:")
-    return message
-
-
-def soon(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_commands_and_files(device: Device, phone: Board, tmp_path: Path) -> None:

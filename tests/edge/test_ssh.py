@@ -5,12 +5,11 @@ from __future__ import annotations
 import socket
 import stat
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from emulated.boards import Board, Lab
+from emulated.tools import Cable, failure, run, soon
 
 from edge import devices
 from edge.devices.base import (
@@ -23,7 +22,7 @@ from edge.devices.base import (
     TimedOut,
     Unreachable,
 )
-from pose.errors import BackendError, InputError
+from pose.errors import InputError
 from pose.files import sha256
 
 AWKWARD = 'it\'s a "board" $HOME !; #1.bin'
@@ -32,27 +31,6 @@ AWKWARD = 'it\'s a "board" $HOME !; #1.bin'
 @pytest.fixture
 def device(pi: Board) -> Device:
     return devices.open(pi.spec)
-
-
-def run(device: Device, *command: str, stdin: bytes = b"", timeout: float = 30) -> list[str]:
-    return list(device.run(command, stdin=stdin, timeout=timeout))
-
-
-def failure(action: Callable[[], object], kind: type[BackendError]) -> str:
-    """The message, which is one line that names the device."""
-    with pytest.raises(kind) as caught:
-        action()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith("ssh://")
-    return message
-
-
-def soon(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -180,49 +158,8 @@ def test_a_board_that_takes_no_key(pi: Board) -> None:
     assert "ssh-copy-id" in failure(lambda: devices.open(pi.spec).folder, Unreachable)
 
 
-class Cable:
-    """What lies between here and a board, and can be cut."""
-
-    def __init__(self, port: int) -> None:
-        self.to = port
-        self.carried = 0
-        self.ends: list[socket.socket] = []
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        for end in self.ends:
-            end.shutdown(socket.SHUT_RDWR)
-        self.ends.clear()
-
-    def _accept(self) -> None:
-        while True:
-            here, there = self.server.accept()[0], socket.create_connection(("127.0.0.1", self.to))
-            self.ends += [here, there]
-            for source, target in ((here, there), (there, here)):
-                threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(1 << 16):
-                self.carried += len(data)
-                target.sendall(data)
-        except OSError:
-            pass
-
-
-@pytest.fixture
-def cable(pi: Board, lab: Lab) -> Cable:
-    cable = Cable(pi.port)
-    key = next(line for line in lab.known_hosts.read_text().splitlines() if f":{pi.port} " in line)
-    with open(lab.known_hosts, "a") as known:
-        known.write(key.replace(f":{pi.port}", f":{cable.port}") + "\n")
-    return cable
-
-
 def test_a_connection_that_is_cut(cable: Cable, pi: Board, tmp_path: Path) -> None:
-    device = devices.open(f"ssh://pi@127.0.0.1:{cable.port}")
+    device = devices.open(cable.spec)
     folder = device.folder
     lines = device.run(["sh", "-c", "echo 1; echo 2; sleep 1000"], timeout=100)
     got = [next(lines), next(lines)]

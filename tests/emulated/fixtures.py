@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from emulated.boards import Board, Lab
 from emulated.image import CannotBuildError, image
+from emulated.tools import Cable
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,13 @@ def pi(lab: Lab) -> Board:
 def phone(lab: Lab) -> Board:
     """A device on adb, with the same runtimes."""
     return lab.android()
+
+
+@pytest.fixture
+def cable(pi: Board, lab: Lab) -> Cable:
+    """What `pi` hangs on, under a port of its own."""
+    cable = Cable(pi.port)
+    key = next(line for line in lab.known_hosts.read_text().splitlines() if f":{pi.port} " in line)
+    with open(lab.known_hosts, "a") as known:
+        known.write(key.replace(f":{pi.port}", f":{cable.port}") + "\n")
+    return cable

@@ -1,0 +1,154 @@
+"""edge.bench end to end on emulated boards, and what can go wrong there: nothing is lost, nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from emulated.boards import PI5, Board, Lab
+from emulated.tools import Cable, failure, soon
+
+from edge import devices
+from edge.bench import twins
+from edge.devices import job as jobs
+from edge.devices import measure as measuring
+from edge.devices.base import TimedOut
+from edge.devices.measure import measure
+from edge.devices.session import Plan, Session
+from edge.export import export
+from pose.card import card_path
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def artefacts(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The tiny network for TFLite, whose runtime is imported soonest there, in an awkward place."""
+    folder = tmp_path_factory.mktemp("it's $HOME") / 'a "dist" folder'
+    export(tiny_program, "tflite", "int8", folder)
+    return twins(folder / "tiny-tflite-int8.tflite")
+
+
+def plan(artefacts: dict[str, Path], **fields: Any) -> Plan:
+    return Plan(artefacts, "quick", 200, 0.0, **fields)
+
+
+def error_of(board: Board, artefacts: dict[str, Path]) -> str:
+    """The one line that a measurement there ends with."""
+    result = measure(devices.open(board.spec), plan(artefacts))
+    assert board.processes() == []
+    assert result["error"]
+    assert "\n" not in result["error"]
+    assert result["error"].startswith(board.spec)
+    assert result["int8"]["latency_ms"] is None
+    return str(result["error"])
+
+
+def test_boards_of_both_kinds_and_a_bad_one(lab: Lab, artefacts: dict[str, Path], command: Command, tmp_path: Path) -> None:
+    pi, phone, bad = lab.raspberry_pi(PI5), lab.android(), lab.android("unauthorized")
+    pi.console("echo 'print(\"noise\")' >/usr/lib/python3.11/sitecustomize.py")
+    pi.console("echo throttled=0x50005 >/run/throttled")
+    boards = [argument for board in (pi, bad, phone) for argument in ("--device", board.spec)]
+    answer = command("edge.bench", *boards, "--artefact", artefacts["int8"], "--clean", "--json", tmp_path / "bench.json")
+    assert answer.returncode == 3, answer.stderr
+    assert answer.stderr.splitlines()[-1].endswith(f"1 of 3 devices failed; {bad.spec}: device unauthorized; unlock it and "
+                                                   "allow debugging from this computer")  # fmt: skip
+    result = json.loads((tmp_path / "bench.json").read_text())
+    good = [result["devices"][0], result["devices"][2]]
+    assert "unauthorized" in result["devices"][1]["error"]
+    assert [device["board"] for device in good] == ["pi5", "android"]
+    for device in good:
+        assert device["error"] is None
+        assert device["emulated"] is True
+        assert any("emulated" in warning for warning in device["warnings"])
+        for name in ("fp32", "int8"):
+            assert device[name]["golden_px"] < 1e-3
+            assert device[name]["latency_ms"] is None
+            assert device[name]["times_ms"] == []
+            assert device[name]["emulated_ms"]["p50"] > 0
+    assert any("throttled during the run: throttled, under-voltage" in warning for warning in good[0]["warnings"])
+    assert pi.processes() == phone.processes() == []
+    assert "distilpose" not in pi.console("ls -a /home/pi/.cache") + phone.console("ls -a /data/local/tmp")
+
+
+def test_no_python(pi: Board, artefacts: dict[str, Path]) -> None:
+    pi.console("rm /usr/bin/python3*")
+    assert "no Python there; install it there: sudo apt install python3" in error_of(pi, artefacts)
+
+
+def test_python_of_another_architecture(pi: Board, artefacts: dict[str, Path]) -> None:
+    pi.console(r"printf '\025' | dd of=/usr/bin/python3.11 bs=1 seek=18 conv=notrunc status=none")
+    assert "python3 is made for another architecture" in error_of(pi, artefacts)
+
+
+def test_no_runtime(lab: Lab, artefacts: dict[str, Path]) -> None:
+    message = error_of(lab.raspberry_pi(wheels=("numpy",)), artefacts)
+    assert "no ai_edge_litert or tflite_runtime" in message
+    assert "--setup" in message
+
+
+def test_a_runtime_of_another_architecture(pi: Board, artefacts: dict[str, Path]) -> None:
+    library = "/usr/local/lib/python3.11/dist-packages/ai_edge_litert/libpywrap_litert_common.so"
+    pi.console(rf"printf '\076' | dd of={library} bs=1 seek=18 conv=notrunc status=none")
+    assert "cannot open shared object file" in error_of(pi, artefacts)
+
+
+def test_a_disk_that_is_full(pi: Board, artefacts: dict[str, Path]) -> None:
+    pi.small_disk("/home/pi/.cache", 1)
+    pi.console("head -c 1000000 /dev/zero >/home/pi/.cache/mine")
+    assert "disk is full" in error_of(pi, artefacts)
+    assert pi.console("find /home/pi/.cache -type f") == "/home/pi/.cache/mine\n"
+
+
+def test_an_answer_that_is_not_the_cards(pi: Board, artefacts: dict[str, Path], tmp_path: Path) -> None:
+    lying = {name: tmp_path / path.name for name, path in artefacts.items()}
+    for name, path in lying.items():
+        path.write_bytes(artefacts[name].read_bytes())
+        card = yaml.safe_load(card_path(artefacts[name]).read_text())
+        if name == "int8":
+            card["golden"]["expected"]["lowered"]["coords"][3][0] += 0.2
+        card_path(path).write_text(yaml.safe_dump(card))
+    assert "a wrong model is not timed" in error_of(pi, lying)
+
+
+def test_a_board_that_hangs_in_the_middle(pi: Board, artefacts: dict[str, Path]) -> None:
+    session = Session(devices.open(pi.spec))
+    session.open()
+    told = session.push("int8", artefacts["int8"], jobs.card_of(artefacts["int8"]))
+    list(session.run({"job": "load", "artefacts": [told]}, 60))
+    got: list[dict[str, Any]] = []
+
+    def listen() -> None:
+        for event in session.run({"job": "time", "artefacts": [told], "runs": 10**9, "seconds": 1000}, 12):
+            got.append(event)
+            if event["event"] == "times" and len(got) < 4:
+                pi.console("pkill -STOP -f 'static /usr/bin/[p]ython3'")
+
+    assert "took longer than 12 s and was ended there" in failure(listen, TimedOut)
+    assert sum(len(event["ms"]) for event in got if event["event"] == "times") > 0
+    assert pi.processes() == []
+
+
+def test_a_connection_that_is_cut_and_made_again(
+    cable: Cable, pi: Board, artefacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = 500
+    cuts: list[float] = []
+    monkeypatch.setattr(measuring, "EMULATED_RUNS", wanted)
+
+    def step(share: float) -> None:
+        if share > 0.1 and not cuts:
+            cuts.append(share)
+            cable.cut()
+
+    result = measure(devices.open(cable.spec), Plan(artefacts, "quick", wanted, 0.0), step)
+    assert cuts
+    assert result["error"] is None
+    assert any("was cut and made again" in warning for warning in result["warnings"])
+    assert result["int8"]["emulated_ms"]["runs"] >= wanted
+    soon(lambda: pi.processes() == [])
