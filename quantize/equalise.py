@@ -1,9 +1,9 @@
 """Cross-layer equalisation: channels that share one int8 scale are given ranges alike, and the network stays what it was.
 
-A convolution's output channel may be divided by any positive number if all that reads it multiplies by the same: ReLU, sums,
-padding and resizing let it through (Nagel et al., "Data-free quantization through weight equalization and bias correction",
-ICCV 2019). There the ranges come from weights; here from calibration crops, balanced against the weights that have to make
-up for it as in SmoothQuant (Xiao et al., ICML 2023).
+An output channel of a convolution or a LayerNorm may be divided by any positive number if all that reads it multiplies by
+the same: ReLU, sums, padding and resizing let it through (Nagel et al., "Data-free quantization through weight equalization
+and bias correction", ICCV 2019). There the ranges come from weights; here from calibration crops, balanced against the
+weights that have to make up for it as in SmoothQuant (Xiao et al., ICML 2023).
 """
 
 from __future__ import annotations
@@ -22,32 +22,34 @@ _SAME_CHANNELS = (
     aten.relu.default,
     aten.relu_.default,
     aten.pad.default,
-    aten.constant_pad_nd.default,
     aten.upsample_bilinear2d.vec,
     aten.upsample_nearest2d.vec,
 )
 
 
+_READERS = (aten.conv2d.default, aten.linear.default)
+
+
 class Group:
-    """Feature maps whose channels can only be scaled together, the convolutions that write them and those that read them."""
+    """Activations whose channels can only be scaled together, what writes them and what reads them."""
 
     def __init__(self) -> None:
         self.members: list[Node] = []
-        self.writers: list[Node] = []
-        self.readers: list[Node] = []
+        self.writers: dict[str, Node] = {}  # by the name of the weight: a layer may be called twice
+        self.readers: dict[str, Node] = {}
         self.free = True
 
 
 @torch.no_grad()
 def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor]) -> int:
-    """Rescale the channels of `model`'s convolutions, in place; its function stays the same but for rounding.
+    """Rescale the channels of `model`'s activations by way of its weights, in place; its function stays but for rounding.
 
     Args:
         graph: an export of `model`, in which parameters have the names that they have there.
         batches: network inputs float32 [N, 3, H, W], without augmentation.
 
     Returns:
-        The number of groups of feature maps that were rescaled.
+        The number of groups of activations that were rescaled.
     """
     groups = [group for group in _groups(graph) if group.free and group.writers and group.readers]
     ranges = _Ranges(graph, [node for group in groups for node in group.members])
@@ -55,21 +57,22 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor]) ->
         ranges.run(batch)
     for group in groups:
         scale = _scale(group, model, torch.stack([ranges.largest[node] for node in group.members]).amax(0))
-        for conv in group.writers:
-            weight, bias = _parameters(model, conv)
-            weight.div_(scale[:, None, None, None])
-            if bias is not None:
-                bias.div_(scale)
-        for conv in group.readers:
-            weight, _ = _parameters(model, conv)
-            weight.mul_(scale[:, None, None, None] if _depthwise(conv) else scale[:, None, None])
+        for layer in group.writers.values():
+            for parameter in _parameters(model, layer):
+                parameter.div_(scale.reshape(-1, *[1] * (parameter.ndim - 1)))
+        for layer in group.readers.values():
+            weight = _parameters(model, layer)[0]
+            weight.mul_(scale.reshape(-1, 1, 1, 1) if _depthwise(layer) else scale.reshape(-1, *[1] * (weight.ndim - 2)))
     return len(groups)
 
 
 def _scale(group: Group, model: nn.Module, largest: Tensor) -> Tensor:
     """What each channel is divided by: float32 [C], 1 in the geometric mean. Silent channels are left alone."""
-    dense = [_parameters(model, conv)[0].abs().amax((0, 2, 3)) for conv in group.readers if not _depthwise(conv)]
-    scale = largest**_ALPHA / torch.stack(dense).amax(0).clamp_min(1e-12) ** (1 - _ALPHA) if dense else largest.clone()
+    dense = [_parameters(model, layer)[0] for layer in group.readers.values() if not _depthwise(layer)]
+    scale = largest.clone()
+    if dense:
+        weights = torch.stack([weight.abs().transpose(0, 1).flatten(1).amax(1) for weight in dense]).amax(0)
+        scale = largest**_ALPHA / weights.clamp_min(1e-12) ** (1 - _ALPHA)
     heard = largest > 1e-6
     scale[~heard] = 1
     scale[heard] /= scale[heard].log().mean().exp()
@@ -87,63 +90,89 @@ class _Ranges(Interpreter):
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
         if n in self._wanted:
-            seen = value.abs().amax((0, 2, 3))
+            seen = value.abs().transpose(0, 1 if value.ndim == 4 else -1).flatten(1).amax(1)
             self.largest[n] = torch.maximum(self.largest[n], seen) if n in self.largest else seen
         return value
 
 
 def _groups(graph: GraphModule) -> list[Group]:
     of: dict[Node, Group] = {}
+    writes: dict[str, Node] = {}
+    reads: dict[str, Node] = {}
     for node in graph.graph.nodes:
-        if not _is_map(node):
-            for value in filter(_is_map, node.all_input_nodes):
-                of[value].free = False
+        inputs = [value for value in node.all_input_nodes if value in of]
+        if node.op == "get_attr" or not (inputs or _is_written(node)):
             continue
-        of[node] = group = Group()
-        group.members.append(node)
-        inputs = [value for value in node.all_input_nodes if _is_map(value) and value.op != "get_attr"]
-        if node.target == aten.conv2d.default and _kind(node):
-            group.writers.append(node)
-            of[inputs[0]].readers.append(node)
-        elif node.target == aten.add.Tensor or node.target in _SAME_CHANNELS:
+        if _is_written(node) or _keeps_channels(node):
+            of[node] = Group()
+            of[node].members.append(node)
+        if _keeps_channels(node) and len(inputs) == len(node.all_input_nodes):
             for value in inputs:
-                _merge(of, of[value], of[node])
-        else:  # the image, a clamp from above, or something unknown
-            for value in (node, *inputs):
+                _merge(of, value, node)
+            continue
+        if _is_written(node) and node.op != "placeholder":
+            of[node].writers[_weight(node)] = node
+            _merge(of, writes.setdefault(_weight(node), node), node)
+        elif node in of:  # the image, or added to something whose scale is not ours
+            of[node].free = False
+        if inputs and node.target in _READERS and _can_tell(node):
+            of[inputs[0]].readers[_weight(node)] = node
+            _merge(of, reads.setdefault(_weight(node), inputs[0]), inputs[0])
+        else:  # a clamp from above, or something unknown
+            for value in inputs:
                 of[value].free = False
+            if node in of and _groups_of(node) > 1:
+                of[node].free = False
     return list({id(group): group for group in of.values()}.values())
 
 
-def _merge(of: dict[Node, Group], one: Group, other: Group) -> None:
+def _merge(of: dict[Node, Group], first: Node, second: Node) -> None:
+    one, other = of[first], of[second]
     if one is other:
         return
     one.members += other.members
-    one.writers += other.writers
-    one.readers += other.readers
+    one.writers |= other.writers
+    one.readers |= other.readers
     one.free &= other.free
     for node in other.members:
         of[node] = one
 
 
-def _is_map(node: Node) -> bool:
-    """A feature map `[N, C, H, W]`, not a parameter."""
-    value = node.meta.get("val")
-    return node.op != "get_attr" and isinstance(value, Tensor) and value.ndim == 4
+def _is_written(node: Node) -> bool:
+    """The image, or an activation whose channels have each a row of weights of their own."""
+    return node.op == "placeholder" or node.target in (aten.conv2d.default, aten.layer_norm.default)
 
 
-def _kind(conv: Node) -> bool:
-    """Whether each weight of the convolution reads one channel that it can tell: a dense or a depthwise one."""
-    return _groups_of(conv) == 1 or _depthwise(conv)
+def _keeps_channels(node: Node) -> bool:
+    """Whether scaled inputs give the output scaled: ReLU, zero padding, resizing, a sum, some of the tokens `[N, L, D]`."""
+    if node.target == aten.add.Tensor:
+        return all(isinstance(value, Node) for value in node.args)
+    if node.target == aten.slice.Tensor:
+        return bool(node.args[1] == 1 and node.meta["val"].ndim == 3)
+    padded_with = node.args[3] if node.target == aten.pad.default and len(node.args) > 3 else None
+    return node.target in _SAME_CHANNELS and not padded_with
 
 
-def _depthwise(conv: Node) -> bool:
-    return _groups_of(conv) == conv.meta["val"].shape[1] == conv.all_input_nodes[0].meta["val"].shape[1]
+def _can_tell(layer: Node) -> bool:
+    """Whether each weight of the layer is for one channel that it can tell; grouped convolutions share theirs."""
+    return _groups_of(layer) == 1 or _depthwise(layer)
 
 
-def _groups_of(conv: Node) -> int:
-    return cast(int, conv.args[6]) if len(conv.args) > 6 else 1
+def _depthwise(layer: Node) -> bool:
+    if layer.target != aten.conv2d.default:
+        return False
+    channels = layer.meta["val"].shape[1], layer.all_input_nodes[0].meta["val"].shape[1]
+    return channels == (_groups_of(layer),) * 2
 
 
-def _parameters(model: nn.Module, conv: Node) -> tuple[Tensor, Tensor | None]:
-    weight, *bias = (model.get_parameter(str(node.target)) for node in conv.all_input_nodes[1:])
-    return weight, bias[0] if bias else None
+def _groups_of(layer: Node) -> int:
+    return cast(int, layer.args[6]) if layer.target == aten.conv2d.default and len(layer.args) > 6 else 1
+
+
+def _weight(layer: Node) -> str:
+    return str(layer.all_input_nodes[1].target)
+
+
+def _parameters(model: nn.Module, layer: Node) -> list[Tensor]:
+    """The weight, and the bias if there is one."""
+    return [model.get_parameter(str(node.target)) for node in layer.all_input_nodes[1:]]

@@ -39,7 +39,7 @@ aten = torch.ops.aten
 Scheme = Literal["affine", "symmetric"]
 Estimator = Literal["minmax", "percentile", "mse"]
 
-FLOAT_MODULES = ("readout", "head")  # what turns tokens into coordinates: cheap, and its rounding goes straight into them
+FLOAT_MODULES = ("head",)  # what turns tokens into coordinates: its rounding would go straight into them
 _PERCENTILE = 99.99
 _TOKEN_RANK = 3
 _COMPUTE = (aten.conv2d.default, aten.linear.default)

@@ -128,7 +128,7 @@ def main(
         Literal["minmax", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
     ] = "minmax",
     keep_float: Annotated[
-        list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside readout and head; repeatable.")
+        list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside the head; repeatable.")
     ] = None,
     calibration: Annotated[int, typer.Option(min=1, help="Crops to find the ranges on.")] = 128,
     out: options.Out = Path("runs/qat"),

@@ -135,8 +135,8 @@ def test_what_ships_is_what_was_trained(student: QatStudent, images) -> None:
     assert pixels(shipped, trained).max() < 0.1
     weights = [value for value in program.state_dict.values() if value.dtype == torch.int8]
     floats = {name for name, value in program.state_dict.items() if value.is_floating_point() and value.ndim > 1}
-    assert len(weights) == 10  # backbone, patch embedding and the first block
-    kept = ("readout", "head", "start", "position")  # the last two are added to the tokens, whose stream is float
+    assert len(weights) == 16  # backbone, patch embedding and two blocks
+    kept = ("head", "start", "position")  # the last two are added to the tokens, whose stream is float
     assert all(any(part in name for part in kept) for name in floats), floats
     targets = {str(node.target) for node in program.graph.nodes}
     assert not any(word in target for target in targets for word in ("softplus", "batch_norm", "expand", "cat"))
@@ -203,7 +203,7 @@ def test_the_card_describes_both_graphs(student: QatStudent, tiny: DeployPose) -
     assert card.spec == SPEC
     assert set(card.golden.expected) == {"fp32", "int8"}
     assert card.golden.expected["fp32"] != card.golden.expected["int8"]
-    assert card.float_modules == ["readout", "head"]
+    assert card.float_modules == ["head"]
 
 
 def test_calibration_needs_crops(tiny: DeployPose) -> None:
