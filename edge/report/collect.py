@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -168,7 +169,7 @@ def shape(times: Sequence[float]) -> Shape:
 
 def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
     """Each warning of a device once, with the artefacts that it is about where that is not all of them."""
-    about: dict[tuple[str, str], list[str]] = {}
+    about: dict[tuple[str, str], dict[str, str]] = {}
     for bench in benches:
         for device in bench.devices:
             said = [*device.warnings, *([device.error] if device.error else [])]
@@ -177,9 +178,11 @@ def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
             if bench.mode == "quick" and not device.emulated and not any("quick" in text for text in said):
                 said.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
             for text in said:
-                about.setdefault((device.device, " ".join(text.split())), []).append(bench.label)
-    for (where, text), labels in about.items():
-        yield where, text if len(labels) == len(benches) else f"{text} ({', '.join(labels)})"
+                alike = re.sub(r"\d+(\.\d+)?", "#", text)  # a load that differs is the same warning
+                about.setdefault((device.device, alike), {}).setdefault(bench.label, " ".join(text.split()))
+    for (where, _), told in about.items():
+        text = next(iter(told.values()))
+        yield where, text if len(told) == len(benches) else f"{text} ({', '.join(told)})"
 
 
 def _said(bench: Bench) -> list[str]:

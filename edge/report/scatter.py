@@ -17,8 +17,9 @@ SIZE = 6.5
 FAR = 24  # pixels between a point and its name from which a line joins them
 # where a name may stand, from its point: the first free one is taken
 PLACES = [
-    *((9, -11, "start"), (9, 20, "start"), (0, -13, "middle"), (0, 22, "middle"), (-9, -11, "end"), (-9, 20, "end")),
-    *((dx, dy, anchor) for dy in (-32, 41, -50, 59, -68, 77) for dx, anchor in ((0, "middle"), (-4, "start"), (4, "end"))),
+    *((9, -11, "start"), (9, 20, "start"), (0, -13, "middle"), (0, 22, "middle")),
+    *((dx, dy, anchor) for dy in (-32, 41, -50, 59) for dx, anchor in ((0, "middle"), (-4, "start"), (4, "end"))),
+    *((-9, -11, "end"), (-9, 20, "end")),  # last, for a name before its point seems to be that of the point before
 ]
 
 
