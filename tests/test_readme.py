@@ -1,7 +1,7 @@
 """The README's commands: every flag in them exists, the edge ones run as written on a small network, in the README's order.
 
-`make` targets are looked through, not run: they call this test. `quantize` commands train for long: their flags are parsed
-here, and tests/quantize trains them small.
+`make` targets are looked through, not run: they call this test. `quantize` commands train for long, and nobody's board is
+here: the flags of both are parsed, tests/quantize trains small and tests/edge has emulated boards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ LINES = [
 MAKE = [line for line in LINES if line.startswith("make ")]
 PYTHON = [line for line in LINES if line.startswith("python -m ")]
 # what makes a command small enough for a test; everything else of it stays as it is written
-SMALLER = {"edge.export": ["--program", "{program}"], "edge.check": ["--limit", "4"], "edge.bench": []}
+FEW = ["--limit", "4"]
+SMALLER = {"edge.export": ["--program", "{program}"], "edge.check": FEW, "edge.bench": [], "edge.report": FEW}
 
 
 def module(line: str) -> str:
@@ -74,10 +75,11 @@ def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) ->
     (tmp_path / "photos").mkdir()
     cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((80, 64, 3), np.uint8))
     for line in PYTHON:
-        if module(line).startswith("edge."):
+        if module(line).startswith("edge.") and "ssh://" not in line:
             small = [word.format(program=tiny_program) for word in SMALLER[module(line)]]
             answer = run(line.replace("distilpose_edge-", "tiny-"), tmp_path, *small)
             assert answer.returncode == 0, f"{line}: {answer.stderr}"
+    assert "<svg" in (tmp_path / "dist" / "report.html").read_text()
     assert json.loads((tmp_path / "out.json").read_text())["lowered"]["persons"] == 1
     assert json.loads((tmp_path / "dist" / "bench.json").read_text())["devices"][0]["int8"]["latency_ms"]["runs"] >= 200
 
