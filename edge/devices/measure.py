@@ -21,6 +21,7 @@ START = 300.0  # seconds for a runtime to be imported, and an artefact opened an
 EMULATED_RUNS = 3  # that it runs and what it answers is all that an emulation can show
 INFERENCES = 80  # of each artefact beside the counted ones: warming up, stages, cold ones
 SLOWER = 3.0  # by which an inference may take longer than the first did, when a board throttles
+OTHER_KERNELS = 0.5  # pixels
 SLOWED = 1.05  # by which a board that gets hot is told from noise
 _TIMED = ("load_ms", "first_ms", "stages_ms", "peak_memory_mb", "runtime_memory_mb")
 
@@ -94,6 +95,10 @@ class _Run:
         warnings = list(self._warnings)
         if after:
             warnings += facts.warnings(before, after, self._clocks, self._plan.threads)
+        for name, found in self._found.items():
+            if (found["golden_px"] or 0) > OTHER_KERNELS:
+                said = f"{name} answers the golden crop up to {found['golden_px']:.1f} px otherwise than this machine"
+                warnings.append(f"{said}: other kernels, or another version; edge.check --device shows what that costs")
         if self._plan.mode == "sustained" and not emulated:
             warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]
         if self._plan.mode == "quick" and not emulated:

@@ -121,7 +121,7 @@ def test_a_wrong_model_is_not_timed(lowered: Path, tmp_path: Path) -> None:
     moved = [(x + 0.1, y) for x, y in artefact["golden"]["coords"]]
     wrong = {**artefact, "golden": {**artefact["golden"], "coords": moved}}
     message = refused({"job": "time", "artefacts": [wrong], "runs": 1, "seconds": 0}, "golden")
-    assert "4.80 px" in message  # a tenth of 48
+    assert "4.80 px (median)" in message  # a tenth of 48
     worse = [score + 0.2 for score in artefact["golden"]["scores"]]
     refused({"job": "load", "artefacts": [{**artefact, "golden": {**artefact["golden"], "scores": worse}}]}, "golden")
     fewer = {**artefact["golden"], "coords": artefact["golden"]["coords"][:14], "scores": artefact["golden"]["scores"][:14]}

@@ -19,7 +19,7 @@ from edge import agent, facts
 from edge.bench import bench, cores, gate, main, twins
 from edge.devices import measure, session
 from edge.devices.base import ConnectionCut, TimedOut
-from edge.devices.job import card_of
+from edge.devices.job import card_of, tolerance_px
 from edge.devices.local import Local
 from edge.devices.measure import summary
 from edge.devices.session import Plan
@@ -360,3 +360,26 @@ def test_facts_are_those_of_the_device(pair: dict[str, Path], monkeypatch: pytes
     (found,) = bench(quick(pair), [Local()])["devices"]
     assert found["board"] == "pi4"
     assert any("throttled during the run" in warning for warning in found["warnings"])
+
+
+def test_how_far_other_kernels_may_be_off_is_the_programs_to_say(pair: dict[str, Path]) -> None:
+    card = read(card_path(pair["int8"]))
+    lowered = card.golden.expected["lowered"]
+    for shift in (0.0, 0.1):
+        torch = lowered.model_copy(update={"coords": [(x + shift, y) for x, y in lowered.coords]})
+        golden = card.golden.model_copy(update={"expected": {"lowered": lowered, "int8": torch}})
+        assert tolerance_px(card.model_copy(update={"golden": golden})) == pytest.approx(0.5 + 2 * 48 * shift)
+
+
+def test_other_kernels_are_told(pair: dict[str, Path]) -> None:
+    class Other(Elsewhere):
+        def spoil(self, line: str) -> str:
+            return line.replace('"max_px": 0.0', '"max_px": 1.25')
+
+    (found,) = bench(quick(pair), [Other()])["devices"]
+    assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in found["warnings"])
+
+
+def test_a_board_that_gets_hot_is_told() -> None:
+    assert measure._slowed("int8", [1.0] * 50 + [1.2] * 50)[0].endswith("first tenth 1.00 ms, of the last 1.20 ms")
+    assert measure._slowed("int8", [1.0] * 100) == measure._slowed("int8", [1.0] * 5) == []
