@@ -18,6 +18,7 @@ from pose.errors import InputError
 from pose.files import read_json
 
 FEW_PEOPLE = 100
+ABOUT_TIMES = ("the governor ", "busy ", "the clock ", "throttled")  # warnings
 BINS, PARTS = 60, 60  # of a histogram, of latency over time
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -173,6 +174,8 @@ def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
     for bench in benches:
         for device in bench.devices:
             said = [*device.warnings, *([device.error] if device.error else [])]
+            if device.emulated:  # there are no times for these to be about
+                said = [text for text in said if not text.startswith(ABOUT_TIMES)]
             if device.emulated and not any("emulated" in text for text in said):
                 said.append("emulated: what it answers counts, how long it takes does not")
             if bench.mode == "quick" and not device.emulated and not any("quick" in text for text in said):
@@ -182,7 +185,8 @@ def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
                 about.setdefault((device.device, alike), {}).setdefault(bench.label, " ".join(text.split()))
     for (where, _), told in about.items():
         text = next(iter(told.values()))
-        yield where, text if len(told) == len(benches) else f"{text} ({', '.join(told)})"
+        there = {bench.label for bench in benches if any(device.device == where for device in bench.devices)}
+        yield where, text if set(told) == there else f"{text} ({', '.join(told)})"
 
 
 def _said(bench: Bench) -> list[str]:

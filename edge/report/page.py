@@ -102,8 +102,8 @@ def _content(report: Report, crops: Sequence[Crop]) -> dict[str, Any]:
 def _gates(report: Report) -> list[Gate]:
     """Those that failed; if none did, the tightest of each kind."""
     failed = [gate for gate in report.gates if not gate.ok]
-    tightest = sorted(report.gates, key=lambda gate: (gate.value or 0) - gate.limit, reverse=True)
-    return failed or list({(gate.name, gate.limit): gate for gate in reversed(tightest)}.values())
+    tightest = {(gate.name, gate.limit): gate for gate in sorted(report.gates, key=lambda gate: gate.value or 0)}
+    return failed or [tightest[kind] for kind in sorted(tightest)]
 
 
 def _titles(report: Report) -> dict[str, str]:

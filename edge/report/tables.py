@@ -101,6 +101,8 @@ def latency(found: Sequence[Entry], titles: dict[str, str]) -> Table | None:
         timing, time = entry.timing, entry.latency
         if time is None or timing is None:
             note = words.EMULATED if entry.emulated else "not measured"
+            if timing and timing.golden_px is not None:
+                note += f"; golden crop: {timing.golden_px:.3f} px from its card's answer"
             rows.append(Row((name, words.megabytes(entry.bytes)), note=note, kind=kind))
             continue
         base = floats.get((entry.artefact, entry.device, entry.threads))
@@ -171,7 +173,7 @@ def facts(device: Device, title: str) -> Table | None:
 
 def _plain(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items() if each not in ([], ""))
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
     if isinstance(value, bool):

@@ -151,6 +151,8 @@ def test_warnings_are_told_once() -> None:
         "quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least",
         "busy (onnx)",
     ]
+    qemu = device(EMULATED, emulated=True, warnings=["emulated (qemu)", "busy before the run", "the governor is ondemand"])
+    assert report(check(), benches=(bench(qemu),)).warnings == [(EMULATED, "emulated (qemu)")]
     assert ("accuracy", "12 people only: the intervals are wide; score at least 100") in made.warnings
 
 
