@@ -3,70 +3,163 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pose import cli
-from pose.errors import GateError, InputError
+from pose.errors import GateError, InputError, UserError
 
-Precision = Literal["int8", "fp16", "fp32"]
+if TYPE_CHECKING:
+    from pose.card import Card, Precision
+    from pose.program import Program
+
+Pixels = Literal["float32", "uint8"]
+Delegate = Literal["xnnpack", "coreml", "vulkan"]
 
 
 def export(
-    program: Path, target: str, precision: Precision, out: Path, pixels: Literal["float32", "uint8"] = "float32"
+    program: Path,
+    target: str,
+    precision: Precision,
+    out: Path,
+    pixels: Pixels = "float32",
+    delegate: Delegate = "xnnpack",
 ) -> list[Path]:
     """Lower the program's graph of that precision and, always, its float one; returns the artefacts, the float one last.
 
-    A copy of the program goes beside them, so that `edge.check` has what the artefact is compared with.
+    A float one that is there already, of the same graph and made by the same libraries, stays, under the program's card. A
+    copy of the program goes beside them, so that `edge.check` has what the artefact is compared with.
 
     Args:
         pixels: what a TFLite artefact takes: normalised values, or a camera's bytes.
+        delegate: of ExecuTorch.
 
     Raises:
-        InputError: the program is missing, damaged or not whole, or `out` cannot be written to.
+        InputError: the program is missing, damaged or not whole, the target does not take it, or `out` cannot be written to.
         BackendError: the backend's toolchain is not installed, or failed.
     """
     from edge import run
     from pose.program import load_program
     from targets import base
 
-    if pixels != "float32" and target != "tflite":
-        raise InputError(f"--input {pixels} is for --target tflite; {target} has one kind of input")
+    how = _how(target, pixels, delegate)
     source = load_program(program)  # before the toolchain, whose import takes seconds
-    backend: Any = base.get(target)
+    base.check_name(target, base.LOWERED)
+    base.check_installed(target)
     _require_writable(out)  # before minutes of lowering
-    how = {"input": pixels} if target == "tflite" else {}
-    wanted = dict.fromkeys([precision, "fp32"])
     made = []
+    wanted = dict.fromkeys([precision, "fp32"])
     with cli.progress(f"Lowering to {target}", len(wanted)) as step:
         for done, each in enumerate(wanted, 1):
-            with cli.quiet():
-                made.append(backend.lower(source, out, each, **how).path)
+            made.append(_lowered(source, target, each, out, how))
             step(done)
     run.keep_program(source, made[0])
     return made
 
 
-def export_all(program: Path, precision: Precision, out: Path) -> list[Path]:
-    """Lower to every target that takes the program; one that does not is left out with a note.
+def export_all(program: Path, precision: Precision, out: Path) -> tuple[list[Path], dict[str, str]]:
+    """Lower to every target that takes the program, each in a process of its own, as many at once as there are processors.
+
+    Returns:
+        The artefacts in the order of the targets, and the targets that were left out, with the reason.
 
     Raises:
-        InputError, BackendError: see `export`.
+        InputError, BackendError: see `export`. What was lowered before that stays, each artefact whole.
     """
+    from edge.processes import each_in_its_own
     from pose.program import load_program
     from targets import base
 
-    graph = load_program(program).graph(precision)
-    made: list[Path] = []
+    source = load_program(program)
     for target in base.LOWERED:
-        refused = [finding for finding in base.get(target).lint(graph) if finding.severity == "error"]
-        if refused:
-            cli.note(f"{target} is left out: {refused[0].node} {refused[0].message}")
-        else:
-            made += export(program, target, precision, out)
-    return made
+        base.check_installed(target)
+    _require_writable(out)
+    made: dict[str, list[Path]] = {}
+    left_out: dict[str, str] = {}
+    with cli.progress("Lowering to all targets", len(base.LOWERED)) as step:
+        answers = each_in_its_own(_one_of_all, {target: (source.folder, target, precision, out) for target in base.LOWERED})
+        for done, (target, answer) in enumerate(answers, 1):
+            if isinstance(answer, str):
+                left_out[target] = answer
+            else:
+                made[target] = answer
+            step(done)
+    return [path for target in base.LOWERED for path in made.get(target, [])], left_out
+
+
+def _one_of_all(program: Path, target: str, precision: Precision, out: Path) -> list[Path] | str:
+    """`export`, or why the target does not take the program."""
+    from targets.base import RefusedError
+
+    with cli.quiet():
+        try:
+            return export(program, target, precision, out)
+        except RefusedError as refused:
+            return str(refused)
+
+
+def _how(target: str, pixels: str, delegate: str) -> dict[str, Any]:
+    """Keywords of the target's `lower`.
+
+    Raises:
+        InputError: the target has no such choice.
+    """
+    if pixels != "float32" and target != "tflite":
+        raise InputError(f"--input {pixels} is for --target tflite; {target} has one kind of input")
+    if delegate != "xnnpack" and target != "executorch":
+        raise InputError(f"--delegate {delegate} is for --target executorch, not {target}")
+    return {"tflite": {"input": pixels}, "executorch": {"delegate": delegate}}.get(target, {})
+
+
+def _lowered(source: Program, target: str, precision: Precision, out: Path, how: dict[str, Any]) -> Path:
+    from targets import base
+
+    kept = _kept(source, target, out, how) if precision == "fp32" else None
+    if kept is not None:
+        return kept
+    with cli.quiet():
+        return base.get(target).lower(source, out, precision, **how).path
+
+
+def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path | None:
+    """The float artefact in `out` that lowering the program again would make again, under a card of this program."""
+    from edge import run
+    from pose import card as cards
+
+    for path in run.artefacts(out):
+        try:
+            card = cards.read(cards.card_path(path))
+            if card.precision == "fp32" and run.kind(card) == _kind(target, how) and _is_of(card, source):
+                card.verify(path)
+                new = source.card.model_dump(include={"student", "skeleton", "scheme", "float_modules"})
+                sources = {**source.card.sources, "program": card.sources["program"]}
+                lowered = {name: said for name, said in card.golden.expected.items() if name == "lowered"}
+                golden = source.card.golden.model_copy(update={"expected": {**source.card.golden.expected, **lowered}})
+                mine = card.model_copy(update={**new, "sources": sources, "golden": golden})
+                if mine != card:
+                    mine.write(cards.card_path(path))
+                return path
+        except UserError:  # what is damaged is made anew
+            continue
+    return None
+
+
+def _kind(target: str, how: dict[str, Any]) -> str:
+    choice = next(iter(how.values()), None)
+    return target if choice in (None, "float32", "xnnpack") else f"{target}-{choice}"
+
+
+def _is_of(card: Card, source: Program) -> bool:
+    """Whether the card's artefact was made of the program's float graph, by the libraries that are installed now."""
+    made_by = {name: said for name, said in card.versions.items() if name not in source.card.versions}
+    try:
+        same = all(version(name) == said for name, said in made_by.items())
+    except PackageNotFoundError:
+        return False
+    return same and card.sources.get("program") == source.card.files[source.path("fp32").name]
 
 
 def _require_writable(folder: Path) -> None:
@@ -84,8 +177,10 @@ def _rows(artefact: Path) -> dict[str, Any]:
     from pose.files import size
 
     card = cards.read(cards.card_path(artefact))
-    row: dict[str, Any] = {"artefact": str(artefact), "precision": card.precision, "bytes": size(artefact)}
-    return {**row, "sha256": digest(artefact), "coverage": card.coverage.model_dump() if card.coverage else None}
+    row: dict[str, Any] = {"artefact": str(artefact), "target": card.target, "precision": card.precision}
+    row |= {"bytes": size(artefact), "sha256": digest(artefact)}
+    coverage = card.coverage.model_dump() if card.coverage else None
+    return {**row, "coverage": coverage, "lint": card.metrics.get("lint", [])}
 
 
 def _gate(rows: list[dict[str, Any]], least: float) -> None:
@@ -95,6 +190,30 @@ def _gate(rows: list[dict[str, Any]], least: float) -> None:
             raise GateError(f"{row['artefact']}: {share:.1%} of the multiply-adds are int8, less than {least:.1%}")
 
 
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("artefact", "precision", "MB", "delegates", "nodes outside", "int8 ops", "int8 MACs", "float products")
+    for row in rows:
+        covered = row["coverage"] or {}
+        shares = [f"{covered[name]:.1%}" if covered else "" for name in ("int8_ops", "int8_macs", "float_matmul_macs")]
+        outside = str(sum(covered["undelegated"].values())) if covered else ""
+        megabytes = f"{row['bytes'] / 1e6:.2f}"
+        table.add_row(row["artefact"], row["precision"], megabytes, str(covered.get("delegates", "")), outside, *shares)
+    out = cli.console()
+    out.print(table)
+    for row in rows:
+        if row["precision"] == "fp32":
+            continue
+        for name, where in (("delegated", "in delegates"), ("undelegated", "outside")):
+            if counts := (row["coverage"] or {}).get(name):
+                out.print(f"{row['target']}, {where}: " + ", ".join(f"{count} {each}" for each, count in counts.items()))
+        for finding in row["lint"]:
+            nodes = finding["nodes"]
+            at = nodes[0] if len(nodes) == 1 else f"{len(nodes)} nodes, {nodes[0]} first"
+            out.print(f"{row['target']}, {finding['severity']}: {finding['message']} ({at})")
+
+
 def main(
     target: Annotated[
         str, typer.Option(help="executorch, tflite, coreml, onnx, tensorrt, or all.", show_default=True)
@@ -102,10 +221,13 @@ def main(
     program: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What quantization wrote [default: the bundled int8 student].")
     ] = None,
-    precision: Annotated[Precision, typer.Option(help="A float twin, fp32, always comes with it.")] = "int8",
-    pixels: Annotated[
-        Literal["float32", "uint8"], typer.Option("--input", help="TFLite: normalised values, or a camera's bytes.")
-    ] = "float32",
+    precision: Annotated[
+        Literal["int8", "fp16", "fp32"], typer.Option(help="A float twin, fp32, always comes with it.")
+    ] = "int8",
+    pixels: Annotated[Pixels, typer.Option("--input", help="TFLite: normalised values, or a camera's bytes.")] = "float32",
+    delegate: Annotated[
+        Delegate, typer.Option(help="ExecuTorch: XNNPACK, or one that is compiled but not run here.")
+    ] = "xnnpack",
     min_int8_macs: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if less of the multiply-adds is int8.")
     ] = None,
@@ -113,30 +235,22 @@ def main(
     json: cli.Json = None,
 ) -> None:
     """Lower a program to artefacts for one backend, or for all; the float twin is always written beside."""
-    from rich.table import Table
-
     from pose.files import write_json
     from pose.weights import bundled
 
     source = program or bundled()
-    made = export_all(source, precision, out) if target == "all" else export(source, target, precision, out, pixels)
+    left_out: dict[str, str] = {}
+    if target == "all":
+        _how(target, pixels, delegate)
+        made, left_out = export_all(source, precision, out)
+    else:
+        made = export(source, target, precision, out, pixels, delegate)
     rows = [_rows(artefact) for artefact in made]
-    table = Table("artefact", "precision", "MB", "delegates", "nodes outside", "int8 ops", "int8 MACs")
-    for row in rows:
-        covered = row["coverage"] or {}
-        shares = [f"{covered[name]:.1%}" if covered else "" for name in ("int8_ops", "int8_macs")]
-        outside = str(sum(covered["undelegated"].values())) if covered else ""
-        table.add_row(
-            row["artefact"],
-            row["precision"],
-            f"{row['bytes'] / 1e6:.2f}",
-            str(covered.get("delegates", "")),
-            outside,
-            *shares,
-        )
-    cli.console().print(table)
+    _print(rows)
+    for name, reason in left_out.items():
+        cli.note(f"{name} is left out: {reason}")
     if json:
-        write_json(json, {"target": target, "artefacts": rows})
+        write_json(json, {"target": target, "artefacts": rows, "left_out": left_out})
     if min_int8_macs is not None:
         _gate(rows, min_int8_macs)
 

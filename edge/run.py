@@ -62,7 +62,7 @@ def latest(folder: Path = OUT, target: str | None = None) -> Path:
     """
     if target is not None:
         check_name(target, LOWERED)
-    cards = [(path, _card(path)) for path in _artefacts(folder)]
+    cards = [(path, _card(path)) for path in artefacts(folder)]
     found = [
         (path.stat().st_mtime, path)
         for path, card in cards
@@ -78,7 +78,7 @@ def latest(folder: Path = OUT, target: str | None = None) -> Path:
 def family(artefact: Path) -> list[Path]:
     """All artefacts in its folder, itself included, that its program was lowered to in its precision and that run here."""
     own = _card(artefact)
-    cards = [(path, _card(path)) for path in _artefacts(artefact.parent)]
+    cards = [(path, _card(path)) for path in artefacts(artefact.parent)]
     alike = [
         (LOWERED.index(card.target), kind(card), path)
         for path, card in cards
@@ -106,7 +106,7 @@ def twin(artefact: Path, precision: Precision) -> Path:
 def find_twin(artefact: Path, precision: Precision) -> Path | None:
     """See `twin`; None if there is none."""
     own, source = kind(_card(artefact)), program_of(artefact).card.files[graph_name(precision)]
-    for path in [artefact, *_artefacts(artefact.parent)]:
+    for path in [artefact, *artefacts(artefact.parent)]:
         card = _card(path)
         if (kind(card), card.precision, card.sources.get("program")) == (own, precision, source):
             return path
@@ -143,7 +143,8 @@ def _runs_here(card: Card) -> bool:
     return "lowered" in card.golden.expected
 
 
-def _artefacts(folder: Path) -> list[Path]:
+def artefacts(folder: Path) -> list[Path]:
+    """Everything in a folder that has a card beside it."""
     paths = sorted(folder.glob("*.card.yaml")) if folder.is_dir() else []
     return [path.with_name(path.name.removesuffix(".card.yaml")) for path in paths]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -30,6 +31,15 @@ TARGETS = {
     "coreml": "targets.coreml",
     "onnx": "targets.onnx",
     "tensorrt": "targets.tensorrt",
+}
+
+# What each needs beside torch: a toolchain's import takes seconds, asking whether it is there does not.
+_NEEDS = {
+    "executorch": ("executorch",),
+    "tflite": ("litert_torch", "ai_edge_litert"),
+    "coreml": ("coremltools",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "tensorrt": ("onnx", "onnxscript", "onnxruntime"),
 }
 
 LOWERED = tuple(name for name in TARGETS if name != "torch")  # what `edge.export --target all` makes
@@ -57,6 +67,22 @@ class Finding:
     message: str
 
 
+class RefusedError(InputError):
+    """A program that a target does not take, and why."""
+
+
+def accepted(findings: list[Finding], program: Program, target: str) -> list[Finding]:
+    """The findings, none of which is an error.
+
+    Raises:
+        RefusedError: one is.
+    """
+    for finding in findings:
+        if finding.severity == "error":
+            raise RefusedError(f"{target} does not take {program.folder}: {finding.node} {finding.message}")
+    return findings
+
+
 class Runner(Protocol):
     """An opened artefact."""
 
@@ -79,6 +105,7 @@ class Target(Protocol):
         """Lower one of the program's two graphs into the folder `out`, with its card; whole or not at all.
 
         Raises:
+            RefusedError: `lint` finds an error in it.
             BackendError: the backend's toolchain is not installed, or failed.
         """
         ...
@@ -104,6 +131,13 @@ def check_name(name: str, known: Iterable[str]) -> None:
         raise InputError(f"there is no target '{name}'; choose one of {', '.join(known)}")
 
 
+def check_installed(name: str) -> None:
+    """Raises BackendError unless what the target needs to lower is installed; nothing is imported."""
+    for module in _NEEDS.get(name, ()):
+        if find_spec(module) is None:
+            raise _not_installed(name, module)
+
+
 def get(name: str) -> Target:
     """The target of that name.
 
@@ -115,7 +149,11 @@ def get(name: str) -> Target:
     try:
         return cast(Target, import_module(TARGETS[name]))
     except ModuleNotFoundError as error:
-        raise BackendError(f"target {name} needs {error.name}; pip install 'distilpose-edge[{name}]'") from error
+        raise _not_installed(name, error.name) from error
+
+
+def _not_installed(name: str, module: str | None) -> BackendError:
+    return BackendError(f"target {name} needs {module}; pip install 'distilpose-edge[{name}]'")
 
 
 def open_artefact(path: Path, threads: int = 1) -> Runner:
@@ -135,13 +173,19 @@ def artefact_card(
     precision: Precision,
     files: dict[str, str],
     coverage: Coverage | None,
+    findings: Sequence[Finding],
     libraries: Sequence[str],
 ) -> Card:
     """The card of an artefact that was made of `program`, without its own answer to the golden crop yet (`with_answer`).
 
     Args:
-        files: name -> sha256 of what was written. libraries: distributions that made it, whose versions the card names.
+        files: name -> sha256 of what was written. findings: `Target.lint` of the graph, which the card holds as
+            `metrics["lint"]`. libraries: distributions that made it, whose versions the card names.
     """
+    lint: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        lint.setdefault((finding.severity, finding.message), []).append(finding.node)
+    told = [{"severity": severity, "message": text, "nodes": nodes} for (severity, text), nodes in lint.items()]
     return program.card.model_copy(
         update={
             "target": target,
@@ -150,7 +194,7 @@ def artefact_card(
             "files": files,
             "sources": {**program.card.sources, "program": sha256(program.path(precision))},
             "versions": {**program.card.versions, **{name: version(name) for name in libraries}},
-            "metrics": {},
+            "metrics": {"lint": told},
         }
     )
 

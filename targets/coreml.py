@@ -29,7 +29,7 @@ from pose.crop import CropSpec, denormalise
 from pose.errors import BackendError
 from pose.files import whole, whole_folder
 from pose.program import Program
-from targets.base import Artefact, Finding, Runner, artefact_card, one_by_one, verified_card, with_answer
+from targets.base import Artefact, Finding, Runner, accepted, artefact_card, one_by_one, verified_card, with_answer
 from targets.coreml_reference import MilProgram
 from targets.graph import quantization_findings
 from targets.torch import on_threads
@@ -100,13 +100,14 @@ class CoreMLRunner:
 def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> Artefact:
     """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card."""
     graph = program.graph(precision)
+    findings = accepted(lint(graph), program, "coreml")
     path = Path(out) / f"{program.card.student}-coreml-{precision}.mlpackage"
     model = _convert(graph, program.card, precision)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
         files = {path.name: cards.digest(folder)}
-        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), ("coremltools",))
+        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
         card = with_answer(card, _runner(folder, card, 1, saved))
         card.write(card_file)

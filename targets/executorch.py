@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from weakref import WeakSet
 
 import executorch.extension.pybindings.portable_lib as runtime
@@ -25,8 +25,8 @@ from pose.card import Card, Coverage
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
-from targets.graph import arithmetic, quantization_findings
+from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
+from targets.graph import arithmetic, halved, quantization_findings
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
@@ -69,9 +69,15 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
         delegate: another than XNNPACK stands in the file's name, and is not run here.
 
     Raises:
+        InputError: no such delegate.
         BackendError: ExecuTorch or what the delegate needs is not installed, or failed.
     """
+    if delegate not in get_args(Delegate):
+        raise InputError(f"there is no delegate '{delegate}'; choose one of {', '.join(get_args(Delegate))}")
     graph = program.graph(precision)
+    findings = accepted(lint(graph), program, "executorch")
+    if precision == "fp16":
+        graph = halved(graph)
     target = "executorch" if delegate == "xnnpack" else f"executorch-{delegate}"
     path = Path(out) / f"{program.card.student}-{target}-{precision}.pte"
     with warnings.catch_warnings():
@@ -80,12 +86,12 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(buffer)
         card = artefact_card(
-            program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), ("executorch",)
+            program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), findings, ("executorch",)
         )
         if delegate == "xnnpack":
             card = with_answer(card, ExecuTorchRunner(_load(file), card))
         else:
-            card = card.model_copy(update={"metrics": {"delegate": delegate, "lowered": "not run here"}})
+            card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
         card.write(card_file)
     return Artefact(path, card)
 
@@ -167,7 +173,7 @@ def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
         _operator(node) for delegate in delegates for node in delegate.original_module.graph.nodes if _computes(node)
     )
     outside = [node for node in top.graph.nodes if _computes(node)]
-    share = arithmetic(graph)
+    share = arithmetic(graph, int8_products=False)
     return Coverage(
         delegates=len(delegates),
         delegated=dict(inside.most_common()),

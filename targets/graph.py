@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from targets.base import Finding
 
@@ -29,14 +30,19 @@ class Arithmetic:
     float_matmul_macs: float
 
 
-def arithmetic(program: ExportedProgram) -> Arithmetic:
-    """How much of a program's arithmetic reads int8: an operator whose inputs all come out of dequantize nodes."""
+def arithmetic(program: ExportedProgram, int8_products: bool = True) -> Arithmetic:
+    """How much of a program's arithmetic reads int8: an operator whose inputs all come out of dequantize nodes.
+
+    Args:
+        int8_products: False where the backend multiplies two activations in float, whatever they come out of.
+    """
     ops = int8_ops = weighted = int8_weighted = products = float_products = 0
     for node in _calls(program):
         if node.target not in (*_WEIGHTED, *_PRODUCTS):
             continue
         left, right = node.args[:2]
-        is_int8 = _is_dequantize(left) and _is_dequantize(right)
+        may_be_int8 = int8_products or node.target in _WEIGHTED
+        is_int8 = may_be_int8 and _is_dequantize(left) and _is_dequantize(right)
         per_output = right.meta["val"][0].numel() if node.target in _WEIGHTED else left.meta["val"].shape[-1]
         macs = node.meta["val"].numel() * per_output
         ops += 1
@@ -48,6 +54,23 @@ def arithmetic(program: ExportedProgram) -> Arithmetic:
             products += macs
             float_products += macs * (not is_int8)
     return Arithmetic(int8_ops / max(ops, 1), int8_weighted / max(weighted, 1), float_products / max(weighted + products, 1))
+
+
+class _Half(nn.Module):
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        coords, scores = self.student(images.half())
+        return coords.float(), scores.float()
+
+
+def halved(program: ExportedProgram) -> ExportedProgram:
+    """A float program with weights and arithmetic in float16; what goes in and comes out stays float32."""
+    (example,), _ = program.example_inputs
+    with torch.no_grad():
+        return torch.export.export(_Half(program.module().half()), (example,))
 
 
 def quantization_findings(program: ExportedProgram) -> list[Finding]:

@@ -28,7 +28,7 @@ from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
+from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.qdq import INPUT, OUTPUTS, qdq_model
 
@@ -60,7 +60,7 @@ class OnnxRunner:
 
 def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
     """Write one graph as `<student>-onnx-<precision>.onnx`, one file, run its golden crop, and write its card."""
-    return write(program, out, precision, "onnx", _coverage)
+    return write(program, out, precision, "onnx", _coverage, lint)
 
 
 def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by the Target protocol
@@ -79,19 +79,21 @@ def write(
     precision: Precision,
     target: str,
     coverage: Callable[[onnx.ModelProto, Arithmetic], Coverage],
+    lint: Callable[[ExportedProgram], list[Finding]],
 ) -> Artefact:
     """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX.
 
     Args:
-        coverage: of the model, given its program's arithmetic.
+        coverage: of the model, given its program's arithmetic. lint: the target's.
     """
     graph = program.graph(precision)
-    share = arithmetic(graph)
+    share, findings = arithmetic(graph), accepted(lint(graph), program, target)
     model = qdq_model(graph, half=precision == "fp16")
     path = Path(out) / f"{program.card.student}-{target}-{precision}.onnx"
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(model.SerializeToString())
-        card = artefact_card(program, target, precision, {path.name: sha256(file)}, coverage(model, share), _LIBRARIES)
+        files = {path.name: sha256(file)}
+        card = artefact_card(program, target, precision, files, coverage(model, share), findings, _LIBRARIES)
         card = with_answer(card, OnnxRunner(_session(model, path), card))
         card.write(card_file)
     return Artefact(path, card)

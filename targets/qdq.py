@@ -17,9 +17,9 @@ import onnx
 import onnxscript.optimizer
 import torch
 from onnx_ir.passes import Sequential, common
-from torch import Tensor, nn
 
 from pose.errors import BackendError
+from targets.graph import halved
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -43,7 +43,7 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
     """
     try:
         if half:
-            graph = _half(graph)
+            graph = halved(graph)
         _flatten_linears(graph.graph_module)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter about itself
@@ -72,22 +72,6 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
     except Exception as error:  # the exporter raises its own, and what its passes and the checker trip over
         raise BackendError(f"ONNX cannot hold the program: {_reason(error)}") from error
     return model
-
-
-def _half(graph: ExportedProgram) -> ExportedProgram:
-    (example,), _ = graph.example_inputs
-    with torch.no_grad():
-        return torch.export.export(_Half(graph.module().half()), (example,))
-
-
-class _Half(nn.Module):
-    def __init__(self, student: nn.Module) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        coords, scores = self.student(images.half())
-        return coords.float(), scores.float()
 
 
 def _flatten_linears(module: torch.fx.GraphModule) -> None:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pose.card import Coverage, Precision
-from pose.errors import InputError
 from pose.program import Program
-from targets.base import Artefact, Finding
+from targets.base import Artefact, Finding, RefusedError
 from targets.graph import Arithmetic, quantization_findings
 from targets.onnx import OnnxRunner, open_for, write
 
@@ -65,17 +64,14 @@ def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefac
     """Write one graph as `<student>-tensorrt-<precision>.onnx`, run its golden crop under ONNX Runtime, and write its card.
 
     Raises:
-        InputError: TensorRT would refuse the program; for int8 it has to be of the symmetric scheme.
+        RefusedError: TensorRT would; for int8 the program has to be of the symmetric scheme.
     """
     if precision == "int8" and program.card.scheme != "symmetric":
-        raise InputError(
+        raise RefusedError(
             f"{program.folder} is {program.card.scheme}, and TensorRT's int8 has no zero points; "
             "quantize the student again with quantize.qat --scheme symmetric"
         )
-    errors = [finding for finding in lint(program.graph(precision)) if finding.severity == "error"]
-    if errors:
-        raise InputError(f"TensorRT would refuse {program.folder}: {errors[0].node}: {errors[0].message}")
-    return write(program, out, precision, "tensorrt", _coverage)
+    return write(program, out, precision, "tensorrt", _coverage, lint)
 
 
 def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by the Target protocol

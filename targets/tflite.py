@@ -4,6 +4,8 @@ The file takes NHWC: float32, (pixel - mean) / std as the card says, or uint8, a
 (`lower(..., input="uint8")`). tflite-runtime 2.14 runs it, too.
 
 Softmax, LayerNorm and the products of attention run in float, as the program says; LayerNorm becomes a dozen operators.
+fp16: the weights are float16 in the file, and what computes with them is the runtime's choice; here it is float32.
+
 GELU between int8 tensors becomes one int8 operator, which XNNPACK leaves to the built-in kernels: each splits the delegate.
 """
 
@@ -19,11 +21,11 @@ from ai_edge_litert.interpreter import Interpreter
 from pose import card as cards
 from pose.card import Card, Coverage
 from pose.crop import denormalise
-from pose.errors import BackendError, InputError
+from pose.errors import BackendError
 from pose.files import sha256, whole
 from pose.program import Program
 from targets import tflite_file
-from targets.base import Artefact, Finding, artefact_card, one_by_one, verified_card, with_answer
+from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -73,20 +75,20 @@ def lower(
     """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
 
     Args:
-        input: what the file takes; see the module.
-
-    Raises:
-        InputError: fp16 was asked for, which this target does not make.
+        input: what the file takes; see the module. One that takes bytes says so in its name.
     """
-    if precision == "fp16":
-        raise InputError("target tflite makes fp32 and int8, not fp16; choose --precision fp32 or int8")
     camera = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
-    content = tflite_file.take(_convert(program.graph(precision), camera, precision), camera)
-    path = Path(out) / f"{program.card.student}-tflite-{precision}.tflite"
+    graph = program.graph(precision)
+    findings = accepted(lint(graph), program, "tflite")
+    content = tflite_file.take(_convert(graph, camera, precision), camera)
+    if precision == "fp16":
+        content = tflite_file.halve(content)
+    target = "tflite" if input == "float32" else f"tflite-{input}"
+    path = Path(out) / f"{program.card.student}-{target}-{precision}.tflite"
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(content)
         files, libraries = {path.name: sha256(file)}, ("litert-torch", "ai-edge-litert")
-        card = artefact_card(program, "tflite", precision, files, _coverage(file), libraries)
+        card = artefact_card(program, "tflite", precision, files, _coverage(file), findings, libraries)
         card = card.model_copy(update={"input": camera})
         card = with_answer(card, TFLiteRunner(file, card, threads=1))
         card.write(card_file)

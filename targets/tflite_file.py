@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -23,7 +24,7 @@ _WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv"
 
 @dataclass(frozen=True)
 class Tensor:
-    """Name, shape and type ("int8", "float32", ...) of a value; `constant` where the file holds it."""
+    """Name, shape and type ("int8", "float32", ...) of a value; `constant` where the file holds it, be it in float16."""
 
     name: str
     shape: tuple[int, ...]
@@ -68,6 +69,9 @@ def read(content: bytes) -> tuple[list[Tensor], list[Operator]]:
         )
         for each in graph.tensors
     ]
+    for node in graph.operators:
+        if _name(model, node) == "dequantize" and tensors[node.inputs[0]].constant:  # a weight in float16
+            tensors[node.outputs[0]] = replace(tensors[node.outputs[0]], constant=True)
     return tensors, [_operator(model, each, tensors) for each in graph.operators]
 
 
@@ -108,9 +112,33 @@ def take(content: bytes, camera: Input) -> bytes:
     return _packed(model)
 
 
+def halve(content: bytes) -> bytes:
+    """The file with its weights in float16, each before a DEQUANTIZE that gives the operator its float32 back."""
+    model = _unpacked(content)
+    graph = model.subgraphs[0]
+    before: list[Any] = []
+    weights = {node.inputs[1] for node in graph.operators if _name(model, node) in _WEIGHTED}
+    for number in sorted(map(int, weights)):
+        tensor = graph.tensors[number]
+        data = model.buffers[tensor.buffer].data
+        if data is None or tensor.type != schema.TensorType.FLOAT32:
+            continue
+        half = copy.copy(tensor)
+        half.type, half.name = schema.TensorType.FLOAT16, f"{tensor.name.decode()}_float16"
+        half.buffer = _buffer(model, data.view("<f4").astype("<f2"))
+        graph.tensors.append(half)
+        tensor.buffer = 0  # that of everything that is computed
+        _append(model, before, "DEQUANTIZE", [len(graph.tensors) - 1], number)
+    used = {tensor.buffer for tensor in graph.tensors}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None
+    graph.operators = before + graph.operators
+    return _packed(model)
+
+
 def _operator(model: Any, node: Any, tensors: list[Tensor]) -> Operator:
-    code = model.operatorCodes[node.opcodeIndex]
-    name = _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    name = _name(model, node)
     inputs, outputs = tuple(map(int, node.inputs)), tuple(map(int, node.outputs))
     out = prod(tensors[outputs[0]].shape)
     macs, is_product = 0, False
@@ -124,6 +152,11 @@ def _operator(model: Any, node: Any, tensors: list[Tensor]) -> Operator:
         is_product = True
     is_int8 = all(tensors[number].dtype == "int8" for number in inputs[:2] if number >= 0)
     return Operator(name, inputs, outputs, macs, is_int8, is_product)
+
+
+def _name(model: Any, node: Any) -> str:
+    code = model.operatorCodes[node.opcodeIndex]
+    return _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def _append(model: Any, operators: list[Any], name: str, inputs: list[int], output: int | None = None) -> int:
@@ -164,13 +197,17 @@ def _input_shape(graph: Any) -> np.ndarray:
 
 def _constant(model: Any, values: np.ndarray) -> int:
     """The number of a new float32 constant, one value a channel."""
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
-    model.buffers.append(buffer)
     number = _tensor(model, schema.TensorType.FLOAT32)
     tensor = model.subgraphs[0].tensors[number]
-    tensor.buffer, tensor.shape = len(model.buffers) - 1, np.array([len(values)], np.int32)
+    tensor.buffer, tensor.shape = _buffer(model, values.astype("<f4")), np.array([len(values)], np.int32)
     return number
+
+
+def _buffer(model: Any, values: np.ndarray) -> int:
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
 
 
 class _Builder(flatbuffers.Builder):

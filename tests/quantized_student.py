@@ -23,7 +23,8 @@ def quantized_student(
     """Calibrated on `images`, or blocks of colour, and saved in `folder`."""
     form = deploy(tiny_student())
     student = calibrate(
-        prepare(form, Precision(scheme=scheme), spec), (tiny_images() if images is None else images).split(4)
+        prepare(form, Precision(scheme=scheme, float_modules=("head",)), spec),
+        (tiny_images() if images is None else images).split(4),
     )
     fp32, int8 = float_program(form, spec), finish(student)
     card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, spec, {"weights": "0" * 64})

@@ -30,7 +30,7 @@ def program(tmp_path_factory) -> Program:
 @pytest.fixture(scope="module")
 def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
     out = tmp_path_factory.mktemp("dist")
-    return {precision: executorch.lower(program, out, precision) for precision in ("fp32", "int8")}
+    return {precision: executorch.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def pixels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm((a - b) * 64, axis=-1)
 
 
-@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 0.5, 2.0)])
 def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
     assert_answers_as(program, artefacts[precision], median, p99)
 
@@ -51,7 +51,8 @@ def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None
     assert artefacts["int8"].path.name == "distilpose_edge-executorch-int8.pte"
     for artefact in artefacts.values():
         assert artefact.card.coverage.delegates == 1
-        assert artefact.card.coverage.undelegated == {}
+        casts = {"_to_dim_order_copy": 3} if artefact.card.precision == "fp16" else {}  # of what goes in and comes out
+        assert artefact.card.coverage.undelegated == casts
     assert artefacts["int8"].card.coverage.int8_macs > 0.99
     assert artefacts["fp32"].card.coverage.int8_macs == 0
     assert 0 < artefacts["int8"].card.coverage.float_matmul_macs < 0.5
@@ -206,6 +207,28 @@ def test_arithmetic_counts_products_of_activations_apart() -> None:
     assert share.float_matmul_macs == pytest.approx(150 / 270)
 
 
+def test_a_product_is_int8_only_where_the_backend_has_it_so(program: Program, artefacts) -> None:
+    """Both factors of query and key come out of dequantize nodes; XNNPACK multiplies them in float all the same."""
+    may, may_not = (arithmetic(program.graph("int8"), int8_products) for int8_products in (True, False))
+    assert may.int8_ops > may_not.int8_ops
+    assert may.float_matmul_macs < may_not.float_matmul_macs == arithmetic(program.graph("fp32")).float_matmul_macs
+    assert may.int8_macs == may_not.int8_macs
+    coverage = artefacts["int8"].card.coverage
+    assert (coverage.int8_ops, coverage.float_matmul_macs) == (may_not.int8_ops, may_not.float_matmul_macs)
+
+
+def test_an_unknown_delegate_is_refused(program: Program, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no delegate 'abacus'; choose one of xnnpack, coreml, vulkan"):
+        executorch.lower(program, tmp_path, delegate="abacus")
+
+
+def test_the_card_holds_the_lint(tmp_path: Path) -> None:
+    findings = [base.Finding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
+    program = quantized_student(tmp_path)
+    card = base.artefact_card(program, "executorch", "int8", {"x.pte": "0" * 64}, None, findings, ())
+    assert card.metrics["lint"] == [{"severity": "warning", "message": "splits the graph", "nodes": ["norm_0", "norm_1"]}]
+
+
 @pytest.mark.parametrize("delegate", ["coreml", "vulkan"])
 def test_a_delegate_that_runs_elsewhere_takes_the_whole_graph(program: Program, tmp_path: Path, delegate) -> None:
     artefact = executorch.lower(program, tmp_path, "fp32", delegate=delegate)
@@ -213,6 +236,6 @@ def test_a_delegate_that_runs_elsewhere_takes_the_whole_graph(program: Program, 
     assert artefact.path.name == f"distilpose_edge-executorch-{delegate}-fp32.pte"
     assert (card.coverage.delegates, card.coverage.undelegated) == (1, {})
     assert "lowered" not in card.golden.expected
-    assert card.metrics == {"delegate": delegate, "lowered": "not run here"}
+    assert card.metrics == {"lint": [], "delegate": delegate, "lowered": "not run here"}
     with pytest.raises(BackendError, match="not run here"):
         executorch.open(artefact.path)

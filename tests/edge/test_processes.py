@@ -1,0 +1,64 @@
+"""Work shared among processes: answers, errors and an end that reaches all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from edge import processes
+from edge.processes import each_in_its_own
+from pose.errors import BackendError, InputError
+from pose.files import whole
+
+
+def own_number(value: int) -> tuple[int, int]:
+    return value, os.getpid()
+
+
+def refuse(reason: str) -> None:
+    raise InputError(reason)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work(what: str, path: Path) -> None:
+    """Refuses once the other has begun to write, which then goes on for longer than a test may."""
+    deadline = time.monotonic() + 30
+    while what == "refuse" and time.monotonic() < deadline:
+        if list(path.parent.glob(f".{path.name}*")):
+            raise InputError("enough")
+        time.sleep(0.05)
+    with whole(path) as file:
+        file.write_text("half")
+        time.sleep(60)
+
+
+def test_each_call_has_a_process_of_its_own() -> None:
+    answers = dict(each_in_its_own(own_number, {"one": (1,), "two": (2,)}))
+    assert {name: value for name, (value, _) in answers.items()} == {"one": 1, "two": 2}
+    assert len({os.getpid(), *(number for _, number in answers.values())}) == 3
+
+
+def test_what_one_raises_is_raised_here() -> None:
+    with pytest.raises(InputError, match=r"^no such thing$"):
+        list(each_in_its_own(refuse, {"one": ("no such thing",)}))
+
+
+def test_a_process_that_is_killed_is_told() -> None:
+    with pytest.raises(BackendError, match="killed; out of memory"):
+        list(each_in_its_own(die, {"one": ()}))
+
+
+def test_the_others_end_and_leave_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_processors", lambda: 2)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="enough"):
+        list(each_in_its_own(work, {what: (what, tmp_path / "file") for what in ("write", "refuse")}))
+    assert time.monotonic() - began < 50
+    assert list(tmp_path.iterdir()) == []
