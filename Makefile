@@ -8,9 +8,9 @@ INT8 := dist/distilpose_s-executorch-int8.pte
 .PHONY: demo demo-ptq demo-qat test
 .DELETE_ON_ERROR:
 
-# Fine-tunes distilpose_s, all int8 but for its head and the last linear before it, under fake quantization against tokenpose_s on drawn people, for a minute or two; then both int8
-# programs, the calibrated one and the fine-tuned one, go to ExecuTorch and are scored, side by side on one core each, and
-# timed, one after the other, beside the float student.
+# Fine-tunes distilpose_s under fake quantization against tokenpose_s on drawn people, for a minute or two: all int8 but for
+# the head and the last linear before it. Then both int8 programs, the calibrated one and the fine-tuned one, go to ExecuTorch
+# and are scored, side by side on one core each, and timed, one after the other, beside the float student.
 demo: $(INSTALLED)
 	rm -rf $(DEMO)
 	$(BIN)/python -m quantize.qat --people 128 --epochs 1 --calibration 64 --keep-float readout.down \
