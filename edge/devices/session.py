@@ -9,14 +9,14 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from edge import agent, facts
 from edge.devices import job as jobs
-from edge.devices.base import CommandFailed, ConnectionCut, Device, Unreachable
+from edge.devices.base import ConnectionCut, Device, Unreachable
 from edge.devices.local import Local
 from edge.devices.python import python_of
 from pose.card import Card, digest
@@ -54,7 +54,8 @@ class Session:
     """A device and what is known of it.
 
     Attributes:
-        python: the interpreter there. facts: before anything ran.
+        stopped: whether to give up, asked at every event.
+        facts: before anything ran.
     """
 
     device: Device
@@ -106,14 +107,9 @@ class Session:
                 if event["event"] == "error":
                     raise BackendError(f"{self.device.name}: {event['message']}{self._mend(event['kind'])}")
                 yield event
-        except CommandFailed as error:
-            if "SyntaxError" in error.complaint or "annotations is not defined" in error.complaint:
-                raise BackendError(f"{self.device.name}: its Python is older than 3.9; install a newer one there") from error
-            raise
         finally:
-            close = getattr(lines, "close", None)
-            if close:
-                close()
+            if isinstance(lines, Generator):
+                lines.close()  # ends what runs there, if it still does
         if last.get("event") != "result":
             raise BackendError(f"{self.device.name}: the agent ended without a result; run it again")
 

@@ -147,9 +147,8 @@ def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Path]) -> None:
 def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Path]) -> None:
     start = time.monotonic()
     (found,) = bench(quick(pair, seconds=600.0, timeout=8.0), [Elsewhere()])["devices"]
-    assert "took longer than 8 s" in found["error"]
+    assert "took longer than 8 s and was ended" in found["error"]
     assert time.monotonic() - start < 60
-    assert found["int8"]["latency_ms"]["runs"] > 20
 
 
 def test_emulated_time_is_not_latency(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
