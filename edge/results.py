@@ -44,7 +44,7 @@ def table(folder: Path) -> str:
                 lines += _lines("" if place else entry["name"], kind, check, bench)
     except OSError as error:
         raise InputError(f"cannot read {index}: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} or a file that it names is not as it must be ({' '.join(str(error).split())})") from error
     return "\n".join(lines)
 
@@ -60,8 +60,8 @@ def _lines(name: str, kind: str, check: dict[str, Any], bench: dict[str, Any]) -
     for title, column, precision in [("fp32", "fp32", "fp32"), *int8] if name else int8:
         each = check[column]
         far = "" if column == "fp32" else f"{each['keypoint_px']['median']:.2f}, {each['keypoint_px']['p99']:.2f}"
-        speed = f"{bench[precision]['latency_ms']['p50']:.1f}" if precision else ""
-        size = f"{bench[precision]['bytes'] / 1e6:.1f}" if precision else ""
+        speed = f"{bench['devices'][0][precision]['latency_ms']['p50']:.1f}" if precision else ""
+        size = f"{bench['artefacts'][precision]['bytes'] / 1e6:.1f}" if precision else ""
         score = " | ".join(f"{each[k]:.1f}" if each[k] is not None else "" for k in ("ap", "pck"))
         first = (name, str(each["persons"])) if column == "fp32" else ("", "")
         lines.append(f"| {first[0]} | {first[1]} | {title} | {score} | {far} | {speed} | {size} |")
