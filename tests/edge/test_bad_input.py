@@ -166,7 +166,7 @@ def test_broken_annotations(artefact: Path, tmp_path: Path, text: str) -> None:
     data = tmp_path / "people.json"
     data.write_text(text)
     with pytest.raises(InputError, match=r"people\.json") as caught:
-        check_command(artefact, data, tmp_path, json=tmp_path / "out.json")
+        check_command(artefact, data=data, images=tmp_path, json=tmp_path / "out.json")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.json").exists()
 
