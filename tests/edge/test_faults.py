@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,18 +38,10 @@ def plan(artefacts: dict[str, Path], **fields: Any) -> Plan:
     return Plan(artefacts, "quick", 200, 0.0, **fields)
 
 
-def left_running(board: Board) -> list[str]:
-    """What still runs there once it has had time to end: a busy emulator takes seconds to."""
-    deadline = time.monotonic() + 20
-    while (left := board.processes()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return left
-
-
 def error_of(board: Board, artefacts: dict[str, Path]) -> str:
     """The one line that a measurement there ends with."""
     result = measure(devices.open(board.spec), plan(artefacts))
-    assert left_running(board) == []
+    soon(lambda: board.processes() == [])
     assert result["error"]
     assert "\n" not in result["error"]
     assert result["error"].startswith(board.spec)
@@ -140,7 +131,7 @@ def test_a_board_that_hangs_in_the_middle(pi: Board, artefacts: dict[str, Path])
 
     assert "took longer than 12 s and was ended there" in failure(listen, TimedOut)
     assert sum(len(event["ms"]) for event in got if event["event"] == "times") > 0
-    assert left_running(pi) == []
+    soon(lambda: pi.processes() == [])
 
 
 def test_a_connection_that_is_cut_and_made_again(
@@ -160,4 +151,4 @@ def test_a_connection_that_is_cut_and_made_again(
     assert result["error"] is None
     assert any("was cut and made again" in warning for warning in result["warnings"])
     assert result["int8"]["emulated_ms"]["runs"] >= wanted
-    soon(lambda: left_running(pi) == [])
+    soon(lambda: pi.processes() == [])
