@@ -147,21 +147,29 @@ class Model:
         except RuntimeError as error:
             raise JobError("artefact", f"{self.path} does not run: {one_line(error)}") from error
         elapsed = 1e3 * (time.perf_counter() - start)
-        expected = self._artefact["golden"]
-        if coords[0].shape != np.shape(expected["coords"]) or scores[0].shape != np.shape(expected["scores"]):
-            raise JobError("golden", f"{self.path} answers {coords.shape} and {scores.shape}, which its card does not say")
-        apart = (coords[0] - np.array(expected["coords"], np.float32)) * self._size
-        pixels = np.sqrt((apart**2).sum(-1))
-        middle = float(np.median(pixels))
-        score = float(np.abs(scores[0] - np.array(expected["scores"], np.float32)).max())
-        if not (middle <= expected["tolerance_px"] and score <= expected["tolerance_score"]):
-            raise JobError(
-                "golden",
-                f"{self.path} answers the golden crop {middle:.2f} px (median) and {score:.2f} of score off its card, which "
-                f"allows {expected['tolerance_px']:.2f} px and {expected['tolerance_score']:g}: a wrong model is not timed",
-            )
-        say("golden", artefact=self.name, max_px=float(pixels.max()), max_score=score)
+        pixels, score = off_card(self.path, coords, scores, self._artefact["golden"], self._size)
+        say("golden", artefact=self.name, max_px=pixels, max_score=score)
         return elapsed
+
+
+def off_card(path: str, coords: Any, scores: Any, golden: dict[str, Any], size: Any) -> tuple[float, float]:
+    """Pixels and score by which an answer to the golden crop is off the card's, at the joint where it is most.
+
+    Args:
+        coords, scores: [1, K, 2] in 0..1 and [1, K]. golden: of the job's artefact. size: width and height of the crop.
+    """
+    expected = np.array(golden["coords"], np.float32), np.array(golden["scores"], np.float32)
+    if (coords[0].shape, scores[0].shape) != (expected[0].shape, expected[1].shape):
+        raise JobError("golden", f"{path} answers {coords.shape} and {scores.shape}, which its card does not say")
+    pixels = np.sqrt((((coords[0] - expected[0]) * size) ** 2).sum(-1))
+    middle, score = float(np.median(pixels)), float(np.abs(scores[0] - expected[1]).max())
+    if not (middle <= golden["tolerance_px"] and score <= golden["tolerance_score"]):
+        raise JobError(
+            "golden",
+            f"{path} answers the golden crop {middle:.2f} px (median) and {score:.2f} of score off its card, which "
+            f"allows {golden['tolerance_px']:.2f} px and {golden['tolerance_score']:g}: a wrong model is not timed",
+        )
+    return float(pixels.max()), score
 
 
 def golden_crop(seed: int, width: int, height: int) -> Any:

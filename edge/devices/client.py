@@ -59,7 +59,8 @@ class Client:
         Raises:
             TimeoutError: `deadline`, a time.monotonic(), has passed.
         """
-        for line in self._lines(deadline):
+        assert self._process.stdout is not None
+        for line in lines(self._process.stdout, deadline):
             word = line.split(" ") if line.startswith("@device ") else []
             if word[1:3] == ["begin", self._token]:
                 self.group = word[3]
@@ -105,16 +106,21 @@ class Client:
                 self._process.stdin.write(chunk)
                 self._process.stdin.flush()
 
-    def _lines(self, deadline: float) -> Iterator[str]:
-        assert self._process.stdout is not None
-        rest = b""
-        with selectors.DefaultSelector() as ready:
-            ready.register(self._process.stdout, selectors.EVENT_READ)
-            while ready.select(max(0.0, deadline - time.monotonic())):
-                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
-                *lines, rest = (rest + chunk).split(b"\n") if chunk else (rest, b"")
-                for line in lines:
-                    yield line.decode(errors="replace").removesuffix("\r")  # old devices have a terminal write it
-                if not chunk:
-                    return
-        raise TimeoutError
+
+def lines(pipe: IO[bytes], deadline: float) -> Iterator[str]:
+    """Lines from a pipe as they come, until its end; old devices end them with a carriage return, too.
+
+    Raises:
+        TimeoutError: `deadline`, a time.monotonic(), has passed.
+    """
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(pipe, selectors.EVENT_READ)
+        while ready.select(max(0.0, deadline - time.monotonic())):
+            chunk = os.read(pipe.fileno(), 1 << 16)
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in [*whole, *([rest] if rest and not chunk else [])]:
+                yield line.decode(errors="replace").removesuffix("\r")
+            if not chunk:
+                return
+    raise TimeoutError

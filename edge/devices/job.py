@@ -42,20 +42,25 @@ def described(name: str, file: Path, remote: str, card: Card) -> dict[str, Any]:
         name: what the events call it.
         file: what was pushed, and `remote` where it lies there.
     """
-    answer = card.golden.expected["lowered"]
     return {
         "name": name,
         "path": remote,
         "sha256": sha256(file),
         "target": card.target,
         **card.input.model_dump(mode="json", include={"shape", "layout", "dtype", "mean", "std"}),
-        "golden": {
-            "seed": card.golden.seed,
-            "coords": answer.coords,
-            "scores": answer.scores,
-            "tolerance_px": tolerance_px(card),
-            "tolerance_score": TOLERANCE_SCORE,
-        },
+        "golden": golden(card),
+    }
+
+
+def golden(card: Card) -> dict[str, Any]:
+    """What an artefact has to answer to the golden crop, and how far off it may be; see `edge.agent.off_card`."""
+    answer = card.golden.expected["lowered"]
+    return {
+        "seed": card.golden.seed,
+        "coords": answer.coords,
+        "scores": answer.scores,
+        "tolerance_px": tolerance_px(card),
+        "tolerance_score": TOLERANCE_SCORE,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 from edge.devices.base import FOLDER, CommandFailed, DiskFull, NoSuchProgram, TimedOut
+from edge.devices.client import lines
 from pose.errors import InputError
 from pose.files import whole
 
@@ -50,7 +49,7 @@ class Local:
                 raise NoSuchProgram(why, 127) from error
             assert process.stdout is not None
             try:
-                yield from _lines(process.stdout, deadline)
+                yield from lines(process.stdout, deadline)
                 status = process.wait(max(0.1, deadline - time.monotonic()))
             except (TimeoutError, subprocess.TimeoutExpired) as error:
                 told = f"{self.name}: {Path(command[0]).name} took longer than {timeout:.0f} s and was ended"
@@ -89,18 +88,3 @@ class Local:
             why = "; is there enough memory?" if status == -signal.SIGKILL else ""
             return CommandFailed(f"{self.name}: {program} was killed by signal {-status}{why}", 128 - status, said)
         return CommandFailed(f"{self.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)
-
-
-def _lines(pipe: IO[bytes], deadline: float) -> Iterator[str]:
-    rest = b""
-    with selectors.DefaultSelector() as ready:
-        ready.register(pipe, selectors.EVENT_READ)
-        while ready.select(max(0.0, deadline - time.monotonic())):
-            chunk = os.read(pipe.fileno(), 1 << 16)
-            if not chunk:
-                if rest:
-                    yield rest.decode(errors="replace")
-                return
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line.decode(errors="replace") for line in lines)
-    raise TimeoutError

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge import agent
 from edge.devices import job as jobs
 from edge.devices.base import CommandFailed
 from edge.devices.session import Session
@@ -75,17 +76,12 @@ def _apart(text: str | None, card: Card, where: str) -> float:
     """Pixels between the engine's answer to the golden crop and the card's, at the joint where it is most."""
     try:
         answers = {each["name"]: np.array(each["values"], np.float64) for each in json.loads(text or "")}
-        coords, scores = answers["coords"].reshape(-1, 2), answers["scores"].ravel()
+        coords, scores = answers["coords"].reshape(1, -1, 2), answers["scores"].reshape(1, -1)
     except (ValueError, KeyError, TypeError) as error:
         raise BackendError(
             f"{where}: trtexec wrote no answer to the golden crop; it must be of TensorRT 10 or later"
         ) from error
-    expected = card.golden.expected["lowered"]
-    apart = np.linalg.norm((coords - np.array(expected.coords)) * card.spec.size, axis=-1)
-    middle, off = float(np.median(apart)), float(np.abs(scores - np.array(expected.scores)).max())
-    if not (middle <= jobs.tolerance_px(card) and off <= jobs.TOLERANCE_SCORE):
-        raise BackendError(
-            f"{where} answers the golden crop {middle:.2f} px (median) and {off:.2f} of score off its card: "
-            "a wrong model is not timed"
-        )
-    return float(apart.max())
+    try:
+        return agent.off_card(where, coords, scores, jobs.golden(card), np.array(card.spec.size, np.float32))[0]
+    except agent.JobError as error:
+        raise BackendError(str(error)) from error
