@@ -7,7 +7,9 @@ target made of one of the two: `x.pte` and `x.pte.card.yaml`) carry the same car
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +23,7 @@ from pose.errors import InputError
 from pose.files import sha256, write_text
 from pose.skeleton import SKELETONS
 
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
 Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made of the float program
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Colour = tuple[float, float, float]
@@ -100,14 +102,30 @@ class Prediction(_Part):
 
 
 class Golden(_Part):
-    """A crop that any device can make for itself (`golden_crop(seed, ...)`), and who answered what to it.
+    """A crop that any device can replay, and who answered what to it.
 
     Attributes:
+        crop: uint8 RGB [height, width, 3], deflated (zlib), in base64; `pack` makes it.
         expected: `fp32` and `int8` are the torch programs; `lowered` is the artefact in the backend's runtime on the host.
     """
 
-    seed: int = Field(ge=0)
+    crop: str
     expected: dict[Literal["fp32", "int8", "lowered"], Prediction]
+
+    def pixels(self, width: int, height: int) -> np.ndarray:
+        """The crop, unpacked: uint8 [height, width, 3].
+
+        Raises:
+            ValueError: it is not one of that size.
+        """
+        size = height * width * 3
+        try:
+            data = zlib.decompressobj().decompress(base64.b64decode(self.crop), size + 1)  # never more, whatever it claims
+        except zlib.error as error:
+            raise ValueError(f"golden.crop cannot be unpacked ({error})") from error
+        if len(data) != size:
+            raise ValueError(f"golden.crop is not one of {width}x{height} RGB pixels")
+        return np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
 class Card(_Part):
@@ -123,7 +141,7 @@ class Card(_Part):
         metrics: what was measured, as the commands name it.
     """
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[2] = SCHEMA
     student: str
     skeleton: str
     target: str = "torch"
@@ -148,6 +166,7 @@ class Card(_Part):
         shapes = {output.name: output.shape for output in self.outputs}
         if shapes != {"coords": (batch, keypoints, 2), "scores": (batch, keypoints)}:
             raise ValueError(f"outputs {shapes} are not coords and scores of {self.skeleton} at batch {batch}")
+        self.golden.pixels(self.spec.width, self.spec.height)
         for name, answer in self.golden.expected.items():
             if not len(answer.coords) == len(answer.scores) == keypoints:
                 raise ValueError(f"golden.expected.{name} has other than {keypoints} keypoints")
@@ -220,18 +239,9 @@ def digest(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def golden_crop(seed: int, width: int, height: int) -> np.ndarray:
-    """A crop uint8 [height, width, 3] of flat 16-pixel tiles, by integer arithmetic alone: the same on every device.
-
-    Tile i (row by row, then channel) has the top byte of h(i + seed + 1), where in 32-bit arithmetic
-    h(x) = (y ^ (y >> 15)) * 2246822519 and y = x * 2654435761.
-    """
-    rows, columns = -(-height // 16), -(-width // 16)
-    mixed = (np.arange(rows * columns * 3, dtype=np.uint64) + np.uint64(seed + 1)) * np.uint64(2654435761) % np.uint64(2**32)
-    mixed ^= mixed >> np.uint64(15)
-    mixed = mixed * np.uint64(2246822519) % np.uint64(2**32)
-    tiles = (mixed >> np.uint64(24)).astype(np.uint8).reshape(rows, columns, 3)
-    return tiles.repeat(16, axis=0).repeat(16, axis=1)[:height, :width]
+def pack(crop: np.ndarray) -> str:
+    """`Golden.crop` of pixels uint8 [height, width, 3]."""
+    return base64.b64encode(zlib.compress(crop.tobytes(), 9)).decode()
 
 
 def _one_line(text: object) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 import numpy as np
 
 from pose import card as cards
-from pose.card import Card, Coverage, Precision, Prediction, golden_crop
+from pose.card import Card, Coverage, Precision, Prediction
 from pose.crop import normalise
 from pose.errors import BackendError, InputError
 from pose.files import sha256
@@ -201,7 +201,7 @@ def artefact_card(
 
 def with_answer(card: Card, runner: Runner) -> Card:
     """The card with what the artefact itself answers to the golden crop, in `golden.expected.lowered`."""
-    crop = golden_crop(card.golden.seed, card.spec.width, card.spec.height)
+    crop = card.golden.pixels(card.spec.width, card.spec.height)
     coords, scores = runner.run(normalise(crop, card.spec)[None])
     lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
     golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": lowered}})

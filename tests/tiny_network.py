@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
 from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from pose.card import Card, Golden, Input, Output
+from pose.card import Card, Golden, Input, Output, pack
 from pose.program import Program, save_program
 
 SHAPE = (1, 3, 64, 48)
@@ -48,6 +49,6 @@ def make_program(folder: Path, seed: int = 0) -> Program:
         files={},
         sources={"weights": f"{seed:064x}"},
         versions={"torch": torch.__version__},
-        golden=Golden(seed=0, expected={}),
+        golden=Golden(crop=pack(np.random.default_rng(0).integers(0, 256, (*SHAPE[2:], 3), np.uint8)), expected={}),
     )
     return save_program(folder, fp32, int8, card)

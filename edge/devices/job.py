@@ -56,7 +56,7 @@ def golden(card: Card) -> dict[str, Any]:
     """What an artefact has to answer to the golden crop, and how far off it may be; see `edge.agent.off_card`."""
     answer = card.golden.expected["lowered"]
     return {
-        "seed": card.golden.seed,
+        "crop": card.golden.crop,
         "coords": answer.coords,
         "scores": answer.scores,
         "tolerance_px": tolerance_px(card),

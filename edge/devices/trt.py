@@ -13,7 +13,7 @@ from edge import agent
 from edge.devices import job as jobs
 from edge.devices.base import CommandFailed
 from edge.devices.session import Session
-from pose.card import Card, digest, golden_crop
+from pose.card import Card, digest
 from pose.crop import normalise
 from pose.errors import BackendError
 from pose.files import read_json, sha256
@@ -32,7 +32,7 @@ def measure(session: Session, artefact: Path, card: Card, seconds: int, timeout:
     remote = session.again(lambda: device.push(artefact, digest(artefact)))
     with tempfile.TemporaryDirectory() as scratch:
         crop = Path(scratch) / "golden.bin"
-        crop.write_bytes(normalise(golden_crop(card.golden.seed, card.spec.width, card.spec.height), card.spec).tobytes())
+        crop.write_bytes(normalise(card.golden.pixels(card.spec.width, card.spec.height), card.spec).tobytes())
         golden = session.again(lambda: device.push(crop, sha256(crop)))
         engine, answer, times = (f"{folder}/{artefact.stem}.{kind}" for kind in ("engine", "answer.json", "times.json"))
         command = trtexec.command(Path(remote), Path(engine), seconds=seconds)
