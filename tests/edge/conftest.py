@@ -24,6 +24,15 @@ def exported(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.fixture(scope="session")
+def lowered(exported: Path, tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for every runtime that a device may have; nobody may change it."""
+    folder = Path(shutil.copytree(exported, tmp_path_factory.mktemp("lowered") / "dist"))
+    for target in ("onnx", "tflite"):
+        export(tiny_program, target, "int8", folder)
+    return folder
+
+
 @pytest.fixture
 def dist(exported: Path, tmp_path: Path) -> Path:
     """A copy of the artefact folder."""
@@ -42,8 +51,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def command() -> Command:
     """Run `python -m ...` from the root of the repository."""
 
-    def run(*args: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    def run(*args: object, timeout: float = 600, **how: Any) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", *map(str, args)]
-        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, **how)
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=timeout, **how)
 
     return run

@@ -17,19 +17,10 @@ import pytest
 from edge import agent, run
 from edge.devices import job as jobs
 from edge.devices.session import _event
-from edge.export import export
 from pose import card as cards
 from pose.crop import normalise
 
 SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
-
-
-@pytest.fixture(scope="module")
-def lowered(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lowered")
-    for target in SUFFIX:
-        export(tiny_program, target, "int8", folder)
-    return folder
 
 
 def told(folder: Path, target: str, scratch: Path, precision: str = "int8") -> dict[str, Any]:

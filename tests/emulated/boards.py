@@ -77,7 +77,7 @@ class Board:
     def _inside(self, *command: str) -> str:
         init = _child(_child(self.process.pid))
         inside = ["nsenter", f"--target={init}", "--all", *command]
-        done = subprocess.run(inside, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(inside, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -180,7 +180,7 @@ class Lab:
 
     def _started(self, board: Board, folder: Path) -> Board:
         self._boards.append(board)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", board.port), 1).close()

@@ -6,14 +6,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.devices import client, local, remote
 from edge.devices.base import Device
 from pose.errors import UserError
 
+if TYPE_CHECKING:
+    from emulated.boards import Board
 
-def run(device: Device, *command: str, stdin: bytes = b"", timeout: float = 30) -> list[str]:
+
+def run(device: Device, *command: str, stdin: bytes = b"", timeout: float = 300) -> list[str]:
     return list(device.run(command, stdin=stdin, timeout=timeout))
 
 
@@ -27,12 +33,24 @@ def failure(action: Callable[[], object], kind: type[UserError]) -> str:
     return message
 
 
-def soon(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until it holds."""
+def soon(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until it holds: as long as an emulated board on a busy machine may take."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def quiet(*boards: Board) -> None:
+    """Wait until nothing runs there any more."""
+    for board in boards:
+        soon(lambda board=board: board.processes() == [])  # type: ignore[misc]
+
+
+def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a command's output has now waited for an hour."""
+    for module in (client, local, remote):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600))
 
 
 class Cable:
