@@ -14,6 +14,8 @@ from pose import cli
 from pose.errors import BackendError, GateError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from calib_data.sample import PoseSource
     from edge.devices.base import Device
 
@@ -63,7 +65,8 @@ def check_all(
 
     program = run.program_of(artefacts[0])
     named = {run.kind(cards.read(cards.card_path(path))): path for path in artefacts}
-    twins = {name: twin for name, path in named.items() if (twin := run.find_twin(path, "fp32")) not in (None, path)}
+    found = {name: run.find_twin(path, "fp32", program) for name, path in named.items()}
+    twins = {name: twin for name, twin in found.items() if twin not in (None, named[name])}
     torch_runners = {"fp32": run.open(program.path("fp32"), threads), "fake_quant": run.open(program.path("int8"), threads)}
     lowered = {name: run.open(path, threads) for name, path in named.items()}
     floats = {f"{name} float": run.open(twin, threads) for name, twin in twins.items()}
@@ -74,9 +77,9 @@ def check_all(
     def track(numbers: Iterable[int]) -> Iterable[int]:
         return cli.track(numbers, "Checking", count)
 
-    crops = on_device.Crops(program.card)
-    keeper = {"crops": crops} if devices else {}
-    people, answers = score.answer({**torch_runners, **lowered, **floats, **keeper}, source, limit, track)
+    crops: list[np.ndarray] = []
+    runners = {**torch_runners, **lowered, **floats}
+    people, answers = score.answer(runners, source, limit, track, crops.append if devices else lambda crop: None)
 
     def column(name: str) -> dict[str, Any]:
         scored = score.column(people, answers[name], student, spec, seed)
@@ -87,7 +90,7 @@ def check_all(
 
     there: dict[str, dict[str, Any]] = {name: {} for name in named}
     asked = {name: path for name, path in named.items() if devices and (len(named) == 1 or on_device.takes(path))}
-    for device, found in zip(devices, on_device.answers(devices, list(asked.values()), crops.kept, threads), strict=True):
+    for device, found in zip(devices, on_device.answers(devices, list(asked.values()), crops, threads), strict=True):
         for name, mine in zip(asked, found, strict=True):
             if isinstance(mine, str):
                 there[name][device.name] = {"error": mine}

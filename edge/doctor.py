@@ -140,7 +140,7 @@ def _runtimes(session: Session, card: Card | None) -> Iterator[Finding]:
     target = card.target if card else None
     if target == "tensorrt" and session.facts.get("trtexec"):
         return
-    python, local = python_of(session.device), session.device.name == "local"
+    python, local = python_of(session.device), session.device.here
     every = sorted({wheel for wheels in WHEELS.values() for wheel in wheels} | {"tflite-runtime"})
     lines = session.device.run([python, "-c", _VERSIONS, *every], timeout=SECONDS)
     there = dict(line.split() for line in lines if len(line.split()) == 2)

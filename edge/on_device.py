@@ -15,25 +15,10 @@ from edge.devices.parallel import together
 from edge.devices.session import Session
 from edge.score import Answers
 from pose.card import Card
-from pose.crop import denormalise
 from pose.errors import BackendError, InputError, UserError
 from pose.files import sha256
 
 START, EACH = 300.0, 30.0  # seconds for a job to begin, and for one crop: an emulated board takes that long
-
-
-class Crops:
-    """Stands among the runners of `edge.score.answer` and keeps the crops, uint8 [H, W, 3], that they are given."""
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.kept: list[np.ndarray] = []
-
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Network inputs float32 [N, 3, H, W] -> zeros in the shape of an answer."""
-        self.kept += [denormalise(image, self.card.spec) for image in images]
-        keypoints = self.card.outputs[0].shape[1]
-        return np.zeros((len(images), keypoints, 2), np.float32), np.zeros((len(images), keypoints), np.float32)
 
 
 def answers(

@@ -53,11 +53,13 @@ def answer(
     source: PoseSource,
     limit: int | None = None,
     track: Callable[[Iterable[int]], Iterable[int]] = iter,
+    seen: Callable[[np.ndarray], None] = lambda crop: None,
 ) -> tuple[People, dict[str, Answers]]:
     """Every runner's answers to the plain crops of the first `limit` samples; each crop is made once.
 
     Args:
         track: wraps the sample numbers while they are gone through, for a progress bar.
+        seen: is given each crop, uint8 [H, W, 3].
     """
     spec = next(iter(runners.values())).card.spec
     samples: list[Sample] = []
@@ -66,7 +68,9 @@ def answer(
     for index in track(range(min(limit or len(source), len(source)))):
         sample = source[index]
         matrix = affine(sample.box, spec)
-        image = normalise(warp(sample.image, matrix, spec), spec)[None]
+        crop = warp(sample.image, matrix, spec)
+        seen(crop)
+        image = normalise(crop, spec)[None]
         for name, runner in runners.items():
             said[name].append(runner.run(image))
         matrices.append(matrix)

@@ -9,9 +9,9 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from edge.devices.base import FOLDER, DeviceFailure, Unreachable
+from edge.devices.base import FOLDER, DeviceFailure, Unreachable, command_failed, last_line
 from edge.devices.client import Client
-from edge.devices.remote import SHORT, SLOWEST, Remote, last_line
+from edge.devices.remote import SHORT, SLOWEST, Remote
 
 _MENDS = {
     "unauthorized": "unlock it and allow debugging from this computer",
@@ -52,7 +52,7 @@ class Adb(Remote):
                 self._shell('rm -f "$1"', remote)
             complaint = done.stderr + done.stdout
             if "No space left" in complaint:
-                raise self._failed(["adb"], 1, complaint)
+                raise command_failed(self, "adb", 1, complaint)
             raise self._unreachable(done.returncode, complaint)
 
     def _end(self, client: Client) -> None:

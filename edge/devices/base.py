@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -58,9 +59,11 @@ class Device(Protocol):
 
     Attributes:
         name: as the user wrote it: "local", "ssh://pi@host:2222", "adb:SERIAL".
+        here: whether it is this machine, where files stay where they are and Python is the user's own.
     """
 
     name: str
+    here: bool
 
     @property
     def folder(self) -> str:
@@ -120,3 +123,29 @@ class Device(Protocol):
             DeviceFailure: as `run`.
         """
         ...
+
+
+def command_failed(device: Device, program: str, status: int, complaint: str) -> CommandFailed:
+    """What it means that a command on the device ended with that status, 128 + the signal's number if one ended it.
+
+    Args:
+        complaint: what it wrote to stderr, or the end of that.
+    """
+    said, there = last_line(complaint), "" if device.here else " there"
+    if "No space left on device" in complaint or "quota exceeded" in complaint:
+        mend = "free some space, or remove our files with --clean"
+        return DiskFull(f"{device.name}: the disk is full{there}; {mend}", status, said)
+    # where the system refuses a program, some shells read it as a script of theirs
+    foreign = "Exec format error" in complaint or (program != "sh" and re.search(rf"{re.escape(program)}: \d+: ", complaint))
+    if foreign or status in (126, 127):
+        why = "is made for another architecture" if foreign else "is not installed, or not executable"
+        return NoSuchProgram(f"{device.name}: {program} {why}{there} ({said or f'status {status}'})", status, said)
+    if status > 128:
+        why = "; is there enough memory?" if status == 137 else ""
+        return CommandFailed(f"{device.name}: {program} was killed{there} by signal {status - 128}{why}", status, said)
+    return CommandFailed(f"{device.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)
+
+
+def last_line(text: str) -> str:
+    """The last line with anything in it, "" if there is none."""
+    return text.strip().splitlines()[-1].strip()[:200] if text.strip() else ""

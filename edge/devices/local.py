@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edge.devices.base import FOLDER, CommandFailed, DiskFull, NoSuchProgram, TimedOut
+from edge.devices.base import FOLDER, NoSuchProgram, TimedOut, command_failed
 from edge.devices.client import lines
 from pose.errors import InputError
 from pose.files import whole
@@ -22,6 +22,7 @@ class Local:
     """See `edge.devices.base.Device`."""
 
     name = "local"
+    here = True
 
     @property
     def folder(self) -> str:
@@ -61,7 +62,9 @@ class Local:
                 process.stdout.close()
             if status:
                 complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - 4096))
-                raise self._failed(command, status, complaints.read().decode(errors="replace").strip())
+                complaint = complaints.read().decode(errors="replace")
+                status = status if status > 0 else 128 - status
+                raise command_failed(self, Path(command[0]).name, status, complaint)
 
     def pull(self, remote: str, to: Path) -> None:
         """See `Device.pull`."""
@@ -79,12 +82,3 @@ class Local:
     def clean(self) -> None:
         """See `Device.clean`."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _failed(self, command: Sequence[str], status: int, complaint: str) -> CommandFailed:
-        program, said = Path(command[0]).name, complaint.splitlines()[-1].strip()[:200] if complaint else ""
-        if "No space left on device" in complaint:
-            return DiskFull(f"{self.name}: the disk is full; free some space", status, said)
-        if status < 0:
-            why = "; is there enough memory?" if status == -signal.SIGKILL else ""
-            return CommandFailed(f"{self.name}: {program} was killed by signal {-status}{why}", 128 - status, said)
-        return CommandFailed(f"{self.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)

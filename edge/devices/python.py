@@ -6,7 +6,6 @@ import contextlib
 import sys
 
 from edge.devices.base import CommandFailed, Device, NoSuchProgram
-from edge.devices.local import Local
 from pose.errors import BackendError, InputError
 
 WHEELS = {
@@ -27,7 +26,7 @@ def python_of(device: Device) -> str:
     Raises:
         BackendError: there is none, or it is older than 3.9; or as `Device.run`.
     """
-    if isinstance(device, Local):
+    if device.here:
         return sys.executable
     try:
         (python, *_) = device.run(["sh", "-c", _FIRST, "sh", f"{_environment(device)}/bin/python", "python3"], timeout=SHORT)
@@ -50,7 +49,7 @@ def setup(device: Device, target: str) -> None:
         BackendError: there is no Python, no network or no wheel for it; or as `Device.run`.
     """
     wheels = WHEELS[target]
-    if isinstance(device, Local):
+    if device.here:
         raise InputError(f"--setup is for other devices; here: pip install 'distilpose-edge[{target}]'")
     python, environment = python_of(device), _environment(device)
     names = ", ".join(wheel.replace("-", "_") for wheel in wheels)

@@ -11,7 +11,6 @@ import base64
 import contextlib
 import io
 import math
-import re
 import secrets
 import shlex
 import tarfile
@@ -22,7 +21,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from edge.devices.base import CommandFailed, ConnectionCut, DeviceFailure, DiskFull, NoSuchProgram, TimedOut, Unreachable
+from edge.devices.base import (
+    CommandFailed,
+    ConnectionCut,
+    DeviceFailure,
+    TimedOut,
+    Unreachable,
+    command_failed,
+    last_line,
+)
 from edge.devices.client import GRACE, Client
 from pose.errors import InputError
 from pose.files import sha256, whole
@@ -66,6 +73,7 @@ class Remote(ABC):
         install: how this machine gets the client.
     """
 
+    here = False
     carries_stdin: bool
     install: str
 
@@ -167,7 +175,7 @@ class Remote(ABC):
                 f"{self.name}: the connection was cut while {_program(command)} ran "
                 f"({last_line(complaint) or 'no reason given'}); see that the board has power and network, then try again"
             )
-        raise self._failed(command, client.status, complaint if self.carries_stdin else client.last)
+        raise command_failed(self, _program(command), client.status, complaint if self.carries_stdin else client.last)
 
     @contextlib.contextmanager
     def _kept(self, stdin: IO[bytes], size: int) -> Iterator[str]:
@@ -199,24 +207,6 @@ class Remote(ABC):
             "Give it more time, or restart it"
         )
 
-    def _failed(self, command: Sequence[str], status: int, complaint: str) -> CommandFailed:
-        program, said = _program(command), last_line(complaint)
-        if "No space left on device" in complaint or "quota exceeded" in complaint:
-            return DiskFull(
-                f"{self.name}: the disk is full there; free some space, or remove our files with --clean", status, said
-            )
-        # where the system refuses a program, some shells read it as a script of theirs
-        foreign = "Exec format error" in complaint or (
-            program != "sh" and re.search(rf"{re.escape(program)}: \d+: ", complaint)
-        )
-        if foreign or status in (126, 127):
-            why = "is made for another architecture" if foreign else "is not installed, or not executable"
-            return NoSuchProgram(f"{self.name}: {program} {why} there ({said or f'status {status}'})", status, said)
-        if status > 128:
-            why = "; is there enough memory?" if status == 137 else ""
-            return CommandFailed(f"{self.name}: {program} was killed there by signal {status - 128}{why}", status, said)
-        return CommandFailed(f"{self.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)
-
 
 @contextlib.contextmanager
 def _packed(path: Path) -> Iterator[Path]:
@@ -229,11 +219,6 @@ def _packed(path: Path) -> Iterator[Path]:
             for each in sorted(path.rglob("*")):
                 tar.add(each, each.relative_to(path), recursive=False)
         yield Path(file.name)
-
-
-def last_line(text: str) -> str:
-    """The last line with anything in it, "" if there is none."""
-    return text.strip().splitlines()[-1].strip()[:200] if text.strip() else ""
 
 
 def _program(command: Sequence[str]) -> str:

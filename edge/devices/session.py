@@ -17,7 +17,6 @@ from typing import Any, Literal, TypeVar
 from edge import agent, facts
 from edge.devices import job as jobs
 from edge.devices.base import ConnectionCut, Device, Unreachable
-from edge.devices.local import Local
 from edge.devices.python import python_of
 from pose.card import Card, digest
 from pose.errors import BackendError
@@ -77,7 +76,7 @@ class Session:
         """Send an artefact; returns what the agent is told of it."""
         with tempfile.TemporaryDirectory() as folder:
             file = jobs.runnable(artefact, card, self.facts.get("architecture", ""), Path(folder))
-            if file is not artefact and isinstance(self.device, Local):  # which does not copy, and the folder goes away
+            if file is not artefact and self.device.here:  # nothing is copied there, and the folder goes away
                 kept = Path(self.device.folder) / sha256(file)[:16] / file.name
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 file = Path(shutil.copyfile(file, kept))
@@ -116,8 +115,7 @@ class Session:
     def _mend(self, kind: str) -> str:
         if kind != "runtime":
             return ""
-        here = isinstance(self.device, Local)
-        return "; pip install the extra of the artefact's target" if here else "; install it there with --setup"
+        return "; pip install the extra of the artefact's target" if self.device.here else "; install it there with --setup"
 
     def again(self, action: Callable[[], Result]) -> Result:
         """Do it, and once more when the connection was cut."""

@@ -9,8 +9,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from edge.devices.base import FOLDER, ConnectionCut, DeviceFailure, HostKeyRefused, Unreachable
-from edge.devices.remote import SHORT, SLOWEST, Remote, last_line
+from edge.devices.base import FOLDER, ConnectionCut, DeviceFailure, HostKeyRefused, Unreachable, last_line
+from edge.devices.remote import SHORT, SLOWEST, Remote
 
 _OPTIONS = {
     "BatchMode": "yes",  # asks nothing

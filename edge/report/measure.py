@@ -15,8 +15,6 @@ from edge.devices.session import Plan
 from edge.report.collect import valid
 from edge.report.model import Bench, Check
 
-LOCAL = "local"
-
 
 @dataclass(frozen=True)
 class Order:
@@ -50,7 +48,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     artefacts = run.family(latest) if every else [latest]
     pairs = [benching.twins(artefact) for artefact in artefacts]
     source = checking.open_source(order.data, order.images, "annotation")
-    away = [device for device in devices if device.name != LOCAL]  # here, it would answer as it just did
+    away = [device for device in devices if not device.here]  # here, it would answer as it just did
     results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
     checks = [
         valid(Check, result | _asked(order, Path(result["artefact"])), result["artefact"]) for result in results.values()
@@ -68,7 +66,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
 def _asked(order: Order, artefact: Path) -> dict[str, str]:
     """What `edge.check` would have been told, for who does it again."""
     command = ["edge.check", "--artefact", str(artefact)]
-    command += [f"--device={each}" for each in order.devices if each != LOCAL]
+    command += [f"--device={each}" for each in order.devices if each != "local"]
     more = {"data": order.data, "images": order.images, "limit": order.limit, "threads": order.threads, "seed": order.seed}
     for name, value in more.items():
         command += [f"--{name}", str(value)] if value is not None else []

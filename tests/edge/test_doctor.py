@@ -81,6 +81,7 @@ class Fake:
     """A Raspberry Pi 4 that says what it is told to."""
 
     name = "ssh://pi@fake"
+    here = False
     folder = "/home/pi/.cache/distilpose-edge"
 
     def __init__(

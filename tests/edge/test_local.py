@@ -79,6 +79,7 @@ class Board:
     """Answers commands by the words in them; an exit status is an answer, too."""
 
     name = "ssh://board"
+    here = False
     folder = "/home/pi/ours"
 
     def __init__(self, **answers: str | int) -> None:

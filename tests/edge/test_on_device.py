@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from calib_data.synthetic import SyntheticPeople
+from calib_data.synthetic import SyntheticPeople, validation
 from edge import on_device, run
-from edge.bench import bench, twins
 from edge.check import check_all, main
 from edge.devices import open as open_device
 from edge.devices.local import Local
-from edge.devices.session import Plan
-from edge.export import export
+from edge.devices.parallel import together
+from edge.score import Answers
+from pose import weights
 from pose.card import card_path, read
-from pose.crop import normalise
+from pose.crop import CropSpec, affine, normalise, warp
 from pose.errors import BackendError, InputError
+from pose.program import load_program
+from targets import base
 
-SAME = 1e-4  # pixels: int8 arithmetic is exact anywhere, the float operators after it differ in their last bit
+SURE = 0.3  # score of a joint that the network is sure of
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lowered")
-    for target in ("onnx", "tflite"):
-        export(tiny_program, target, "int8", folder)
-    return folder
+def bundled_int8(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of distilpose_edge, by target."""
+    folder, program = tmp_path_factory.mktemp("bundled"), load_program(weights.bundled("distilpose_edge"))
+    return {target: base.get(target).lower(program, folder, "int8").path for target in ("tflite", "onnx")}
 
 
 class Broken(Local):
@@ -39,79 +41,72 @@ class Broken(Local):
         raise BackendError("ssh://broken: gone")
 
 
-def test_the_column_of_a_device(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_column_of_a_device(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     devices = [Local(), Broken()]
-    artefacts = [folder / "tiny-onnx-int8.onnx", folder / "tiny-tflite-int8.tflite"]
+    artefacts = [lowered / "tiny-onnx-int8.onnx", lowered / "tiny-tflite-int8.tflite"]
     results = check_all(artefacts, SyntheticPeople(3), devices=devices)
     assert set(results) == {"onnx", "tflite"}
     for result in json.loads(json.dumps(results)).values():
         assert result["on_device"]["ssh://broken"] == {"error": "ssh://broken: gone"}
-        there, lowered = result["on_device"]["local"], result["lowered"]
+        there, here = result["on_device"]["local"], result["lowered"]
         assert there["host_px"]["p99"] == 0
-        assert {name: there[name] for name in lowered if name != "fake_quant_px"} == {
-            name: value for name, value in lowered.items() if name != "fake_quant_px"
-        }
+        here.pop("fake_quant_px")
+        assert {name: there[name] for name in here} == here
         assert there["error"] is None
 
 
-def test_the_crops_are_those_that_the_host_sees(folder: Path) -> None:
-    card = read(card_path(folder / "tiny-onnx-int8.onnx"))
-    keeper = on_device.Crops(card)
-    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), np.uint8)
-    coords, scores = keeper.run(np.stack([normalise(crop, card.spec) for crop in crops]))
-    assert np.array_equal(np.stack(keeper.kept), crops)
-    assert (coords.shape, scores.shape) == ((2, 17, 2), (2, 17))
-
-
-def test_a_device_that_fails_ends_the_command_with_3(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_fails_ends_the_command_with_3(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.devices.open", lambda spec: Broken())
     out = tmp_path / "check.json"
     with pytest.raises(BackendError, match="answers on devices are missing; ssh://broken: gone"):
-        main(folder / "tiny-onnx-int8.onnx", device=["ssh://broken"], limit=2, json=out)
+        main(lowered / "tiny-onnx-int8.onnx", device=["ssh://broken"], limit=2, json=out)
     assert json.loads(out.read_text())["lowered"]["persons"] == 2
 
 
-def test_what_no_agent_runs_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_what_no_agent_runs_is_refused(lowered: Path, tmp_path: Path) -> None:
     artefact = tmp_path / "tiny-onnx-int8.onnx"
-    artefact.write_bytes((folder / artefact.name).read_bytes())
-    card = read(card_path(folder / artefact.name))
+    artefact.write_bytes((lowered / artefact.name).read_bytes())
+    card = read(card_path(lowered / artefact.name))
     card.model_copy(update={"target": "tensorrt"}).write(card_path(artefact))
     assert not on_device.takes(artefact)
-    assert on_device.takes(folder / artefact.name)
+    assert on_device.takes(lowered / artefact.name)
     with pytest.raises(InputError, match="no answers are collected from TensorRT"):
         on_device.answers([Local()], [artefact], [])
 
 
-def test_emulated_boards_answer_as_this_machine(lab: Any, folder: Path) -> None:
-    from emulated.boards import PI5
+def test_the_bundled_student_answers_on_boards(lab: Any, bundled_int8: dict[str, Path]) -> None:
+    """Two processors make the same of its int8 artefacts, and this machine nearly the same.
 
-    boards = [lab.raspberry_pi(), lab.raspberry_pi(PI5), lab.android()]
-    devices = [open_device(board.spec) for board in boards]
-    artefacts = [folder / "tiny-onnx-int8.onnx", folder / "tiny-tflite-int8.tflite"]
-    crops = list(np.random.default_rng(0).integers(0, 256, (8, 64, 48, 3), np.uint8))
-    answers = on_device.answers(devices, artefacts, crops)
-    for place, artefact in enumerate(artefacts):
-        runner = run.open(artefact)
-        expected, _ = runner.run(np.stack([normalise(crop, runner.card.spec) for crop in crops]))
-        for mine in answers:
-            assert not isinstance(mine[place], str), mine[place]
-            assert np.abs((mine[place].coords - expected) * runner.card.spec.size).max() < SAME
+    Between them and this machine differ float operators (LayerNorm, softmax), in their last bit, and ONNX Runtime's
+    QLinearAdd, which rounds one activation in thousands otherwise on ARM. Each may move an activation by a step, and a few
+    steps move a joint by a pixel or more, one that the network is not sure of by more than that. tflite-runtime 2.14 has
+    kernels of three years ago.
+    """
+    from emulated.boards import PI4, PI5, RUNTIMES, Machine
+
+    runners = {target: run.open(path) for target, path in bundled_int8.items()}
+    spec, people = runners["tflite"].card.spec, validation(8)
+    crops = [warp(people[n].image, affine(people[n].box, spec), spec) for n in range(len(people))]
+    inputs = np.stack([normalise(crop, spec) for crop in crops])
+
+    def answers(machine: Machine, count: int, *wheels: str) -> list[Answers | str]:
+        device = open_device(lab.raspberry_pi(machine, wheels or RUNTIMES).spec)
+        return on_device.answers([device], list(bundled_int8.values()), crops[:count])[0]
+
+    # the Cortex-A72 takes longest to emulate
+    asks = [partial(answers, PI5, 8), partial(answers, PI4, 2), partial(answers, PI4, 2, "tflite_runtime")]
+    pi5, pi4, old = together([lambda stopped, ask=ask: ask() for ask in asks])  # type: ignore[misc]
+    limits = {"tflite": (0.1, 1.0), "onnx": (1.0, 3.0)}  # pixels: median, and the most of a joint that it is sure of
+    for (target, runner), one, other in zip(runners.items(), pi5, pi4, strict=True):
+        assert np.array_equal(one.coords[:2], other.coords)
+        assert np.array_equal(one.scores[:2], other.scores)
+        assert within(one, runner.run(inputs), spec, *limits[target]), target
+    assert within(old[0], runners["tflite"].run(inputs[:2]), spec, 1.0, 3.0)
+    assert "no onnxruntime" in old[1]
 
 
-def test_emulated_boards_are_timed_and_their_times_hidden(lab: Any, folder: Path) -> None:
-    boards = [lab.raspberry_pi(), lab.android()]
-    plan = Plan(twins(folder / "tiny-tflite-int8.tflite"), "quick", 200, 0.0)
-    pi, phone = bench(plan, [open_device(board.spec) for board in boards], clean=True)["devices"]
-    for found in (pi, phone):
-        assert found["error"] is None
-        assert found["emulated"] is True
-        for name in ("fp32", "int8"):
-            assert found[name]["golden_px"] < {"fp32": 1e-3, "int8": SAME}[name]
-            assert found[name]["latency_ms"] is None
-            assert found[name]["emulated_ms"]["runs"] == 3
-    assert (pi["board"], phone["board"]) == ("pi4", "android")
-    assert pi["facts"]["after"]["throttled"]["raw"] == "0x0"
-    assert pi["facts"]["before"]["cpu"] == "4 x Cortex-A72"
-    for board in boards:
-        assert board.processes() == []
+def within(there: Answers, here: tuple[np.ndarray, np.ndarray], spec: CropSpec, median: float, most: float) -> bool:
+    """Whether two answers lie at most so many pixels of the crop apart."""
+    pixels = np.linalg.norm((there.coords - here[0]) * spec.size, axis=-1)
+    return bool(np.median(pixels) < median and pixels[here[1] > SURE].max() < most)

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emulated.tools import quiet
 
-from edge.export import export
 from edge.report.words import EMULATED
 
-ROOT = Path(__file__).parents[2]
+
+@pytest.fixture
+def tflite(lowered: Path) -> Path:
+    return lowered / "tiny-tflite-int8.tflite"
 
 
-def command(*words: object) -> subprocess.CompletedProcess[str]:
-    """Emulated boards need their time."""
-    line = [sys.executable, "-m", *map(str, words)]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=900)
-
-
-@pytest.fixture(scope="module")
-def onnx(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx")
-    export(tiny_program, "onnx", "int8", folder)
-    return folder / "tiny-onnx-int8.onnx"
-
-
-def test_emulated_boards_are_in_the_report_with_answers_and_without_times(lab: Any, onnx: Path, tmp_path: Path) -> None:
+def test_emulated_boards_are_in_the_report_with_answers_and_without_times(
+    lab: Any, tflite: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
     specs = [lab.raspberry_pi().spec, lab.android().spec]
     page = tmp_path / "page.html"
     named = [word for spec in specs for word in ("--device", spec)]
-    answer = command("edge.report", "--artefact", onnx, *named, "--limit", 2, "--out", page)
+    answer = command("edge.report", "--artefact", tflite, *named, "--limit", 2, "--out", page)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[1] == "No latency of a real device was measured."
     (checked,) = json.loads(page.with_suffix(".json").read_text())["checks"]
@@ -47,13 +38,15 @@ def test_emulated_boards_are_in_the_report_with_answers_and_without_times(lab: A
         assert '"p90"' not in page.with_suffix(kind).read_text()
 
 
-def test_the_doctor_tries_the_artefact_on_a_board(pi: Any, onnx: Path, tmp_path: Path) -> None:
-    answer = command("edge.doctor", "--artefact", onnx, "--device", pi.spec, "--json", tmp_path / "doctor.json")
+def test_the_doctor_tries_the_artefact_on_a_board(
+    pi: Any, tflite: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    answer = command("edge.doctor", "--artefact", tflite, "--device", pi.spec, "--json", tmp_path / "doctor.json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     _, there = json.loads((tmp_path / "doctor.json").read_text())["devices"]
     found = {finding["what"]: finding["severity"] for finding in there["findings"]}
     assert "board pi4: Raspberry Pi 4" in next(iter(found))
     assert found["no dot-product instruction: int8 may be no faster than float"] == "warn"
     assert [what for what in found if what.startswith("emulated")]
-    assert list(found)[-1].startswith("tiny-onnx-int8.onnx runs there: 0.000 px")
-    assert pi.processes() == []
+    assert list(found)[-1].startswith("tiny-tflite-int8.tflite runs there: 0.000 px")
+    quiet(pi)
