@@ -12,8 +12,8 @@ from pose.errors import GateError, InputError
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 HEAD = (
-    "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | ms: p50 | MB |",
-    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 
 
@@ -21,7 +21,8 @@ def table(folder: Path) -> str:
     """Markdown of the rows that `folder/table.yaml` names; nothing if there is no such file.
 
     It holds a list: a student is `name` and `int8`, for each way that it was made int8 (PTQ, QAT) the files `check` and
-    `bench` that `edge.check` and `edge.bench` wrote; a teacher is `name` and `teacher` (what `edge.teacher` wrote).
+    `bench` that `edge.check` and `edge.bench` wrote, and `targets`, of `edge.check --target all`, if there is one; a teacher
+    is `name` and `teacher` (what `edge.teacher` wrote).
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
@@ -42,6 +43,12 @@ def table(folder: Path) -> str:
             for place, (kind, made) in enumerate(entry["int8"].items()):
                 check, bench = read_json(folder / made["check"]), read_json(folder / made["bench"])
                 lines += _lines("" if place else entry["name"], kind, check, bench)
+                others = read_json(folder / made["targets"])["targets"] if "targets" in made else {}
+                lines += [
+                    _line(f"{kind}: {target}", each["lowered"], size=each["bytes"])
+                    for target, each in others.items()
+                    if target != check["target"]
+                ]
     except OSError as error:
         raise InputError(f"cannot read {index}: {error.strerror}") from error
     except (yaml.YAMLError, IndexError, KeyError, TypeError, AttributeError) as error:
@@ -50,22 +57,32 @@ def table(folder: Path) -> str:
 
 
 def _teacher(name: str, scored: dict[str, Any]) -> str:
-    return f"| {name} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | |"
+    return f"| {name} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | | |"
 
 
 def _lines(name: str, kind: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
     """Rows of one int8 program; with a name, its float twin before them."""
-    lines: list[str] = []
-    int8 = [(f"{kind}: fake-quant", "fake_quant", None), (f"{kind}: {check['target']}", "lowered", "int8")]
-    for title, column, precision in [("fp32", "fp32", "fp32"), *int8] if name else int8:
-        each = check[column]
-        far = "" if column == "fp32" else f"{each['keypoint_px']['median']:.2f}, {each['keypoint_px']['p99']:.2f}"
-        speed = f"{bench['devices'][0][precision]['latency_ms']['p50']:.1f}" if precision else ""
-        size = f"{bench['artefacts'][precision]['bytes'] / 1e6:.1f}" if precision else ""
-        score = " | ".join(f"{each[k]:.1f}" if each[k] is not None else "" for k in ("ap", "pck"))
-        first = (name, str(each["persons"])) if column == "fp32" else ("", "")
-        lines.append(f"| {first[0]} | {first[1]} | {title} | {score} | {far} | {speed} | {size} |")
+    rows = [(f"{kind}: fake-quant", "fake_quant", None), (f"{kind}: {check['target']}", "lowered", "int8")]
+    if name:
+        rows.insert(0, ("fp32", "fp32", "fp32"))
+    lines = []
+    for title, column, precision in rows:
+        speed = bench["devices"][0][precision]["latency_ms"]["p50"] if precision else None
+        size = bench["artefacts"][precision]["bytes"] if precision else None
+        lines.append(_line(title, check[column], speed, size, name if column == "fp32" else ""))
     return lines
+
+
+def _line(title: str, scored: dict[str, Any], speed: float | None = None, size: int | None = None, name: str = "") -> str:
+    """A row: one column of an `edge.check` result, milliseconds and bytes where they were measured; a name is fp32's."""
+    apart = [
+        f"{scored[px]['median']:.2f}, {scored[px]['p99']:.2f}" if scored.get(px) and not name else ""
+        for px in ("keypoint_px", "fake_quant_px")
+    ]
+    score = ["" if scored[figure] is None else f"{scored[figure]:.1f}" for figure in ("ap", "pck")]
+    first = [name, str(scored["persons"]) if name else ""]
+    last = ["" if speed is None else f"{speed:.1f}", "" if size is None else f"{size / 1e6:.1f}"]
+    return f"| {' | '.join([*first, title, *score, *apart, *last])} |"
 
 
 def with_table(readme: str, rows: str) -> str:

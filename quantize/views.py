@@ -152,9 +152,11 @@ def settle_labels(source: PoseSource, views: TeacherViews, skeleton: Skeleton) -
     A joint that is not annotated (the face in LSP's photos) takes the teacher's point; so does one whose annotation is far
     from where a very sure teacher sees the joint, which in crowd-sourced data is most often the annotation's fault.
     """
-    samples = [source[index] for index in range(len(source))]
-    labels = np.stack([source.skeleton.convert(sample.keypoints, skeleton) for sample in samples])
-    reach = np.array([_FAR * sample.box[2:].max() for sample in samples])[:, None]
+    labels, reach = np.empty((len(source), len(skeleton), 3)), np.empty((len(source), 1))
+    for index in range(len(source)):  # one at a time: a sample holds its picture
+        sample = source[index]
+        labels[index] = source.skeleton.convert(sample.keypoints, skeleton)
+        reach[index] = _FAR * sample.box[2:].max()
     points, scores = views.keypoints[..., :2], views.keypoints[..., 2]
     missing = labels[..., 2] == 0
     far = np.linalg.norm(labels[..., :2] - points, axis=-1) > reach
