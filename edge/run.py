@@ -95,7 +95,7 @@ def twin(artefact: Path, precision: Precision) -> Path:
     Raises:
         InputError: there is none.
     """
-    found = find_twin(artefact, precision)
+    found = find_twin(artefact, precision, program_of(artefact))
     if found is None:
         raise InputError(
             f"no {precision} artefact of the same program lies beside {artefact}; export it again, both are written"
@@ -103,9 +103,9 @@ def twin(artefact: Path, precision: Precision) -> Path:
     return found
 
 
-def find_twin(artefact: Path, precision: Precision) -> Path | None:
-    """See `twin`; None if there is none."""
-    own, source = kind(_card(artefact)), program_of(artefact).card.files[graph_name(precision)]
+def find_twin(artefact: Path, precision: Precision, program: Program) -> Path | None:
+    """See `twin`, of an artefact of this program; None if there is none."""
+    own, source = kind(_card(artefact)), program.card.files[graph_name(precision)]
     for path in [artefact, *artefacts(artefact.parent)]:
         card = _card(path)
         if (kind(card), card.precision, card.sources.get("program")) == (own, precision, source):
