@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -61,7 +62,7 @@ def export(
 
 
 def export_all(program: Path, precision: Precision, out: Path) -> tuple[list[Path], dict[str, str]]:
-    """Lower to every target that takes the program, each in a process of its own, as many at once as there are processors.
+    """Lower to every target that takes the program, one toolchain a process, as many at once as there are processors.
 
     Returns:
         The artefacts in the order of the targets, and the targets that were left out, with the reason.
@@ -79,26 +80,30 @@ def export_all(program: Path, precision: Precision, out: Path) -> tuple[list[Pat
     _require_writable(out)
     made: dict[str, list[Path]] = {}
     left_out: dict[str, str] = {}
+    work = {" and ".join(targets): (source.folder, targets, precision, out) for targets in base.BY_TOOLCHAIN}
     with cli.progress("Lowering to all targets", len(base.LOWERED)) as step:
-        answers = each_in_its_own(_one_of_all, {target: (source.folder, target, precision, out) for target in base.LOWERED})
-        for done, (target, answer) in enumerate(answers, 1):
-            if isinstance(answer, str):
-                left_out[target] = answer
-            else:
-                made[target] = answer
-            step(done)
+        for _, (lowered, refused) in each_in_its_own(_some_of_all, work):
+            made |= lowered
+            left_out |= refused
+            step(len(made) + len(left_out))
     return [path for target in base.LOWERED for path in made.get(target, [])], left_out
 
 
-def _one_of_all(program: Path, target: str, precision: Precision, out: Path) -> list[Path] | str:
-    """`export`, or why the target does not take the program."""
+def _some_of_all(
+    program: Path, targets: Sequence[str], precision: Precision, out: Path
+) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    """What `export` makes for each, and why the others do not take the program."""
     from targets.base import RefusedError
 
+    made: dict[str, list[Path]] = {}
+    left_out: dict[str, str] = {}
     with cli.quiet():
-        try:
-            return export(program, target, precision, out)
-        except RefusedError as refused:
-            return str(refused)
+        for target in targets:
+            try:
+                made[target] = export(program, target, precision, out)
+            except RefusedError as refused:
+                left_out[target] = str(refused)
+    return made, left_out
 
 
 def _how(target: str, pixels: str, delegate: str) -> dict[str, Any]:

@@ -132,7 +132,10 @@ def _refuse_code(path: Path) -> None:
             if name.endswith("sample_inputs/model.pt"):
                 torch.load(io.BytesIO(archive.read(name)), weights_only=True)
             elif name.endswith(".json"):
-                for key, value in _items(json.loads(archive.read(name))):
+                document = json.loads(text := archive.read(name))
+                if b'"as_expr"' in text:
+                    _refuse_dynamic(path, document)
+                for key, value in _items(document):
                     code = (
                         (key == "use_pickle" and value is not False)
                         or (key == "target" and not (isinstance(value, str) and _OPERATOR.fullmatch(value)))
@@ -141,6 +144,14 @@ def _refuse_code(path: Path) -> None:
                     )
                     if code:
                         raise InputError(f"{path} is not loaded: {key} '{str(value)[:60]}' could run code")
+
+
+def _refuse_dynamic(path: Path, document: Any) -> None:
+    for key, value in _items(document):
+        dynamic = [number for number, size in enumerate(value) if "as_expr" in size] if key == "sizes" else []
+        if dynamic:
+            what = "batch" if dynamic == [0] else "shape"
+            raise InputError(f"{path} is not loaded: its {what} is dynamic, and targets fix it; quantize the student again")
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:

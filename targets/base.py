@@ -44,6 +44,11 @@ _NEEDS = {
 
 LOWERED = tuple(name for name in TARGETS if name != "torch")  # what `edge.export --target all` makes
 
+# The same, those of one toolchain together: what it makes for one, it makes for the other.
+BY_TOOLCHAIN = tuple(
+    tuple(name for name in LOWERED if _NEEDS[name] == needs) for needs in dict.fromkeys(_NEEDS[name] for name in LOWERED)
+)
+
 
 @dataclass(frozen=True)
 class Artefact:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import coremltools as ct
 import numpy as np
 import torch
+from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
@@ -31,7 +34,7 @@ from pose.files import whole, whole_folder
 from pose.program import Program
 from targets.base import Artefact, Finding, Runner, accepted, artefact_card, one_by_one, verified_card, with_answer
 from targets.coreml_reference import MilProgram
-from targets.graph import quantization_findings
+from targets.graph import quantization_findings, shared_histories
 from targets.torch import on_threads
 
 if TYPE_CHECKING:
@@ -177,15 +180,16 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision) -> 
     passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:
-        model = ct.convert(
-            graph.run_decompositions({}),
-            inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
-            outputs=[ct.TensorType(name=output.name, dtype=np.float32) for output in card.outputs],
-            minimum_deployment_target=ct.target.iOS17,
-            compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
-            pass_pipeline=passes,
-            skip_model_load=True,
-        )
+        with shared_histories(), _validated_once():
+            model = ct.convert(
+                graph.run_decompositions({}),
+                inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
+                outputs=[ct.TensorType(name=output.name, dtype=np.float32) for output in card.outputs],
+                minimum_deployment_target=ct.target.iOS17,
+                compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+                pass_pipeline=passes,
+                skip_model_load=True,
+            )
     except Exception as error:  # coremltools raises its own, assertions, and whatever a pass trips over
         raise BackendError(f"coremltools cannot lower the program: {' '.join(str(error).split())[:200]}") from error
     width, height = card.spec.width, card.spec.height
@@ -194,6 +198,18 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision) -> 
     model.output_description["coords"] = "x, y of each keypoint, 0 to 1 across the crop"
     model.output_description["scores"] = "how sure each keypoint is"
     return model
+
+
+@contextmanager
+def _validated_once() -> Iterator[None]:
+    """coremltools validates the whole program after each of its passes, as long as they take: here only after the last."""
+    validate, waiting = mil.Program.validate, []
+    mil.Program.validate = lambda program, **_: waiting.append(program)
+    try:
+        yield
+    finally:
+        mil.Program.validate = validate
+    waiting[-1].validate()
 
 
 def _save(model: Any, folder: Path) -> None:

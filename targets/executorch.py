@@ -26,7 +26,7 @@ from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
-from targets.graph import arithmetic, halved, quantization_findings
+from targets.graph import arithmetic, halved, quantization_findings, shared_histories
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
@@ -130,8 +130,9 @@ def _lower(graph: ExportedProgram, delegate: Delegate) -> tuple[EdgeProgramManag
 
     partitioner = _partitioner(delegate)
     try:
-        edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
-        return edge, edge.to_executorch().buffer
+        with shared_histories():
+            edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
+            return edge, edge.to_executorch().buffer
     except Exception as error:  # executorch raises its own, assertions, and whatever a pass trips over
         raise BackendError(f"ExecuTorch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.traceback import NodeSource
 
 from targets.base import Finding
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 aten = torch.ops.aten
 
-_WEIGHTED = (aten.conv2d.default, aten.linear.default)
+WEIGHTED = (aten.conv2d.default, aten.linear.default)
 _PRODUCTS = (aten.bmm.default, aten.matmul.default)
 _LAYOUT = (aten.view.default, aten.reshape.default, aten.flatten.using_ints, aten.slice.Tensor, aten.squeeze.dim)
 
@@ -38,16 +40,16 @@ def arithmetic(program: ExportedProgram, int8_products: bool = True) -> Arithmet
     """
     ops = int8_ops = weighted = int8_weighted = products = float_products = 0
     for node in _calls(program):
-        if node.target not in (*_WEIGHTED, *_PRODUCTS):
+        if node.target not in (*WEIGHTED, *_PRODUCTS):
             continue
         left, right = node.args[:2]
-        may_be_int8 = int8_products or node.target in _WEIGHTED
-        is_int8 = may_be_int8 and _is_dequantize(left) and _is_dequantize(right)
-        per_output = right.meta["val"][0].numel() if node.target in _WEIGHTED else left.meta["val"].shape[-1]
+        may_be_int8 = int8_products or node.target in WEIGHTED
+        is_int8 = may_be_int8 and is_dequantize(left) and is_dequantize(right)
+        per_output = right.meta["val"][0].numel() if node.target in WEIGHTED else left.meta["val"].shape[-1]
         macs = node.meta["val"].numel() * per_output
         ops += 1
         int8_ops += is_int8
-        if node.target in _WEIGHTED:
+        if node.target in WEIGHTED:
             weighted += macs
             int8_weighted += macs * is_int8
         else:
@@ -73,12 +75,22 @@ def halved(program: ExportedProgram) -> ExportedProgram:
         return torch.export.export(_Half(program.module().half()), (example,))
 
 
+@contextmanager
+def shared_histories() -> Iterator[None]:
+    """A node that a pass copies shares its history with the copy; torch deep-copies it, which grows with every pass."""
+    NodeSource.__deepcopy__ = lambda source, _: source  # type: ignore[attr-defined]  # it is never changed
+    try:
+        yield
+    finally:
+        del NodeSource.__deepcopy__  # type: ignore[attr-defined]
+
+
 def quantization_findings(program: ExportedProgram) -> list[Finding]:
     """Quantization that no backend runs well: concatenated ranges that differ, outputs in int8 or with one scale for two."""
     findings = []
     for node in _calls(program):
         if node.target == aten.cat.default:
-            ranges = {value.args[1:3] for value in node.args[0] if _is_dequantize(value)}
+            ranges = {value.args[1:3] for value in node.args[0] if is_dequantize(value)}
             if len(ranges) > 1:
                 message = f"concatenates {len(ranges)} int8 ranges: all but one are quantized again"
                 findings.append(Finding("warning", node.name, message))
@@ -88,7 +100,7 @@ def quantization_findings(program: ExportedProgram) -> list[Finding]:
         source = output
         while source.target in _LAYOUT:
             source = source.args[0]
-        if not _is_dequantize(source):
+        if not is_dequantize(source):
             continue
         step = f"its step is {source.args[1]:.5f}"
         findings.append(Finding("warning", output.name, f"leaves the network in int8: {step}"))
@@ -103,5 +115,6 @@ def _calls(program: ExportedProgram) -> Iterator[Any]:
     return (node for node in program.graph.nodes if node.op == "call_function")
 
 
-def _is_dequantize(value: object) -> bool:
+def is_dequantize(value: object) -> bool:
+    """Whether it is a node that reads int8."""
     return isinstance(value, torch.fx.Node) and "dequantize" in str(value.target)

@@ -39,6 +39,8 @@ _INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"
 _FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
+_models: dict[tuple[str, bool], onnx.ModelProto] = {}
+
 
 class OnnxRunner:
     """See `targets.base.Runner`."""
@@ -81,14 +83,14 @@ def write(
     coverage: Callable[[onnx.ModelProto, Arithmetic], Coverage],
     lint: Callable[[ExportedProgram], list[Finding]],
 ) -> Artefact:
-    """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX.
+    """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX: the same model for each.
 
     Args:
         coverage: of the model, given its program's arithmetic. lint: the target's.
     """
     graph = program.graph(precision)
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
-    model = qdq_model(graph, half=precision == "fp16")
+    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
     path = Path(out) / f"{program.card.student}-{target}-{precision}.onnx"
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(model.SerializeToString())
@@ -97,6 +99,16 @@ def write(
         card = with_answer(card, OnnxRunner(_session(model, path), card))
         card.write(card_file)
     return Artefact(path, card)
+
+
+def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:
+    """`qdq_model`, or what it made of the same file for another target before."""
+    key = digest, half
+    if key not in _models:
+        while len(_models) > 1:  # a float one and an int8 one
+            del _models[next(iter(_models))]
+        _models[key] = qdq_model(graph, half)
+    return _models[key]
 
 
 def open_for(target: str, path: Path, threads: int) -> OnnxRunner:

@@ -19,7 +19,7 @@ import torch
 from pose.card import Coverage, Precision
 from pose.program import Program
 from targets.base import Artefact, Finding, RefusedError
-from targets.graph import Arithmetic, quantization_findings
+from targets.graph import WEIGHTED, Arithmetic, is_dequantize, quantization_findings
 from targets.onnx import OnnxRunner, open_for, write
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 aten = torch.ops.aten
 
-_WEIGHTED = (aten.conv2d.default, aten.linear.default)
 _TAKEN = {  # become ONNX operators of TensorRT 10's support matrix
-    *_WEIGHTED,
+    *WEIGHTED,
     aten.add.Tensor,
     aten.bmm.default,
     aten.cat.default,
@@ -90,7 +89,7 @@ def lint(program: ExportedProgram) -> list[Finding]:
             findings += _quantization(node, zero_points)
         elif node.target not in _TAKEN:
             findings.append(Finding("error", node.name, f"TensorRT is not known to take {node.target}"))
-        elif node.target in _WEIGHTED or node.target == aten.add.Tensor:
+        elif node.target in WEIGHTED or node.target == aten.add.Tensor:
             findings += _placement(node)
     return findings + quantization_findings(program)
 
@@ -101,7 +100,7 @@ def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[Finding
     if "per_channel" in str(node.target):
         value, _, zero_point, axis, low, _, dtype = node.args
         shifted = bool(constants[zero_point.name].any())
-        if axis != 0 or not all(user.target in _WEIGHTED and user.args[1] is node for user in node.users):
+        if axis != 0 or not all(user.target in WEIGHTED and user.args[1] is node for user in node.users):
             found.append(f"is quantized along axis {axis}; TensorRT wants a weight's output channels, axis 0")
         if low != -127 or bool((constants[value.name] < -127).any()):
             found.append("is a weight outside -127..127, which is not symmetric")
@@ -117,7 +116,7 @@ def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[Finding
 
 def _placement(node: Any) -> list[Finding]:
     """An operator that reads int8 on one side only runs in float, and the other side's rounding bought nothing."""
-    quantized = ["dequantize" in str(value.target) for value in node.args[:2] if isinstance(value, torch.fx.Node)]
+    quantized = [is_dequantize(value) for value in node.args[:2] if isinstance(value, torch.fx.Node)]
     if not any(quantized) or all(quantized):
         return []
     if node.target == aten.add.Tensor:

@@ -11,6 +11,8 @@ import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 
+from targets.graph import shared_histories
+
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
@@ -51,7 +53,7 @@ def convert(program: ExportedProgram, height: int, width: int, *, quantized: boo
     litert_torch.config.show_progress = False
     static = pt2e_quantizer.PT2EQuantizer().set_global(pt2e_quantizer.get_symmetric_quantization_config())
     images = torch.zeros(1, height, width, 3)
-    with _padding_in_nhwc():
+    with shared_histories(), _padding_in_nhwc(), _traced_once_less():
         model = litert_torch.convert(
             ForLiteRT(program), sample_kwargs={"images": images}, quant_config=QuantConfig(static) if quantized else None
         )
@@ -104,3 +106,16 @@ def _padding_in_nhwc() -> Iterator[None]:
         yield
     finally:
         del rewriters[aten.constant_pad_nd.default]
+
+
+@contextmanager
+def _traced_once_less() -> Iterator[None]:
+    """litert-torch's canonicalization traces the graph once more, as the lowering to MLIR does at its start in any case."""
+    from litert_torch.fx_infra import CanonicalizePass, ExportedProgramPassResult
+
+    call = CanonicalizePass.call
+    CanonicalizePass.call = lambda _, program: ExportedProgramPassResult(program, False)
+    try:
+        yield
+    finally:
+        CanonicalizePass.call = call

@@ -12,6 +12,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from pose.card import Card, Golden, Input, Output, pack
 from pose.program import Program, save_program
+from pose.skeleton import COCO_17, Skeleton
 
 SHAPE = (1, 3, 64, 48)
 
@@ -19,20 +20,21 @@ SHAPE = (1, 3, 64, 48)
 class Tiny(nn.Module):
     """Coordinates about the middle of the crop that move with the picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, keypoints: int = 17) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 16, 16)
-        self.coords = nn.Linear(8 * 4 * 3, 34)
-        self.scores = nn.Linear(8 * 4 * 3, 17)
+        self.coords = nn.Linear(8 * 4 * 3, 2 * keypoints)
+        self.scores = nn.Linear(8 * 4 * 3, keypoints)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.conv(images).relu().flatten(1)
-        return self.coords(features).sigmoid().reshape(-1, 17, 2), self.scores(features).sigmoid()
+        return self.coords(features).sigmoid().unflatten(1, (-1, 2)), self.scores(features).sigmoid()
 
 
-def make_program(folder: Path, seed: int = 0) -> Program:
+def make_program(folder: Path, seed: int = 0, skeleton: Skeleton = COCO_17) -> Program:
     torch.manual_seed(seed)
-    model, images = Tiny().eval(), torch.randn(SHAPE)
+    keypoints = len(skeleton)
+    model, images = Tiny(keypoints).eval(), torch.randn(SHAPE)
     fp32 = torch.export.export(model, (images,))
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
     prepared = prepare_pt2e(fp32.module(), quantizer)
@@ -41,9 +43,9 @@ def make_program(folder: Path, seed: int = 0) -> Program:
     int8 = torch.export.export(convert_pt2e(prepared), (images,))
     card = Card(
         student="tiny",
-        skeleton="coco17",
+        skeleton=skeleton.name,
         input=Input(shape=SHAPE, mean=(127.5,) * 3, std=(127.5,) * 3, padding=1.25),
-        outputs=(Output(name="coords", shape=(1, 17, 2)), Output(name="scores", shape=(1, 17))),
+        outputs=(Output(name="coords", shape=(1, keypoints, 2)), Output(name="scores", shape=(1, keypoints))),
         scheme="affine",
         float_modules=[],
         files={},

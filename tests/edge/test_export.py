@@ -14,13 +14,17 @@ from pathlib import Path
 import pytest
 import yaml
 from quantized_student import quantized_student
+from tiny_network import make_program
 
+from calib_data.synthetic import SyntheticPeople
 from edge import run
+from edge.check import check_all
 from edge.export import export, export_all
 from edge.export import main as export_command
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import load_program
+from pose.skeleton import LSP_14
 from targets import base
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +32,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def everything(tiny_program: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], dict[str, str]]:
-    """A folder with the program lowered to all targets, what was made and what was left out."""
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], dict[str, str]]:
+    """A folder with a program of 14 keypoints lowered to all targets, what was made and what was left out."""
+    program = make_program(tmp_path_factory.mktemp("program"), skeleton=LSP_14)
     folder = tmp_path_factory.mktemp("all")
-    return folder, *export_all(tiny_program, "int8", folder)
+    return folder, *export_all(program.folder, "int8", folder)
 
 
 def test_all_targets_that_take_the_program_get_it(everything: tuple[Path, list[Path], dict[str, str]]) -> None:
@@ -47,6 +52,16 @@ def test_all_targets_that_take_the_program_get_it(everything: tuple[Path, list[P
     assert {path.name for path in folder.iterdir()} == {
         "tiny.program", *(path.name for path in made), *(cards.card_path(path).name for path in made)
     }  # fmt: skip
+
+
+def test_what_all_targets_got_answers_as_the_program(everything: tuple[Path, list[Path], dict[str, str]]) -> None:
+    _, made, _ = everything
+    results = check_all(made[::2], SyntheticPeople(4))
+    assert list(results) == [target for target in base.LOWERED if target != "tensorrt"]
+    for name, result in results.items():
+        assert set(result["lowered"]["per_joint_px"]) == set(LSP_14.joints)
+        assert result["lowered"]["fake_quant_px"]["p99"] <= 2, name
+        assert result["float_twin"]["torch_px"]["p99"] <= 0.05, name
 
 
 def test_a_float_twin_that_is_there_stays(dist: Path, tiny_program: Path, tmp_path: Path) -> None:
@@ -199,7 +214,7 @@ def test_a_program_of_any_batch_is_refused(tiny_program: Path, tmp_path: Path) -
     card = cards.read(program / "card.yaml")
     files = {**card.files, "student_fp32.pt2": cards.digest(program / "student_fp32.pt2")}
     card.model_copy(update={"files": files}).write(program / "card.yaml")
-    with pytest.raises(InputError, match=r"student_fp32\.pt2 is not loaded: ") as caught:
+    with pytest.raises(InputError, match=r"student_fp32\.pt2 is not loaded: its batch is dynamic") as caught:
         export(program, "onnx", "fp32", tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").iterdir())

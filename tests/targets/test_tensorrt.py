@@ -27,10 +27,10 @@ def program(tmp_path_factory) -> Program:
 @pytest.fixture(scope="module")
 def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
     out = tmp_path_factory.mktemp("dist")
-    return {precision: tensorrt.lower(program, out, precision) for precision in ("fp32", "int8")}
+    return {precision: tensorrt.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
 
 
-@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("int8", 0.5, 2.0)])
+@pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 0.5, 2.0)])
 def test_an_artefact_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
     assert artefacts[precision].path.name == f"distilpose_edge-tensorrt-{precision}.onnx"
     assert artefacts[precision].card.target == "tensorrt"
@@ -77,7 +77,7 @@ def test_an_affine_program_is_refused_for_int8_only(tmp_path: Path) -> None:
         tensorrt.lower(affine, tmp_path / "dist")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "dist").exists()
-    assert tensorrt.lower(affine, tmp_path / "dist", "fp16").path.is_file()
+    assert tensorrt.lower(affine, tmp_path / "dist", "fp32").path.is_file()
     messages = {finding.message for finding in tensorrt.lint(affine.graph("int8")) if finding.severity == "error"}
     assert messages == {"has a zero point other than 0; quantize with quantize.qat --scheme symmetric"}
 
