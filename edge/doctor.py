@@ -152,7 +152,8 @@ def _runtimes(session: Session, card: Card | None) -> Iterator[Finding]:
     if missing:
         mend = f"pip install 'distilpose-edge[{target}]'" if local else ""
         mend = mend or f"python -m edge.bench --device {session.device.name} --setup"
-        yield Finding("error", f"{target} needs {', '.join(missing)} there", mend)
+        large = " (427 MB for arm64; or call its C++ runtime, which needs no torch)" if "torch" in missing else ""
+        yield Finding("error", f"{target} needs {', '.join(missing)} there{large}", mend)
 
 
 def _runs(session: Session, artefact: Path, card: Card) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from edge.report import words
 from edge.report.model import Check
 from edge.report.svg import HALF, NARROW, Figure, Scale, canvas, figure, line, tag, text
 
@@ -19,7 +20,7 @@ def per_joint(checks: Sequence[Check]) -> Figure | None:
         for name, column in check.columns().items():
             for joint, px in column.per_joint_px.items():
                 if px or name != "float":
-                    rows.setdefault(joint, []).append((f"{check.label} {name}", _kind(name), px))
+                    rows.setdefault(joint, []).append((f"{check.label} {name}", words.column_kind(name), px))
     if not rows:
         return None
     worst = max(rows, key=lambda joint: max(px for _, _, px in rows[joint]))
@@ -34,10 +35,6 @@ def per_joint(checks: Sequence[Check]) -> Figure | None:
     )
 
 
-def _kind(name: str) -> str:
-    return {"fake-quant": "fake", "lowered": "int8"}.get(name, "device")
-
-
 def _words(joint: str) -> str:
     return joint.replace("_", " ")
 
@@ -48,10 +45,10 @@ def _draw(width: int, rows: dict[str, list[tuple[str, str, float]]]) -> Markup:
     drawn = [line(x(tick), top - 4, x(tick), base, "grid") for tick in x.ticks(5)]
     key, place = {"fake": "fake-quant", "int8": "lowered", "device": "on device"}, 0.0 if width <= NARROW else 112.0
     kinds = {kind for row in rows.values() for _, kind, _ in row}
-    for kind, words in key.items():
+    for kind, name in key.items():
         if kind in kinds:
-            drawn += [tag("circle", cx=place + 5, cy=10, r=4.5, class_=f"dot {kind}"), text(place + 15, 14, words, "label")]
-            place += 30 + 7 * len(words)
+            drawn += [tag("circle", cx=place + 5, cy=10, r=4.5, class_=f"dot {kind}"), text(place + 15, 14, name, "label")]
+            place += 30 + 7 * len(name)
     for index, (joint, row) in enumerate(rows.items()):
         y = top + ROW * (index + 0.5)
         values = [px for _, _, px in row]

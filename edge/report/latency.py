@@ -49,12 +49,8 @@ def _spread(width: int, shown: Sequence[Entry], over_time: bool) -> Markup:
     return canvas(width, height, *drawn)
 
 
-def _kind(entry: Entry) -> str:
-    return "float" if entry.precision == "fp32" else "int8"
-
-
 def _histogram(entry: Entry, shape: Shape, x: Scale, top: float, width: int) -> Markup:
-    latency, base, kind = entry.latency, top + ROW - 8, _kind(entry)
+    latency, base, kind = entry.latency, top + ROW - 8, words.kind(entry)
     assert latency is not None
     tallest = max(shape.counts) or 1
     path = f"M{x(shape.start):.1f},{base:.1f}"
@@ -80,7 +76,7 @@ def _over_time(shown: Sequence[Entry], shapes: Sequence[Shape], top: float, widt
     for entry, shape in zip(shown, shapes, strict=True):
         x = Scale(0, max(len(shape.over_time) - 1, 1), 6, width - 6)
         points = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in enumerate(shape.over_time))
-        parts.append(tag("polyline", points=points, class_=f"trace {_kind(entry)}"))
+        parts.append(tag("polyline", points=points, class_=f"trace {words.kind(entry)}"))
     parts += [text(6, y(0) + 14, "start", "tick"), text(width - 6, y(0) + 14, "end", "tick", "end")]
     return Markup("").join(parts)
 
@@ -112,24 +108,23 @@ def _bars(width: int, shown: Sequence[tuple[Entry, dict[str, float]]], titles: d
     x = Scale(0, max(sum(parts.values()) for _, parts in shown) * 1.02, 52, width - 54)
     drawn, y, group = [_stage_key(width)], 34.0, ""
     for entry, parts in shown:
-        where = _where(entry, titles)
+        where, kind = _where(entry, titles), words.kind(entry)
         if where != group:
             y += 10 if group else 0
             drawn.append(text(0, y + 8, where, "label"))
             y, group = y + 18, where
-        drawn.append(text(46, y + 14, words.precision(entry), f"name {_kind(entry)}", "end"))
+        drawn.append(text(46, y + 14, words.precision(entry), f"name {kind}", "end"))
         start = 0.0
         for stage in (name for name in STAGES if name in parts):
             left, right = x(start), x(start + parts[stage])
-            bar = tag("rect", x=left, y=y, width=max(right - left, 0.5), height=20.0, class_=f"bar {stage} {_kind(entry)}")
+            bar = tag("rect", x=left, y=y, width=max(right - left, 0.5), height=20.0, class_=f"bar {stage} {kind}")
             drawn.append(tag("g", bar, tag("title", f"{stage} {words.ms(parts[stage])} ms")))
             inside = words.ms(parts[stage])
             if right - left > text_width(inside) + 8:
-                drawn.append(text((left + right) / 2, y + 14, inside, f"in {stage} {_kind(entry)}", "middle"))
+                drawn.append(text((left + right) / 2, y + 14, inside, f"in {stage} {kind}", "middle"))
             start += parts[stage]
         drawn.append(text(x(start) + 6, y + 14, f"{words.ms(start)} ms", "value"))
         y += 26
-        group = where
     return canvas(width, y + 4, *drawn)
 
 

@@ -158,7 +158,7 @@ def _steps(best: Sequence[Point], x: Scale, y: Scale, right: float) -> Markup:
 
 def _marker(point: Point, x: Scale, y: Scale, device: int) -> Markup:
     entry, latency = point.entry, point.entry.latency
-    kind = "float" if entry.precision == "fp32" else "int8"
+    kind = words.kind(entry)
     px, py = x(point.ms), y(point.score)
     parts = []
     if None not in point.ends:
@@ -187,7 +187,7 @@ def _label(
         if inside and not any(_overlap(box, other) for other in taken):
             break
     taken.append(box)
-    name = text(x + dx, y + dy, words_, f"name {'float' if entry.precision == 'fp32' else 'int8'}", anchor)
+    name = text(x + dx, y + dy, words_, f"name {words.kind(entry)}", anchor)
     near = abs(dy) < FAR
     return name if near else line(x, y + (SIZE if dy > 0 else -SIZE), x, y + dy + (-11 if dy > 0 else 4), "leader") + name
 

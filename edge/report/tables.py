@@ -47,7 +47,7 @@ def accuracy(report: Report) -> Table | None:
             what = name if shared or not several else f"{name}, {check.label}"
             what = f"{check.student}: {what}" if shared and len(students) > 1 else what
             key = (what if shared else f"{check.key} {name}", column.ap, column.pck, column.keypoint_px)
-            rows.setdefault(key, (what, _kind(name), column, check.fp32))
+            rows.setdefault(key, (what, words.column_kind(name), column, check.fp32))
     if not rows:
         return None
     ends = [end for _, _, column, _ in rows.values() for end in (*column.ap_95, column.ap) if end is not None]
@@ -59,10 +59,6 @@ def accuracy(report: Report) -> Table | None:
     data = sorted({f"{check.persons} people of {check.data}" for check in report.checks})
     caption = f"AP and PCK@0.2 in points on {'; '.join(data)}. Δ is against float; px, pixels of the crop, are medians."
     return Table(caption, tuple(heads[i] for i in used), made, glyph="AP" if x else "")
-
-
-def _kind(name: str) -> str:
-    return {"float": "float", "fake-quant": "fake", "lowered": "int8"}.get(name, "device")
 
 
 def _scored(what: str, kind: str, column: Column, base: Column, x: Scale | None) -> Row:
@@ -97,7 +93,7 @@ def latency(found: Sequence[Entry], titles: dict[str, str]) -> Table | None:
             group = entry.device
             rows.append(Row((titles.get(group or "", group or ""),), kind="group"))
         name = f"{entry.label} {words.precision(entry)}"
-        kind = "float" if entry.precision == "fp32" else "int8"
+        kind = words.kind(entry)
         timing, time = entry.timing, entry.latency
         if time is None or timing is None:
             note = words.EMULATED if entry.emulated else "not measured"

@@ -50,6 +50,16 @@ def precision(entry: Entry) -> str:
     return PRECISIONS[entry.precision]
 
 
+def kind(entry: Entry) -> str:
+    """Of its precision, as the style sheet colours it."""
+    return "float" if entry.precision == "fp32" else "int8"
+
+
+def column_kind(name: str) -> str:
+    """Of a column of `Check.columns`, as the style sheet colours it."""
+    return {"float": "float", "fake-quant": "fake", "lowered": "int8"}.get(name, "device")
+
+
 def loss(column: Column, float_column: Column) -> float | None:
     """Points of AP, or of PCK where there is no AP, that a column is below the float program."""
     for name in ("ap", "pck"):

@@ -26,6 +26,7 @@ TOOLS = ("qemu-user-static", "openssh-server", "adb")
 # the same as on the host, as the same answers are expected
 NUMPY, *RUNTIMES = (f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "ai-edge-litert", "onnxruntime"))
 WHEELS = {"numpy": [NUMPY], "runtimes": RUNTIMES, "tflite_runtime": ["numpy==1.26.4", "tflite-runtime==2.14.0"]}
+PACKAGES = "usr/local/lib/python3.11/dist-packages"
 UNUSED = [f"./usr/share/{name}" for name in ("doc", "man", "locale", "zoneinfo", "info")]
 UNUSED += ["./usr/bin/qemu-[b-z]*", "./usr/bin/qemu-a[!a]*", "./usr/bin/qemu-*_be*"]
 GLIBC = 36  # minor version of Debian 12's
@@ -59,6 +60,20 @@ def image() -> Path:
             with tempfile.TemporaryDirectory(dir=cache, prefix="emulated-part-", ignore_cleanup_errors=True) as part:
                 _build(Path(part, "image"))
                 Path(part, "image").rename(folder)
+    return folder
+
+
+def executorch(image: Path) -> Path:
+    """One more layer, `wheels/executorch`: the host's version for arm64, without torch; fetched when first asked for.
+
+    Raises:
+        CannotBuildError: no network.
+    """
+    folder = image / "wheels" / "executorch"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=image, ignore_cleanup_errors=True) as part:
+            _wheels(Path(part, "layer"), [f"executorch=={importlib.metadata.version('executorch')}"])
+            Path(part, "layer").rename(folder)
     return folder
 
 
@@ -114,9 +129,8 @@ def _unpack(apt: Path, architecture: str, status: Path, packages: tuple[str, ...
 def _wheels(to: Path, wheels: list[str]) -> None:
     platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in range(17, GLIBC + 1)]
     options = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
-    packages = to / "usr/local/lib/python3.11/dist-packages"
     command = [sys.executable, "-m", "pip", "install", "--quiet", *options, "--platform=manylinux2014_aarch64", *platforms]
-    _run(*command, f"--target={packages}", *wheels)
+    _run(*command, f"--target={to / PACKAGES}", *wheels)
 
 
 def _run(*command: str, **environment: str) -> None:
