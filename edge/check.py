@@ -90,8 +90,8 @@ def check_all(
 
     there: dict[str, dict[str, Any]] = {name: {} for name in named}
     asked = {name: path for name, path in named.items() if devices and (len(named) == 1 or on_device.takes(path))}
-    for device, found in zip(devices, on_device.answers(devices, list(asked.values()), crops, threads), strict=True):
-        for name, mine in zip(asked, found, strict=True):
+    for device, said in zip(devices, on_device.answers(devices, list(asked.values()), crops, threads), strict=True):
+        for name, mine in zip(asked, said, strict=True):
             if isinstance(mine, str):
                 there[name][device.name] = {"error": mine}
                 continue
