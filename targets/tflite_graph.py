@@ -53,7 +53,7 @@ def convert(program: ExportedProgram, height: int, width: int, *, quantized: boo
     litert_torch.config.show_progress = False
     static = pt2e_quantizer.PT2EQuantizer().set_global(pt2e_quantizer.get_symmetric_quantization_config())
     images = torch.zeros(1, height, width, 3)
-    with shared_histories(), _padding_in_nhwc(), _traced_once_less():
+    with shared_histories(), _padding_in_nhwc():
         model = litert_torch.convert(
             ForLiteRT(program), sample_kwargs={"images": images}, quant_config=QuantConfig(static) if quantized else None
         )
@@ -106,16 +106,3 @@ def _padding_in_nhwc() -> Iterator[None]:
         yield
     finally:
         del rewriters[aten.constant_pad_nd.default]
-
-
-@contextmanager
-def _traced_once_less() -> Iterator[None]:
-    """litert-torch's canonicalization traces the graph once more, as the lowering to MLIR does at its start in any case."""
-    from litert_torch.fx_infra import CanonicalizePass, ExportedProgramPassResult
-
-    call = CanonicalizePass.call
-    CanonicalizePass.call = lambda _, program: ExportedProgramPassResult(program, False)
-    try:
-        yield
-    finally:
-        CanonicalizePass.call = call
