@@ -187,7 +187,7 @@ def test_a_target_that_is_not_installed_is_told_before_anything_is_written(
         (lambda folder: (folder / "card.yaml").unlink(), "card.yaml"),
         (lambda folder: (folder / "student_int8.pt2").unlink(), "student_int8.pt2 is missing"),
         (lambda folder: _cut(folder / "student_int8.pt2"), "sha256 differs"),
-        (lambda folder: _edit(folder / "card.yaml", schema_version=2), "schema version 2"),
+        (lambda folder: _edit(folder / "card.yaml", schema_version=1), "schema version 1"),
         (lambda folder: _edit(folder / "card.yaml", skeleton="lsp14"), "lsp14"),
     ],
 )
