@@ -58,7 +58,9 @@ def measured(tmp_path: Path) -> Path:
         (tmp_path / kind).mkdir()
         columns = {name: {"ap": value, "pck": 90.0, "persons": 5, "keypoint_px": far}
                    for name, value in (("fp32", 80.0), ("fake_quant", ap), ("lowered", ap))}  # fmt: skip
-        (tmp_path / kind / "check.json").write_text(json.dumps({"target": "executorch", **columns}))
+        (tmp_path / kind / "check.json").write_text(
+            json.dumps({"target": "executorch", "bytes": 1_000_000, "float_twin": {"bytes": 4_000_000}, **columns})
+        )
         speed = {name: {"latency_ms": {"p50": p50}} for name, p50 in (("fp32", 20.0), ("int8", 5.0))}
         artefacts = {name: {"bytes": 2_000_000} for name in speed}
         (tmp_path / kind / "bench.json").write_text(json.dumps({"artefacts": artefacts, "devices": [speed]}))
@@ -69,9 +71,10 @@ def test_the_demo_collects_what_was_measured(measured: Path) -> None:
     rows = collect(measured)
     assert [(row["name"], row["ap"], row["latency_ms"]) for row in rows] == [
         ("fp32", 80.0, 20.0),
-        ("int8, PTQ", 70.0, 5.0),
+        ("int8, PTQ", 70.0, None),
         ("int8, QAT + distillation", 79.5, 5.0),
     ]
+    assert [row["bytes"] for row in rows] == [4_000_000, 1_000_000, 1_000_000]
 
 
 def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
@@ -90,10 +93,10 @@ def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
     lines = table(measured).splitlines()
     assert lines[2:] == [
-        "| a student | 5 | fp32 | 80.0 | 90.0 |  | 20.0 | 2.0 |",
-        "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |",
+        "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 2.0 |",
+        "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
         "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
-        "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |",
+        "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
         "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
         "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | |",
     ]
