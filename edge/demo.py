@@ -21,8 +21,8 @@ def collect(folder: Path) -> list[dict[str, Any]]:
     """Rows of the table: the float student, then each kind of int8 student, as lowered.
 
     Args:
-        folder: holds `KINDS`, each with the `check.json` that the command wrote, and the last with a `bench.json`: the others
-            are the same operators with other weights, and are not timed.
+        folder: holds `KINDS`, each with the `check.json` that the command wrote, and `TIMED` with a `bench.json`, too: the
+            other is the same operators with other weights.
 
     Raises:
         InputError: a file is missing or is not what the command writes.

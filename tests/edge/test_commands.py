@@ -58,6 +58,7 @@ def measured(tmp_path: Path) -> Path:
         (tmp_path / kind).mkdir()
         columns = {name: {"ap": value, "pck": 90.0, "persons": 5, "keypoint_px": far}
                    for name, value in (("fp32", 80.0), ("fake_quant", ap), ("lowered", ap))}  # fmt: skip
+        columns["lowered"]["fake_quant_px"] = {"median": 0.1, "p99": 0.5}
         (tmp_path / kind / "check.json").write_text(
             json.dumps({"target": "executorch", "bytes": 1_000_000, "float_twin": {"bytes": 4_000_000}, **columns})
         )
@@ -88,17 +89,21 @@ def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
 def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
         "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
-        "    QAT: {check: qat/check.json, bench: qat/bench.json}\n- {name: its teacher, teacher: teacher.json}\n"
+        "    QAT: {check: qat/check.json, bench: qat/bench.json, targets: all.json}\n- {name: its teacher, teacher: teacher.json}\n"
     )
+    onnx = {"ap": 60.0, "pck": 90.0, "persons": 5, "keypoint_px": {"median": 0.25, "p99": 1.5}}
+    targets = {"executorch": {"lowered": onnx, "bytes": 1}, "onnx": {"lowered": onnx, "bytes": 3_000_000}}
+    (measured / "all.json").write_text(json.dumps({"targets": targets}))
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
     lines = table(measured).splitlines()
     assert lines[2:] == [
         "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 2.0 |",
         "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
+        "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 2.0 |",
         "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 5.0 | 2.0 |",
-        "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | |",
+        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 2.0 |",
+        "|  |  | QAT: onnx | 60.0 | 90.0 | 0.25, 1.50 |  |  | 3.0 |",
+        "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | | |",
     ]
     assert len({line.count("|") for line in lines}) == 1
 
