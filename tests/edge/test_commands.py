@@ -89,7 +89,8 @@ def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
 def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
         "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
-        "    QAT: {check: qat/check.json, bench: qat/bench.json, targets: all.json}\n- {name: its teacher, teacher: teacher.json}\n"
+        "    QAT: {check: qat/check.json, bench: qat/bench.json, targets: all.json}\n"
+        "- {name: its teacher, teacher: teacher.json}\n"
     )
     onnx = {"ap": 60.0, "pck": 90.0, "persons": 5, "keypoint_px": {"median": 0.25, "p99": 1.5}}
     targets = {"executorch": {"lowered": onnx, "bytes": 1}, "onnx": {"lowered": onnx, "bytes": 3_000_000}}
