@@ -20,9 +20,9 @@ HEAD = (
 def table(folder: Path) -> str:
     """Markdown of the rows that `folder/table.yaml` names; nothing if there is no such file.
 
-    It holds a list: a student is `name` and `int8`, for each way that it was made int8 (PTQ, QAT) the files `check` and
-    `bench` that `edge.check` and `edge.bench` wrote, and `targets`, of `edge.check --target all`, if there is one; a teacher
-    is `name` and `teacher` (what `edge.teacher` wrote).
+    It holds a list: a student is `name` and `int8`, for each way that it was made int8 (PTQ, QAT) the file `check` that
+    `edge.check` wrote and, if there are, `bench`, of `edge.bench`, and `targets`, of `edge.check --target all`; a teacher is
+    `name` and `teacher` (what `edge.teacher` wrote).
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
@@ -41,7 +41,8 @@ def table(folder: Path) -> str:
                 lines.append(_teacher(entry["name"], read_json(folder / entry["teacher"])))
                 continue
             for place, (kind, made) in enumerate(entry["int8"].items()):
-                check, bench = read_json(folder / made["check"]), read_json(folder / made["bench"])
+                check = read_json(folder / made["check"])
+                bench = read_json(folder / made["bench"]) if "bench" in made else None
                 lines += _lines("" if place else entry["name"], kind, check, bench)
                 others = read_json(folder / made["targets"])["targets"] if "targets" in made else {}
                 lines += [
@@ -60,16 +61,18 @@ def _teacher(name: str, scored: dict[str, Any]) -> str:
     return f"| {name} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | | |"
 
 
-def _lines(name: str, kind: str, check: dict[str, Any], bench: dict[str, Any]) -> list[str]:
+def _lines(name: str, kind: str, check: dict[str, Any], bench: dict[str, Any] | None) -> list[str]:
     """Rows of one int8 program; with a name, its float twin before them."""
-    rows = [(f"{kind}: fake-quant", "fake_quant", None), (f"{kind}: {check['target']}", "lowered", "int8")]
+
+    def speed(precision: str) -> float | None:
+        return bench["devices"][0][precision]["latency_ms"]["p50"] if bench else None
+
+    lines = [
+        _line(f"{kind}: fake-quant", check["fake_quant"]),
+        _line(f"{kind}: {check['target']}", check["lowered"], speed("int8"), check["bytes"]),
+    ]
     if name:
-        rows.insert(0, ("fp32", "fp32", "fp32"))
-    lines = []
-    for title, column, precision in rows:
-        speed = bench["devices"][0][precision]["latency_ms"]["p50"] if precision else None
-        size = bench["artefacts"][precision]["bytes"] if precision else None
-        lines.append(_line(title, check[column], speed, size, name if column == "fp32" else ""))
+        lines.insert(0, _line("fp32", check["fp32"], speed("fp32"), check["float_twin"]["bytes"], name))
     return lines
 
 

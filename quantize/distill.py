@@ -26,6 +26,7 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     import torch
 
     from pose import models
+    from pose.models import checkpoint
     from quantize import processes
 
     torch.manual_seed(request.recipe.seed)
@@ -35,11 +36,8 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
 
         import_weights(cast(MoveNetTrunk, model.backbone), trunk)
     if request.weights is None and task.teacher_model is not None:
-        lent = {k: v for k, v in task.teacher_model.state_dict().items() if not k.startswith("head.")}
-        own = model.state_dict()
-        lent = {key: value for key, value in lent.items() if key in own and own[key].shape == value.shape}
-        model.load_state_dict(lent, strict=False)
-        processes.note(f"{len(lent)} of the student's {len(own)} tensors start from {task.teacher}")
+        own = checkpoint.load_matching(model, task.teacher_model.state_dict())
+        processes.note(f"the student starts from {task.teacher}, but for its head and {len(own)} tensors more")
     return model
 
 

@@ -27,6 +27,20 @@ class LiveTeacher:
         return _as_float(self.model.to(batch.images.device)(batch.images))
 
 
+class LabelTeacher:
+    """The labels themselves, drawn as heatmaps of (width, height) `grid`: for people whose labels are exact, no tokens.
+
+    The maps of unlabelled joints are empty. L_sim weighs joints by batch, as published: where one is labelled in others of
+    the batch only, it makes the student's Gaussian narrow.
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        self.grid = grid
+
+    def __call__(self, batch: Batch) -> PoseOutput:
+        return PoseOutput(heatmaps=losses.label_heatmaps(batch.target, self.grid))
+
+
 def view_teacher(batch: Batch) -> PoseOutput:
     """A teacher that has spoken already: the heatmaps that came with the batch, no tokens."""
     return PoseOutput(heatmaps=batch.heatmaps)

@@ -14,7 +14,6 @@ from quantize import losses
 from quantize.batches import Batch
 from quantize.recipe import LossWeights
 
-SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
 _PART = 0.01  # weight of the backbone's guide
 
 
@@ -69,8 +68,8 @@ class HeatmapFit:
         with torch.autocast(batch.images.device.type, enabled=False):
             target, heatmaps, parts = batch.target, guess.heatmaps.float(), guess.parts.float()
             weight = target.weight[..., None, None]
-            drawn = _gaussians(target.coords, SIGMA, heatmaps) * weight
-            places = _gaussians(target.coords, 1.0, parts) * weight
+            drawn = losses.label_heatmaps(target, _size(heatmaps))
+            places = losses.label_heatmaps(target, _size(parts), sigma=1.0)
             share = places / places.sum((2, 3), keepdim=True).clamp_min(1e-6)
             return {
                 "heatmap": F.mse_loss(heatmaps * weight, drawn),
@@ -79,5 +78,5 @@ class HeatmapFit:
             }
 
 
-def _gaussians(coords: Tensor, sigma: float, like: Tensor) -> Tensor:
-    return losses.simulate_heatmaps(coords, torch.full_like(coords, sigma), *like.shape[-2:])
+def _size(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[-1], maps.shape[-2]

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from pose.models.output import PoseOutput
 from quantize.recipe import LossWeights
 
+LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
+
 
 @dataclass(frozen=True)
 class Target:
@@ -51,6 +53,18 @@ def simulate_heatmaps(coords: Tensor, sigmas: Tensor, height: int, width: int) -
     reach = 3 * sigmas.detach()
     inside = ((mean.detach() + reach >= 0) & (mean.detach() - reach < size)).all(-1)
     return axis(height, 1)[..., :, None] * axis(width, 0)[..., None, :] * inside[..., None, None]
+
+
+def label_heatmaps(target: Target, size: tuple[int, int], sigma: float = LABEL_SIGMA) -> Tensor:
+    """Gaussians `[N, K, H, W]` at the labels, the maps of unlabelled joints empty: what a perfect teacher would see.
+
+    Args:
+        size: (W, H).
+        sigma: in pixels of that grid.
+    """
+    width, height = size
+    drawn = simulate_heatmaps(target.coords, torch.full_like(target.coords, sigma), height, width)
+    return drawn * target.weight[..., None, None]
 
 
 def simulated_heatmap(coords: Tensor, sigmas: Tensor, heatmaps: Tensor, weight: Tensor) -> Tensor:

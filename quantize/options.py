@@ -9,7 +9,7 @@ import typer
 
 Student = Annotated[str, typer.Option(metavar="NAME", help="distilpose_s, distilpose_l or distilpose_edge.")]
 Teacher = Annotated[
-    str, typer.Option(metavar="NAME|YAML", help="A TokenPose by name, movenet_thunder, ..., or your own YAML.")
+    str, typer.Option(metavar="NAME|YAML", help="A TokenPose by name, movenet_thunder, ..., your own YAML, or labels.")
 ]
 TeacherFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The teacher's weights [default: bundled, else fitted first].")
@@ -24,7 +24,7 @@ People = Annotated[int, typer.Option(min=1, help="Drawn people to train on, with
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see quantize/recipes.")]
 Epochs = Annotated[float | None, typer.Option(min=1e-6, help="Passes over the data, instead of the recipe's.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random [default: the recipe's].")]
-Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the student starts.")]
+Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where training starts.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make crops.")]

@@ -127,6 +127,9 @@ def main(
     estimator: Annotated[
         Literal["minmax", "percentile", "mse"], typer.Option(help="How activation ranges are found.")
     ] = "minmax",
+    percentile: Annotated[
+        float | None, typer.Option(help="Upper end of the ranges, with --estimator percentile [default: 99.99].")
+    ] = None,
     keep_float: Annotated[
         list[str] | None, typer.Option(metavar="MODULE", help="Stays float, beside the head; repeatable.")
     ] = None,
@@ -140,6 +143,7 @@ def main(
     """Make an int8 student: calibrate it, then fine-tune it under fake quantization against its teacher."""
     from rich.table import Table
 
+    from pose.errors import InputError
     from pose.files import write_json
     from quantize import processes
     from quantize import recipe as recipes
@@ -151,7 +155,10 @@ def main(
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip
-    precision = Precision(scheme, (*FLOAT_MODULES, *(keep_float or [])), estimator)
+    if percentile is not None and (estimator != "percentile" or not 50 < percentile <= 100):
+        raise InputError(f"--percentile {percentile:g} is for --estimator percentile, above 50 and at most 100")
+    kept = (*FLOAT_MODULES, *(keep_float or []))
+    precision = Precision(scheme, kept, estimator) if percentile is None else Precision(scheme, kept, estimator, percentile)
     figures = quantize(request, precision, calibration)
     if not processes.state().is_main_process:
         return

@@ -18,7 +18,7 @@ class Request:
 
     Attributes:
         out: the run's folder; resume: go on with the run in it.
-        student, teacher: names; a teacher may be the path of a YAML.
+        student, teacher: names; a teacher may be the path of a YAML, or `labels`.
         teacher_file: the teacher's weights, None for the bundled ones, or to fit it first.
         weights: where the student starts, None for the usual place.
         workers: processes that make crops; 0 makes them in this one.

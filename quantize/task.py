@@ -7,20 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from calib_data.crops import Crops
 from pose import foreign, models
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
 from quantize import evaluate, processes
 from quantize.batches import Batches, network_input
-from quantize.distillation import Distillation, LiveTeacher, view_teacher
+from quantize.distillation import Distillation, LabelTeacher, LiveTeacher, Teacher, view_teacher
 from quantize.request import Request
 from quantize.teachers import Decoded, TorchTeacher, cache_folder, find, is_foreign, resized
-from quantize.views import ask, settle_labels
+from quantize.views import TeacherViews, ask, settle_labels
+
+LABELS = "labels"  # as --teacher: none but the labels themselves, for people whose labels are exact
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def check_names(student: str, teacher: str) -> None:
     students = [name for name, spec in models.MODELS.items() if not spec.teacher]
     if student not in students:
         raise InputError(f"student '{student}' is not known; choose one of {', '.join(students)}")
-    is_foreign(teacher)
+    if teacher != LABELS:
+        is_foreign(teacher)
 
 
 def build(request: Request) -> Task:
@@ -84,10 +89,48 @@ def build(request: Request) -> Task:
     Raises:
         InputError: an unknown teacher, or files that do not fit.
     """
-    process = processes.state()
-    student, teacher, recipe, train = request.student, request.teacher, request.recipe, request.train
-    spec = models.MODELS[student]
+    recipe, source = request.recipe, request.train.source
+    spec = models.MODELS[request.student]
     crop = resized(spec.crop, recipe.resolution)
+    taught = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, crop)
+    crops = Crops(source, crop, taught.skeleton, recipe.augmentation, recipe.seed, taught.labels)
+    process = processes.state()
+    return Task(
+        skeleton=taught.skeleton,
+        batches=Batches(crops, recipe.batch, spec.heatmap, taught.views, process.process_index, process.num_processes),
+        objective=Distillation(taught.teacher, recipe.losses),
+        held_out=Crops(request.validation.source, spec.crop, taught.skeleton),
+        teacher=taught.name,
+        teacher_model=taught.model,
+        live=taught.live,
+        digests={"training data": request.train.digest, **taught.digests},
+    )
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """What a teacher brings to a task; `labels` of the crops where it has completed them."""
+
+    name: str
+    teacher: Teacher
+    skeleton: Skeleton
+    digests: dict[str, str]
+    views: TeacherViews | None = None
+    labels: np.ndarray | None = None
+    model: nn.Module | None = None
+    live: nn.Module | None = None
+
+
+def _labels(request: Request, grid: tuple[int, int]) -> _Taught:
+    if request.teacher_file:
+        raise InputError(f"--teacher {LABELS} has no weights; leave out --teacher-file {request.teacher_file}")
+    processes.note("the labels are the teacher: there are no tokens, the token losses are off")
+    return _Taught(LABELS, LabelTeacher(grid), request.train.source.skeleton, {})
+
+
+def _teacher(request: Request, crop: CropSpec) -> _Taught:
+    process = processes.state()
+    student, teacher, train = request.student, request.teacher, request.train
     source, views, labels = train.source, None, None
     chosen: TorchTeacher | foreign.HeatmapTeacher
     if is_foreign(teacher):
@@ -96,7 +139,7 @@ def build(request: Request) -> Task:
         if Path(teacher).suffix:  # its YAML says what the file's outputs mean
             digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
     else:
-        chosen = find(teacher, request.teacher_file, train, request.validation, recipe.seed)
+        chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
         digest = chosen.digest
     live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
     if live is None:
@@ -104,14 +147,13 @@ def build(request: Request) -> Task:
         with process.main_process_first():
             views = ask(chosen, digest, source, train.digest, cache_folder())
         labels = settle_labels(source, views, chosen.skeleton)
-    crops = Crops(source, crop, chosen.skeleton, recipe.augmentation, recipe.seed, labels)
-    return Task(
+    return _Taught(
+        name=chosen.name,
+        teacher=LiveTeacher(live) if live else view_teacher,
         skeleton=chosen.skeleton,
-        batches=Batches(crops, recipe.batch, spec.heatmap, views, process.process_index, process.num_processes),
-        objective=Distillation(LiveTeacher(live) if live else view_teacher, recipe.losses),
-        held_out=Crops(request.validation.source, spec.crop, chosen.skeleton),
-        teacher=chosen.name,
-        teacher_model=chosen.model if isinstance(chosen, TorchTeacher) else None,
+        digests={"teacher": digest},
+        views=views,
+        labels=labels,
+        model=chosen.model if isinstance(chosen, TorchTeacher) else None,
         live=live,
-        digests={"training data": train.digest, "teacher": digest},
     )

@@ -21,6 +21,9 @@ def main(
     recipe: options.RecipeName = "teacher",
     epochs: options.Epochs = None,
     weights: options.Weights = None,
+    student_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A student's weights, from which all but the head starts.")
+    ] = None,
     out: options.Out = Path("runs/teacher"),
     resume: options.Resume = False,
     workers: options.Workers = 0,
@@ -40,7 +43,7 @@ def main(
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = people_of(data, images, boxes, val, people, chosen.seed)
     claim(out, resume)
-    figures = teachers.fit(teacher, out, train, validation, chosen, weights, resume, workers)
+    figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:
         return
     cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / teachers.FITTED}")

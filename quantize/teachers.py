@@ -87,7 +87,7 @@ def _decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def names() -> list[str]:
-    """Everything that `--teacher` takes beside the path of a YAML."""
+    """Every network that `--teacher` takes by name."""
     return [*(name for name, spec in models.MODELS.items() if spec.teacher), *foreign.packaged()]
 
 
@@ -138,14 +138,26 @@ def fit(
     validation: Data,
     recipe: Recipe,
     start: Path | None = None,
+    student: Path | None = None,
     resume: bool = False,
     workers: int = 0,
 ) -> dict[str, float]:
-    """Fit a heatmap network to labels into `folder`/teacher.safetensors; returns its validation figures."""
+    """Fit a heatmap network to labels into `folder`/teacher.safetensors; returns its validation figures.
+
+    Args:
+        start: its own weights. student: weights of a student, which take the place of these in all but the head.
+
+    Raises:
+        InputError: weights that cannot be read, or a student of another family.
+    """
     torch.manual_seed(recipe.seed)
     spec, skeleton = models.MODELS[name], train.source.skeleton
     sized = resized(spec.crop, recipe.resolution)
     model = models.build(name, len(skeleton), start)
+    if student and (strange := checkpoint.load_matching(model, checkpoint.read(student))):
+        raise InputError(
+            f"{student} lacks {len(strange)} tensors of {name} ({strange[0]}, ...); give a student of its family"
+        )
     process = processes.state()
     crops = Crops(train.source, sized, skeleton, recipe.augmentation, recipe.seed)
     batches = Batches(crops, recipe.batch, spec.heatmap, rank=process.process_index, world=process.num_processes)
@@ -154,7 +166,8 @@ def fit(
     def validate(module: nn.Module) -> dict[str, float]:
         return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
 
-    settings = {"teacher": name, "data": train.digest, "start": sha256(start) if start else None}
+    given = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
+    settings = {"teacher": name, "data": train.digest, **given}
     run = Run(
         folder,
         Guided(model),

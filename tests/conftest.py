@@ -6,8 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["emulated.fixtures"]
+
+
+settings.register_profile("shared", deadline=None)  # other processes have the processor, too
+settings.load_profile("shared")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes (`pytest -n`) one has the emulated boards; the other tests stay with their file's fixtures."""
+    for item in items:
+        on_boards = "shared_lab" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("boards" if on_boards else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

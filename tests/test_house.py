@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -50,10 +50,11 @@ def test_the_commands_are_found() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_quick_and_shows_an_example(command: str) -> None:
     seconds = []
-    for _ in range(5):  # the best of five: this is about the command, not about what else the machine does
-        start = time.perf_counter()
+    for _ in range(5):  # the best of five, of its processor time: this is about the command, not about what else runs here
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         answer = python("-m", command, "--help")
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if min(seconds) < 0.5:
             break
     assert answer.returncode == 0

@@ -15,7 +15,7 @@ from pose.errors import InputError
 from pose.skeleton import COCO_17
 
 VERSION = (
-    2  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
+    3  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
 )
 _ODDS_BEHIND, _ODDS_BEFORE, _ODDS_HIDDEN, _ODDS_CUT = 0.35, 0.07, 0.25, 0.12
 
@@ -24,11 +24,11 @@ class SyntheticPeople:
     """Drawn people, one a sample; implements `calib_data.sample.PoseSource`.
 
     `source[i]` depends on the seed and i alone: not on the length, the order of access or the process. Images are uint8
-    [288, 256, 3]. A joint outside the image has v 0 and is at the origin, as in COCO; one behind something, the person's
-    own body included, has v 1. The box is the tight box of the whole drawn body and its joints within the
-    image, hidden parts included, and the area is that body's pixels: COCO's area is that of the segment, not of the box, and
-    hidden parts count so that an occluder does not make the object keypoint similarity stricter. Image and person ids count
-    from 1 (pycocotools takes 0 for "no match").
+    [288, 256, 3]. As in COCO, a joint behind something, the person's own body included, has v 1; one that is outside the
+    image, or none of whose parts shows near it, has v 0 and is at the origin (`figure.visibility`). The box is the tight
+    box of the whole drawn body and its joints within the image, hidden parts included, and the area is that body's
+    pixels: COCO's area is that of the segment, not of the box, and hidden parts count so that an occluder does not make
+    the object keypoint similarity stricter. Image and person ids count from 1 (pycocotools takes 0 for "no match").
 
     Args:
         length: how many samples.
@@ -60,7 +60,7 @@ class SyntheticPeople:
                 break
         return Sample(
             image=photograph(canvas.image, rng),
-            box=_tight_box(canvas.mask, pixels[flags > 0]),
+            box=_tight_box(canvas.mask, pixels[_inside(pixels)]),
             keypoints=np.column_stack([pixels * (flags > 0)[:, None], flags]),
             area=float(np.count_nonzero(canvas.mask)),
             image_id=index + 1,
@@ -92,6 +92,11 @@ def _picture(rng: np.random.Generator) -> tuple[Canvas, Body, np.ndarray]:
     if rng.random() < _ODDS_HIDDEN:
         hide(canvas, box, OTHER, rng)
     return canvas, body, pixels
+
+
+def _inside(pixels: np.ndarray) -> np.ndarray:
+    """Which joints' pixels, rounded, are in the image."""
+    return ((np.rint(pixels) >= 0) & (np.rint(pixels) < (WIDTH, HEIGHT))).all(-1)
 
 
 def _tight_box(mask: np.ndarray, labelled: np.ndarray) -> np.ndarray:

@@ -49,11 +49,11 @@ def rotation(axis: int, degrees: float) -> np.ndarray:
     """Rotation [3, 3] about a coordinate axis, right-handed."""
     turn = math.radians(degrees)
     c, s = math.cos(turn), math.sin(turn)
-    turned = np.eye(3)
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    turned[first, first] = turned[second, second] = c
-    turned[first, second], turned[second, first] = -s, s
-    return turned
+    if axis == 0:
+        return np.array([(1, 0, 0), (0, c, -s), (0, s, c)])
+    if axis == 1:
+        return np.array([(c, 0, s), (0, 1, 0), (-s, 0, c)])
+    return np.array([(c, -s, 0), (s, c, 0), (0, 0, 1)])
 
 
 def sample_body(rng: np.random.Generator) -> Body:

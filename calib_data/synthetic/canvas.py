@@ -55,15 +55,20 @@ class Canvas:
         left, top, right, bottom = self._extent(corners)
         if left >= right or top >= bottom:
             return
-        along, length = _direction(start, end)
-        across = np.array([-along[1], along[0]])
+        along_x, along_y, length = _direction(start, end)
         length += width
         columns, rows = min(max(int(width), 4), TEXTURE), min(max(int(length), 4), TEXTURE)
-        light = float(self.light[0] * across[0] - self.light[1] * across[1])
-        sprite = fabric[:rows, :columns] * _shade(columns, round(4 * light), round(float(self.light[2]), 1))
-        inverse = np.empty((2, 3))
-        inverse[0, :2], inverse[1, :2] = across * (columns / width), along * (rows / length)
-        inverse[:, 2] = inverse[:, :2] @ (left - start[0], top - start[1]) + (columns / 2, rows * width / 2 / length)
+        light_x, light_y, facing = self.light.tolist()
+        across = -(light_x * along_y + light_y * along_x)
+        sprite = fabric[:rows, :columns] * _shade(columns, round(4 * across), round(facing, 1))
+        x, y = left - float(start[0]), top - float(start[1])
+        wide, tall = columns / width, rows / length  # texels a pixel
+        inverse = np.array(
+            [
+                (-along_y * wide, along_x * wide, (along_x * y - along_y * x) * wide + columns / 2),
+                (along_x * tall, along_y * tall, (along_x * x + along_y * y + width / 2) * tall),
+            ]
+        )
         painted = cv2.warpAffine(
             sprite.astype(np.uint8), inverse, (right - left, bottom - top),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
@@ -114,17 +119,17 @@ def _shade(columns: int, light: int, facing: float) -> np.ndarray:
     return np.repeat((0.4 + 0.6 * lit).astype(np.float32)[:, None], 3, 1)
 
 
-def _direction(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float]:
-    """Unit vector and distance; downwards if the points coincide."""
+def _direction(start: np.ndarray, end: np.ndarray) -> tuple[float, float, float]:
+    """Unit vector (x, y) and distance; downwards if the points coincide."""
     x, y = float(end[0] - start[0]), float(end[1] - start[1])
     length = math.hypot(x, y)
-    return (np.array([x / length, y / length]), length) if length > 1e-6 else (np.array([0.0, 1.0]), 0.0)
+    return (x / length, y / length, length) if length > 1e-6 else (0.0, 1.0, 0.0)
 
 
 def capsule(start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float) -> np.ndarray:
     """Outline [16, 2] of two discs and what lies between them; its sides are `_SIDES`."""
-    along = _direction(start, end)[0]
-    cap = _ARC @ np.array([along, (-along[1], along[0])])
+    x, y, _ = _direction(start, end)
+    cap = _ARC @ np.array([(x, y), (-y, x)])
     return np.concatenate([end + end_radius * cap, start - start_radius * cap])
 
 

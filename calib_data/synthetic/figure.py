@@ -24,6 +24,7 @@ _SHOWS = {  # the parts that show a joint when they are in front at its pixel
     "shoulder": ("upper_arm",), "elbow": ("upper_arm", "forearm"), "wrist": ("forearm", "hand"),
     "hip": ("thigh",), "knee": ("thigh", "shin"), "ankle": ("shin", "shoe"), "eye": ("eye",), "ear": ("ear",),
 }  # fmt: skip
+_IN_REACH = 12  # pixels: about a sixteenth of a drawn person
 _TRUNK = {"shoulder": ("chest", "neck"), "hip": ("pelvis", "pelvis")}  # the part, and the point on its axis
 _TURNED = 0.75  # sine of the turn from which the trunk hides its far shoulder and hip
 _LIMBS = (  # part, from, to, radii in heights
@@ -66,8 +67,9 @@ def draw_person(canvas: Canvas, body: Body, look: Look, view: View, own: bool) -
 def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
     """COCO's flag of each joint [17] of the person of interest in the finished picture.
 
-    0: outside the image. 2: what shows at the joint's pixel is a part that the joint belongs to, and for shoulders and hips
-    the trunk does not stand between. 1: anything else shows there.
+    2: what shows at the joint's pixel is a part that the joint belongs to, and for shoulders and hips the trunk does not
+    stand between. 1: something else shows there, but such a part shows within 12 pixels along both axes. 0: outside the
+    image, or no such part near: as COCO's annotators leave out what they cannot place, the nose of a turned back say.
     """
     flags = np.zeros(len(COCO_17), np.int64)
     height, width = canvas.image.shape[:2]
@@ -75,7 +77,12 @@ def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
         column, row = round(x), round(y)
         if not (0 <= column < width and 0 <= row < height):
             continue
-        flags[index] = 2 if int(canvas.labels[row, column]) in _shown_by(joint, body) else 1
+        shown_by = _shown_by(joint, body)
+        if int(canvas.labels[row, column]) in shown_by:
+            flags[index] = 2
+        else:
+            rows, columns = (slice(max(at - _IN_REACH, 0), at + _IN_REACH + 1) for at in (row, column))
+            flags[index] = not shown_by.isdisjoint(np.unique(canvas.labels[rows, columns]).tolist())
     return flags
 
 

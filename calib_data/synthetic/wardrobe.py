@@ -127,7 +127,8 @@ def _bank() -> np.ndarray:
 
 def _plain(base: np.ndarray, rng: np.random.Generator, grain: float) -> np.ndarray:
     rough = noise(rng, TEXTURE, TEXTURE) * np.float32(grain)
-    return np.clip(rough + base.astype(np.float32), 0, 255, out=rough)
+    rough += base.astype(np.float32)
+    return np.minimum(np.maximum(rough, 0, out=rough), 255, out=rough)
 
 
 def _between(palette: np.ndarray, rng: np.random.Generator) -> np.ndarray:

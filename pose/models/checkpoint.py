@@ -98,6 +98,18 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
 
 
+def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Copy into `model` whatever another network has under the same name and with the same shape, heads left out.
+
+    Returns:
+        Names of the model's tensors, those of its head left out, that were not there.
+    """
+    own = {key: value for key, value in model.state_dict().items() if not key.startswith("head.")}
+    found = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
+    model.load_state_dict(found, strict=False)
+    return [key for key in own if key not in found]
+
+
 def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
     """Write the weights in our layout, whole or not at all.
 

@@ -105,12 +105,14 @@ def test_flags_say_what_the_drawing_shows(seed: int) -> None:
     columns, rows = np.rint(pixels).astype(int).T
     assert canvas.mask[rows, columns].all(), "a joint lies off the drawn body"
     before = visibility(canvas, body, pixels)
-    assert (before > 0).all()
     for joint in np.nonzero(before == 2)[0]:
-        hidden = canvas.labels.copy()
-        cv2.circle(canvas.labels, (int(columns[joint]), int(rows[joint])), 2, FIRST_OWN - 1, -1)
-        assert visibility(canvas, body, pixels)[joint] == 1
-        canvas.labels[:] = hidden
+        drawn = canvas.labels.copy()
+        for reach, flag in ((12, 1), (13, 0)):  # its part shows there, and nowhere else
+            for step in ((0, reach), (reach, 0), (-reach, reach)):
+                canvas.labels[:] = FIRST_OWN - 1
+                canvas.labels[rows[joint] + step[0], columns[joint] + step[1]] = drawn[rows[joint], columns[joint]]
+                assert visibility(canvas, body, pixels)[joint] == flag, (joint, step)
+        canvas.labels[:] = drawn
     assert (visibility(canvas, body, pixels + 1000) == 0).all()
 
 
@@ -122,7 +124,7 @@ def test_a_face_is_seen_from_the_front_only(seed: int) -> None:
     assert front[left, 0] > front[right, 0]
     canvas, body, back = _portrait(seed, yaw=180)
     assert back[left, 0] < back[right, 0]
-    assert (visibility(canvas, body, back)[face] == 1).all()
+    assert (visibility(canvas, body, back)[face] == 0).all()
     assert not np.isin(canvas.labels, [LABELS["nose"], *(LABELS[f"{side}_eye"] for side in SIDES)]).any()
 
 
@@ -133,14 +135,14 @@ def test_a_profile_hides_the_far_side() -> None:
             nearer = body.points["right_shoulder"][2] > body.points["left_shoulder"][2]
             far = "left" if nearer else "right"
             hidden = COCO_17.indices((f"{far}_eye", f"{far}_ear", f"{far}_shoulder"))
-            assert (visibility(canvas, body, pixels)[hidden] == 1).all(), (seed, yaw)
+            assert (visibility(canvas, body, pixels)[hidden] < 2).all(), (seed, yaw)
 
 
 def test_faces_and_hidden_joints_are_common_enough(samples: list[Sample]) -> None:
     flags = np.stack([sample.keypoints[:, 2] for sample in samples])
     assert ((flags == 2).mean(0) > 0.2).all()
-    assert ((flags == 1).mean(0) > 0.02).all()
-    assert (flags == 0).any()
+    assert ((flags == 1).mean(0)[5:] > 0.02).all()
+    assert ((flags == 0).mean(0)[:5] > 0.1).all(), "faces that look away"
 
 
 def test_no_joint_has_a_colour_of_its_own(samples: list[Sample]) -> None:
@@ -163,7 +165,8 @@ def test_no_joint_has_a_colour_of_its_own(samples: list[Sample]) -> None:
 def test_left_and_right_are_drawn_alike_often(samples: list[Sample]) -> None:
     """Neither side leans to one half of the image: position alone does not tell left from right in views from behind."""
     shoulders = COCO_17.indices(("left_shoulder", "right_shoulder"))
-    order = np.array([np.sign(np.subtract(*sample.keypoints[shoulders, 0])) for sample in samples])
+    both = [sample.keypoints[shoulders] for sample in samples if (sample.keypoints[shoulders, 2] > 0).all()]
+    order = np.array([np.sign(np.subtract(*points[:, 0])) for points in both])
     assert 0.2 < (order < 0).mean() < 0.5
 
 

@@ -63,8 +63,7 @@ def measured(tmp_path: Path) -> Path:
             json.dumps({"target": "executorch", "bytes": 1_000_000, "float_twin": {"bytes": 4_000_000}, **columns})
         )
         speed = {name: {"latency_ms": {"p50": p50}} for name, p50 in (("fp32", 20.0), ("int8", 5.0))}
-        artefacts = {name: {"bytes": 2_000_000} for name in speed}
-        (tmp_path / kind / "bench.json").write_text(json.dumps({"artefacts": artefacts, "devices": [speed]}))
+        (tmp_path / kind / "bench.json").write_text(json.dumps({"devices": [speed]}))
     return tmp_path
 
 
@@ -90,6 +89,7 @@ def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
         "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
         "    QAT: {check: qat/check.json, bench: qat/bench.json, targets: all.json}\n"
+        "    symmetric: {check: qat/check.json}\n"
         "- {name: its teacher, teacher: teacher.json}\n"
     )
     onnx = {"ap": 60.0, "pck": 90.0, "persons": 5, "keypoint_px": {"median": 0.25, "p99": 1.5}}
@@ -98,12 +98,14 @@ def test_the_table_is_made_of_files(measured: Path) -> None:
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
     lines = table(measured).splitlines()
     assert lines[2:] == [
-        "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 2.0 |",
+        "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 4.0 |",
         "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 2.0 |",
+        "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
         "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 2.0 |",
+        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
         "|  |  | QAT: onnx | 60.0 | 90.0 | 0.25, 1.50 |  |  | 3.0 |",
+        "|  |  | symmetric: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
+        "|  |  | symmetric: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 |  | 1.0 |",
         "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | | |",
     ]
     assert len({line.count("|") for line in lines}) == 1

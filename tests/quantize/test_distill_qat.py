@@ -16,12 +16,12 @@ import torch
 
 from pose import cli, models
 from pose.crop import CropSpec
-from pose.models import ModelSpec
+from pose.models import ModelSpec, checkpoint
 from pose.program import load_program
 from pose.skeleton import COCO_17
 from quantize import distill, qat, sources, task, teach, teachers
 from quantize import recipe as recipes
-from quantize.distillation import Projected, project
+from quantize.distillation import LabelTeacher, Projected, project
 from quantize.recipe import Recipe
 from quantize.request import Request
 
@@ -147,7 +147,7 @@ def test_distilled_weights_are_those_of_a_plain_student(
     lent, own = models.build("tiny_teacher", 17, home / "teacher.safetensors"), models.build("tiny")
     moved = [(trained.backbone.lateral.weight - each.backbone.lateral.weight).abs().max() for each in (lent, own)]
     assert moved[0] < moved[1]
-    assert "start from tiny_teacher" in capsys.readouterr().err
+    assert "starts from tiny_teacher" in capsys.readouterr().err
 
 
 def people(count: int = 8) -> sources.Data:
@@ -171,6 +171,22 @@ def test_a_teacher_of_another_crop_teaches_by_heatmaps_alone_and_says_so_once(
     assert project(student, student, told.live) is student
     terms = told.objective(student, told.batches[0])
     assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
+
+
+def test_labels_teach_by_the_heatmaps_that_they_are(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = build(home, "labels", file=None)
+    assert "the labels are the teacher" in capsys.readouterr().err
+    batch = told.batches[0]
+    terms = told.objective(models.build("tiny"), batch)
+    maps, wide = LabelTeacher((64, 48))(batch).heatmaps, batch.target.coords * torch.tensor([64, 48])
+    assert maps is not None
+    top = maps.flatten(2).argmax(-1)
+    found = torch.stack([top % 64, top // 64], -1).float()
+    assert (found - wide).abs()[batch.target.weight > 0].max() <= 1  # the last pixel stands for the crop's border, too
+    assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
+    assert "teacher" not in told.digests
+    told.compare({"ap": 99.0, "pck": 99.0})
+    assert not capsys.readouterr().err  # there is nobody to be better than
 
 
 @pytest.mark.usefixtures("home")
@@ -275,6 +291,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "data without val": ({"data": "people.json"}, "--data and --val belong together"),
     "missing data": ({"data": "nowhere.json", "val": "nowhere.json"}, "nowhere.json"),
     "images without data": ({"images": "folder"}, "1 --images for 0 --data"),
+    "labels with weights": ({"teacher": "labels"}, "--teacher labels has no weights; leave out --teacher-file"),
     "missing teacher file": ({"teacher_file": "nowhere.safetensors"}, "cannot read nowhere.safetensors"),
     "teacher of another model": ({"teacher_file": "student.safetensors"}, "does not fit tiny_teacher"),
     "missing weights": ({"weights": "nowhere.safetensors"}, "cannot read nowhere.safetensors"),
@@ -284,6 +301,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no epochs": ({"epochs": 0}, "--epochs"),
 }
 QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
+    "percentile of another estimator": ({"percentile": 99.9}, "--percentile 99.9 is for --estimator percentile"),
+    "percentile of the median": ({"percentile": 50, "estimator": "percentile"}, "--percentile 50 is for --estimator"),
     "unknown module": ({"keep_float": "blocks.9"}, "--keep-float blocks.9: tiny has no such module; its parts are backbone"),
     "another size": ({"recipe": "{resolution: 0.5}"}, "resolution 0.5"),
     "no float weights": ({"weights": None}, "no weights of 'tiny' are bundled"),
@@ -346,6 +365,16 @@ def test_a_teacher_is_fitted_by_a_command_and_teaches(
     assert {"heatmap", "regression", "part"} <= set(log(out)[0])
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert json.loads((out / "result.json").read_text()).items() >= figures.items()
+    trunk = {key: value + 1 for key, value in models.build("tiny_teacher").state_dict().items() if "head" not in key}
+    torch.save(trunk, tmp_path / "student.pt")
+    start = ["--student-file", str(tmp_path / "student.pt"), "--out", str(tmp_path / "similar")]
+    assert run(teach, [*fit, *start, "--epochs", "1e-6"], monkeypatch) == 0  # a single step
+    begun, own = (checkpoint.read(folder / teachers.FITTED) for folder in (tmp_path / "similar", out))
+    far = [(state["backbone.lateral.weight"] - trunk["backbone.lateral.weight"]).abs().max() for state in (begun, own)]
+    assert far[0] < 0.01 < 0.5 < far[1]
+    start = ["--student-file", str(home / "student.safetensors"), "--out", str(tmp_path / "stranger")]
+    assert run(teach, [*fit, *start], monkeypatch) == 2
+    assert "tensors of tiny_teacher (" in last_line(capsys)
     lesson = flags(home, teacher_file=out / teachers.FITTED, out=tmp_path / "student")
     assert run(distill, lesson, monkeypatch) == 0
     assert run(teach, fit, monkeypatch) == 2

@@ -47,6 +47,22 @@ def test_the_simulated_heatmap_loss_is_the_published_one(vectors: dict[str, Tens
         assert torch.equal(gradient == 0, vectors[name] == 0)  # the same keypoints are outside
 
 
+@quick
+@given(seeds)
+def test_labels_make_the_heatmaps_of_a_perfect_teacher(seed: int) -> None:
+    """At the labels, with its own width, a student has nothing left to learn from them."""
+    generator = torch.Generator().manual_seed(seed)
+    target = Target(torch.rand(2, 5, 2, generator=generator), (torch.rand(2, 5, generator=generator) > 0.3).float())
+    maps = losses.label_heatmaps(target, (W, H), sigma=1.5)
+    assert maps.shape == (2, 5, H, W)
+    assert (maps.amax((2, 3)) > 0)[target.weight > 0].all()
+    assert not maps[target.weight == 0].any()
+    sigmas = torch.full_like(target.coords, 1.5)
+    everywhere = Target(target.coords, torch.ones(2, 5))
+    same = losses.label_heatmaps(everywhere, (W, H), sigma=1.5)
+    assert losses.simulated_heatmap(target.coords, sigmas, same, everywhere.weight) == 0
+
+
 def test_the_confidence_loss_is_the_published_one(vectors: dict[str, Tensor]) -> None:
     score, weight = vectors["score"].requires_grad_(), vectors["target_weight"][..., 0]
     loss = losses.confidence(score[..., 0], vectors["pred"], vectors["teacher_heatmaps"], weight)

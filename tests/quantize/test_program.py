@@ -157,6 +157,18 @@ def test_every_estimator_finds_ranges(estimator, tiny: DeployPose, images) -> No
 
 
 @torch.no_grad()
+def test_a_lower_percentile_rounds_finer(tiny: DeployPose, images) -> None:
+    def scales(percentile: float) -> torch.Tensor:
+        precision = Precision(estimator="percentile", percentile=percentile)
+        program = finish(calibrate(prepare(tiny, precision, SPEC), images.split(4)))
+        return torch.tensor([node.args[1] for node in program.graph.nodes if "quantize_per_tensor" in str(node.target)])
+
+    coarse, fine = scales(100.0), scales(95.0)
+    assert (fine <= coarse + 1e-6).all()
+    assert fine.log().mean() < coarse.log().mean() - 0.2
+
+
+@torch.no_grad()
 def test_the_symmetric_scheme_has_no_zero_points(tiny: DeployPose, images) -> None:
     program = finish(calibrate(prepare(tiny, Precision(scheme="symmetric"), SPEC), images.split(4)))
     zero_points = [node.args[2] for node in program.graph.nodes if "quantize_per_tensor" in str(node.target)]

@@ -15,7 +15,7 @@ from torch import nn
 
 from pose.errors import InputError
 from pose.models import build
-from pose.models.checkpoint import load, read
+from pose.models.checkpoint import load, load_matching, read
 
 NAME = "distilpose_edge"
 
@@ -65,6 +65,18 @@ def test_a_failed_load_changes_nothing(model: nn.Module) -> None:
     with pytest.raises(InputError):
         load(model, {**{key: value + 1 for key, value in before.items()}, "extra": torch.zeros(1)}, NAME)
     assert same(model, before)
+
+
+def test_what_matches_is_taken_over_and_the_rest_is_named(model: nn.Module) -> None:
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    first, second, *rest = (key for key in before if not key.startswith("head."))
+    other = {key: (value + 1).half() if value.is_floating_point() else value for key, value in before.items() if key in rest}
+    other |= {key: before[key] + 1 for key in before if key.startswith("head.")} | {second: torch.zeros(7, 7, 7)}
+    assert load_matching(model, other) == [first, second]
+    after = model.state_dict()
+    untouched = [key for key in before if key in (first, second) or key.startswith("head.")]
+    assert all(torch.equal(after[key], before[key]) for key in untouched)
+    assert all(torch.equal(after[key], other[key].to(after[key].dtype)) for key in rest)
 
 
 class Hostile:

@@ -1,0 +1,86 @@
+"""Integer kernels on boards: the bundled student's trunk, from the image to its last activation in int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+from calib_data.synthetic import validation
+from edge import on_device, run
+from edge.devices import open as open_device
+from edge.devices.parallel import together
+from pose import models, weights
+from pose.card import card_path, read
+from pose.crop import affine, normalise, warp
+from pose.program import save_program
+from quantize.precision import Precision, StudentQuantizer
+from quantize.program import describe
+from targets import base
+
+STUDENT = "distilpose_edge"
+SPEC = models.MODELS[STUDENT].crop
+TARGETS = ("tflite", "onnx")
+
+
+class Integers(nn.Module):
+    """Some of what the trunk answers, in the shapes of coordinates and scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = models.build(STUDENT, weights=weights.weights_file(STUDENT)).get_submodule("backbone")
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        parts = self.trunk(images)[:, :17, 20:21, 10:40:10].flatten(2)
+        return parts[:, :, :2], parts[:, :, 2:].flatten(1)
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[np.ndarray]:
+    people = validation(8)
+    return [warp(people[n].image, affine(people[n].box, SPEC), SPEC) for n in range(len(people))]
+
+
+@pytest.fixture(scope="module")
+def artefacts(crops: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Of `TARGETS`."""
+    folder = tmp_path_factory.mktemp("integers")
+    examples = [torch.from_numpy(normalise(crop, SPEC)[None]) for crop in crops]
+    with torch.no_grad():
+        fp32 = torch.export.export(Integers().eval(), (examples[0],))
+        prepared = prepare_pt2e(fp32.module(), StudentQuantizer(Precision(), SPEC))
+        for image in examples:
+            prepared(image)
+        int8 = torch.export.export(convert_pt2e(prepared), (examples[0],))
+    card = describe(STUDENT, "coco17", fp32, int8, Precision(), SPEC, {"weights": "0" * 64})
+    program = save_program(folder / "program", fp32, int8, card)
+    return [base.get(target).lower(program, folder, "int8").path for target in TARGETS]
+
+
+def test_boards_compute_the_same_integers_as_this_machine(lab: Any, crops: list[np.ndarray], artefacts: list[Path]) -> None:
+    """XNNPACK to the bit. ONNX Runtime adds int8 tensors by way of floats, which ARM rounds otherwise: a step at times."""
+    from emulated.boards import PI4, PI5
+
+    boards = [open_device(lab.raspberry_pi(machine).spec) for machine in (PI4, PI5)]
+    asks = [lambda stopped, board=board: on_device.answers([board], artefacts, crops)[0] for board in boards]
+    inputs = np.stack([normalise(crop, SPEC) for crop in crops])
+    for there in together(asks):
+        for target, path, said in zip(TARGETS, artefacts, there, strict=True):
+            coverage = read(card_path(path)).coverage
+            assert coverage is not None
+            assert coverage.int8_ops == coverage.int8_macs == 1
+            assert not isinstance(said, str), said
+            here = np.concatenate([each.ravel() for each in run.open(path).run(inputs)])
+            found = np.concatenate([said.coords.ravel(), said.scores.ravel()])
+            steps = np.abs(found - here) / np.diff(np.unique(here)).min()
+            assert len(np.unique(here)) > 20, "an answer of few values proves little"
+            if target == "tflite":
+                assert np.array_equal(found, here)
+            else:
+                assert steps.max() < 1.5
+                assert (steps > 0.5).mean() < 0.05
