@@ -20,7 +20,7 @@ from edge.devices.base import ConnectionCut, Device, Unreachable
 from edge.devices.python import python_of
 from pose.card import Card, digest
 from pose.errors import BackendError
-from pose.files import sha256
+from pose.files import sha256, whole
 
 Result = TypeVar("Result")
 Mode = Literal["quick", "rigorous", "sustained"]
@@ -79,7 +79,9 @@ class Session:
             if file is not artefact and self.device.here:  # nothing is copied there, and the folder goes away
                 kept = Path(self.device.folder) / sha256(file)[:16] / file.name
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                file = Path(shutil.copyfile(file, kept))
+                with whole(kept) as temporary:  # another command may have it open
+                    shutil.copyfile(file, temporary)
+                file = kept
             remote = self.again(lambda: self.device.push(file, digest(file)))
             return jobs.described(name, file, remote, card)
 

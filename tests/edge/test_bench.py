@@ -49,6 +49,11 @@ class Elsewhere(Local):
         self.name = name  # type: ignore[misc]
         self.jobs: list[dict[str, Any]] = []
 
+    @property
+    def folder(self) -> str:
+        """Of its own, as two boards have."""
+        return f"{super().folder}-{self.name.rpartition('/')[2]}"
+
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
         lines = super().run(command, stdin=stdin, timeout=timeout)
         if not stdin:

@@ -1,4 +1,4 @@
-"""Integer kernels on boards: the bundled student's trunk, from the image to its last activation in int8."""
+"""Integer kernels on boards: the bundled student's trunk, int8 from the image on, gives there what it gives here."""
 
 from __future__ import annotations
 
@@ -29,11 +29,17 @@ TARGETS = ("tflite", "onnx")
 
 
 class Integers(nn.Module):
-    """Some of what the trunk answers, in the shapes of coordinates and scores."""
+    """Some of what the trunk answers, in the shapes of coordinates and scores.
 
-    def __init__(self) -> None:
+    Args:
+        target: for ONNX the trunk ends before its first sum: ONNX Runtime adds int8 tensors by way of floats, which ARM
+            rounds otherwise than x86.
+    """
+
+    def __init__(self, target: str) -> None:
         super().__init__()
-        self.trunk = models.build(STUDENT, weights=weights.weights_file(STUDENT)).get_submodule("backbone")
+        trunk = models.build(STUDENT, weights=weights.weights_file(STUDENT)).get_submodule("backbone")
+        self.trunk = nn.Sequential(trunk.stem, *trunk.blocks[:2]) if target == "onnx" else trunk
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         parts = self.trunk(images)[:, :17, 20:21, 10:40:10].flatten(2)
@@ -49,21 +55,22 @@ def crops() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def artefacts(crops: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Of `TARGETS`."""
-    folder = tmp_path_factory.mktemp("integers")
     examples = [torch.from_numpy(normalise(crop, SPEC)[None]) for crop in crops]
-    with torch.no_grad():
-        fp32 = torch.export.export(Integers().eval(), (examples[0],))
-        prepared = prepare_pt2e(fp32.module(), StudentQuantizer(Precision(), SPEC))
-        for image in examples:
-            prepared(image)
-        int8 = torch.export.export(convert_pt2e(prepared), (examples[0],))
-    card = describe(STUDENT, "coco17", fp32, int8, Precision(), SPEC, {"weights": "0" * 64})
-    program = save_program(folder / "program", fp32, int8, card)
-    return [base.get(target).lower(program, folder, "int8").path for target in TARGETS]
+    made = []
+    for target in TARGETS:
+        folder = tmp_path_factory.mktemp(target)
+        with torch.no_grad():
+            fp32 = torch.export.export(Integers(target).eval(), (examples[0],))
+            prepared = prepare_pt2e(fp32.module(), StudentQuantizer(Precision(), SPEC))
+            for image in examples:
+                prepared(image)
+            int8 = torch.export.export(convert_pt2e(prepared), (examples[0],))
+        card = describe(STUDENT, "coco17", fp32, int8, Precision(), SPEC, {"weights": "0" * 64})
+        made.append(base.get(target).lower(save_program(folder / "program", fp32, int8, card), folder, "int8").path)
+    return made
 
 
 def test_boards_compute_the_same_integers_as_this_machine(lab: Any, crops: list[np.ndarray], artefacts: list[Path]) -> None:
-    """XNNPACK to the bit. ONNX Runtime adds int8 tensors by way of floats, which ARM rounds otherwise: a step at times."""
     from emulated.boards import PI4, PI5
 
     boards = [open_device(lab.raspberry_pi(machine).spec) for machine in (PI4, PI5)]
@@ -77,10 +84,5 @@ def test_boards_compute_the_same_integers_as_this_machine(lab: Any, crops: list[
             assert not isinstance(said, str), said
             here = np.concatenate([each.ravel() for each in run.open(path).run(inputs)])
             found = np.concatenate([said.coords.ravel(), said.scores.ravel()])
-            steps = np.abs(found - here) / np.diff(np.unique(here)).min()
             assert len(np.unique(here)) > 20, "an answer of few values proves little"
-            if target == "tflite":
-                assert np.array_equal(found, here)
-            else:
-                assert steps.max() < 1.5
-                assert (steps > 0.5).mean() < 0.05
+            assert np.array_equal(found, here), target
