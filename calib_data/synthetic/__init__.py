@@ -8,7 +8,7 @@ import numpy as np
 from calib_data.sample import Sample
 from calib_data.synthetic.body import Body, sample_body
 from calib_data.synthetic.canvas import Canvas
-from calib_data.synthetic.figure import OTHER, View, draw_person, keypoints_3d, visibility
+from calib_data.synthetic.figure import OTHER, View, draw_person, inside, keypoints_3d, visibility
 from calib_data.synthetic.scene import HEIGHT, WIDTH, background, hide, light_direction, photograph
 from calib_data.synthetic.wardrobe import sample_look
 from pose.errors import InputError
@@ -60,7 +60,7 @@ class SyntheticPeople:
                 break
         return Sample(
             image=photograph(canvas.image, rng),
-            box=_tight_box(canvas.mask, pixels[_inside(pixels)]),
+            box=_tight_box(canvas.mask, pixels[inside(canvas, pixels)]),
             keypoints=np.column_stack([pixels * (flags > 0)[:, None], flags]),
             area=float(np.count_nonzero(canvas.mask)),
             image_id=index + 1,
@@ -92,11 +92,6 @@ def _picture(rng: np.random.Generator) -> tuple[Canvas, Body, np.ndarray]:
     if rng.random() < _ODDS_HIDDEN:
         hide(canvas, box, OTHER, rng)
     return canvas, body, pixels
-
-
-def _inside(pixels: np.ndarray) -> np.ndarray:
-    """Which joints' pixels, rounded, are in the image."""
-    return ((np.rint(pixels) >= 0) & (np.rint(pixels) < (WIDTH, HEIGHT))).all(-1)
 
 
 def _tight_box(mask: np.ndarray, labelled: np.ndarray) -> np.ndarray:

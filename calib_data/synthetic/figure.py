@@ -64,6 +64,13 @@ def draw_person(canvas: Canvas, body: Body, look: Look, view: View, own: bool) -
         paint()
 
 
+def inside(canvas: Canvas, pixels: np.ndarray) -> np.ndarray:
+    """Whether each of some points [n, 2] rounds to a pixel of the picture, bool [n]."""
+    height, width = canvas.image.shape[:2]
+    places = np.rint(pixels)
+    return np.asarray(((places >= 0) & (places < (width, height))).all(-1))
+
+
 def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
     """COCO's flag of each joint [17] of the person of interest in the finished picture.
 
@@ -72,12 +79,9 @@ def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
     image, or no such part near: as COCO's annotators leave out what they cannot place, the nose of a turned back say.
     """
     flags = np.zeros(len(COCO_17), np.int64)
-    height, width = canvas.image.shape[:2]
-    for index, (joint, (x, y)) in enumerate(zip(COCO_17.joints, pixels.tolist(), strict=True)):
-        column, row = round(x), round(y)
-        if not (0 <= column < width and 0 <= row < height):
-            continue
-        shown_by = _shown_by(joint, body)
+    for index in np.flatnonzero(inside(canvas, pixels)).tolist():
+        column, row = (round(at) for at in pixels[index].tolist())
+        shown_by = _shown_by(COCO_17.joints[index], body)
         if int(canvas.labels[row, column]) in shown_by:
             flags[index] = 2
         else:
