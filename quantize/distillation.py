@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -82,17 +83,27 @@ def project(student: nn.Module, network: nn.Module, teacher: nn.Module | None) -
     return student if theirs == ours else Projected(student, ours, theirs)
 
 
+@dataclass(frozen=True)
 class Distillation:
-    """The terms of the loss of a batch; see `quantize.losses`."""
+    """The terms of the loss of a batch; see `quantize.losses`.
 
-    def __init__(self, teacher: Teacher, weights: LossWeights) -> None:
-        self.teacher, self.weights = teacher, weights
+    Attributes:
+        twin: the float student in evaluation mode, while its int8 twin is trained.
+    """
+
+    teacher: Teacher
+    weights: LossWeights
+    twin: nn.Module | None = None
 
     def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
         taught = self.teacher(batch)
+        twin = None
+        if self.twin is not None:
+            with torch.no_grad():
+                twin = self.twin.to(batch.images.device)(batch.images).coords.float()
         seen = _as_float(student(batch.images))
         with torch.autocast(batch.images.device.type, enabled=False):
-            return losses.terms(seen, taught, batch.target, self.weights)
+            return losses.terms(seen, taught, batch.target, self.weights, twin)
 
 
 def _as_float(output: PoseOutput) -> PoseOutput:

@@ -3,7 +3,8 @@
 An output channel of a convolution or a LayerNorm may be divided by any positive number if all that reads it multiplies by
 the same: ReLU, sums, padding and resizing let it through (Nagel et al., "Data-free quantization through weight equalization
 and bias correction", ICCV 2019). There the ranges come from weights; here from calibration crops, balanced against the
-weights that have to make up for it as in SmoothQuant (Xiao et al., ICML 2023).
+weights that have to make up for it as in SmoothQuant (Xiao et al., ICML 2023). All channels together are then scaled so that
+int8 spans them with a step that is a power of two (`quantize.exact`). That goes through a clamp as well, whose limit moves.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
+from quantize.precision import MAP_RANK, Scheme
+
 aten = torch.ops.aten
 
 _ALPHA = 0.75  # how much of a range the activations give away; the rest is the weights'
+_RELUS = (aten.relu.default, aten.relu_.default)
 _SAME_CHANNELS = (
-    aten.relu.default,
-    aten.relu_.default,
+    *_RELUS,
     aten.pad.default,
     aten.upsample_bilinear2d.vec,
     aten.upsample_nearest2d.vec,
 )
-
-
+_CLAMPS = (aten.hardtanh.default, aten.hardtanh_.default)
 _READERS = (aten.conv2d.default, aten.linear.default)
 
 
@@ -37,26 +39,35 @@ class Group:
         self.members: list[Node] = []
         self.writers: dict[str, Node] = {}  # by the name of the weight: a layer may be called twice
         self.readers: dict[str, Node] = {}
+        self.clamps: list[Node] = []
         self.free = True
 
 
 @torch.no_grad()
-def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor]) -> int:
+def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], scheme: Scheme = "affine") -> int:
     """Rescale the channels of `model`'s activations by way of its weights, in place; its function stays but for rounding.
 
     Args:
         graph: an export of `model`, in which parameters have the names that they have there.
         batches: network inputs float32 [N, 3, H, W], without augmentation.
+        scheme: of the activations, see `quantize.precision.Precision`.
 
     Returns:
         The number of groups of activations that were rescaled.
     """
     groups = [group for group in _groups(graph) if group.free and group.writers and group.readers]
+    groups = [group for group in groups if all(_is_module(model, clamp) for clamp in group.clamps)]
+    for group in groups:
+        group.members = [node for node in group.members if not _is_fused(node)]
     ranges = _Ranges(graph, [node for group in groups for node in group.members])
     for batch in batches:
         ranges.run(batch)
     for group in groups:
-        scale = _scale(group, model, torch.stack([ranges.largest[node] for node in group.members]).amax(0))
+        low, high = (torch.stack([side[node] for node in group.members]) for side in (ranges.low, ranges.high))
+        scale = _scale(group, model, low.amin(0), high.amax(0), scheme)
+        for clamp in group.clamps:
+            limit = cast(float, clamp.args[2]) / scale[0].item()  # all channels have one
+            model.set_submodule(_module(clamp), nn.Hardtanh(0.0, limit))
         for layer in group.writers.values():
             for parameter in _parameters(model, layer):
                 parameter.div_(scale.reshape(-1, *[1] * (parameter.ndim - 1)))
@@ -66,8 +77,22 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor]) ->
     return len(groups)
 
 
-def _scale(group: Group, model: nn.Module, largest: Tensor) -> Tensor:
-    """What each channel is divided by: float32 [C], 1 in the geometric mean. Silent channels are left alone."""
+def _scale(group: Group, model: nn.Module, low: Tensor, high: Tensor, scheme: Scheme) -> Tensor:
+    """What each channel, of range `low` to `high`, is divided by: float32 [C]. Silent channels are left alone."""
+    scale = torch.ones_like(high)
+    if not group.clamps:
+        scale = _balance(group, model, torch.maximum(-low, high))
+    least, most = (low / scale).amin().clamp(max=0), (high / scale).amax().clamp(min=0)
+    for clamp in group.clamps:
+        most = torch.tensor(cast(float, clamp.args[2]))  # int8 ends there, and the clamp need not be computed
+    step = (most - least) / 255 if scheme == "affine" else torch.maximum(-least, most) / 127
+    if step == 0 or group.members[0].meta["val"].ndim != MAP_RANK:
+        return scale
+    return scale * step / torch.exp2(step.log2().round())
+
+
+def _balance(group: Group, model: nn.Module, largest: Tensor) -> Tensor:
+    """What makes channels alike: 1 in the geometric mean."""
     dense = [_parameters(model, layer)[0] for layer in group.readers.values() if not _depthwise(layer)]
     scale = largest.clone()
     if dense:
@@ -80,18 +105,21 @@ def _scale(group: Group, model: nn.Module, largest: Tensor) -> Tensor:
 
 
 class _Ranges(Interpreter):
-    """Largest absolute value of each channel of some nodes, over all that was run."""
+    """Lowest and highest value of each channel of some nodes, over all that was run."""
 
     def __init__(self, graph: GraphModule, nodes: list[Node]) -> None:
         super().__init__(graph)
-        self.largest: dict[Node, Tensor] = {}
+        self.low: dict[Node, Tensor] = {}
+        self.high: dict[Node, Tensor] = {}
         self._wanted = set(nodes)
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
         if n in self._wanted:
-            seen = value.abs().transpose(0, 1 if value.ndim == 4 else -1).flatten(1).amax(1)
-            self.largest[n] = torch.maximum(self.largest[n], seen) if n in self.largest else seen
+            channels = value.transpose(0, 1 if value.ndim == 4 else -1).flatten(1)
+            low, high = channels.amin(1), channels.amax(1)
+            self.low[n] = torch.minimum(self.low.get(n, low), low)
+            self.high[n] = torch.maximum(self.high.get(n, high), high)
         return value
 
 
@@ -109,6 +137,8 @@ def _groups(graph: GraphModule) -> list[Group]:
         if _keeps_channels(node) and len(inputs) == len(node.all_input_nodes):
             for value in inputs:
                 _merge(of, value, node)
+            if node.target in _CLAMPS:
+                of[node].clamps.append(node)
             continue
         if _is_written(node) and node.op != "placeholder":
             of[node].writers[_weight(node)] = node
@@ -118,7 +148,7 @@ def _groups(graph: GraphModule) -> list[Group]:
         if inputs and node.target in _READERS and _can_tell(node):
             of[inputs[0]].readers[_weight(node)] = node
             _merge(of, reads.setdefault(_weight(node), inputs[0]), inputs[0])
-        else:  # a clamp from above, or something unknown
+        else:
             for value in inputs:
                 of[value].free = False
             if node in of and _groups_of(node) > 1:
@@ -133,6 +163,7 @@ def _merge(of: dict[Node, Group], first: Node, second: Node) -> None:
     one.members += other.members
     one.writers |= other.writers
     one.readers |= other.readers
+    one.clamps += other.clamps
     one.free &= other.free
     for node in other.members:
         of[node] = one
@@ -143,8 +174,18 @@ def _is_written(node: Node) -> bool:
     return node.op == "placeholder" or node.target in (aten.conv2d.default, aten.layer_norm.default)
 
 
+def _is_fused(node: Node) -> bool:
+    """Whether nothing but a ReLU or a clamp sees the node's values: those are never rounded."""
+    return len(node.users) == 1 and next(iter(node.users)).target in (*_RELUS, *_CLAMPS)
+
+
 def _keeps_channels(node: Node) -> bool:
-    """Whether scaled inputs give the output scaled: ReLU, zero padding, resizing, a sum, some of the tokens `[N, L, D]`."""
+    """Whether scaled inputs give the output scaled: ReLU, zero padding, resizing, a sum, some of the tokens `[N, L, D]`.
+
+    A clamp from 0 does where its limit is scaled, too.
+    """
+    if node.target in _CLAMPS:
+        return bool(node.args[1] == 0)
     if node.target == aten.add.Tensor:
         return all(isinstance(value, Node) for value in node.args)
     if node.target == aten.slice.Tensor:
@@ -167,6 +208,17 @@ def _depthwise(layer: Node) -> bool:
 
 def _groups_of(layer: Node) -> int:
     return cast(int, layer.args[6]) if layer.target == aten.conv2d.default and len(layer.args) > 6 else 1
+
+
+def _module(node: Node) -> str:
+    """Name of the module that a node is of."""
+    *_, (name, _) = node.meta["nn_module_stack"].values()
+    return str(name)
+
+
+def _is_module(model: nn.Module, clamp: Node) -> bool:
+    """Whether a clamp is a module of its own, whose limit can move; ReLU6 is a Hardtanh."""
+    return isinstance(model.get_submodule(_module(clamp)), nn.Hardtanh)
 
 
 def _weight(layer: Node) -> str:

@@ -1,4 +1,4 @@
-"""DistilPose's five losses, each on its own (PAPER: equations 3 to 9), and their weighted sum.
+"""DistilPose's five losses, each on its own (PAPER: equations 3 to 9), one for quantization, and their weighted sum.
 
 Weights of keypoints, `[N, K]`, are 0 where a joint is not labelled. As in the published implementation both sides are
 multiplied by the weight before they are compared and the mean runs over everything, unlabelled joints included.
@@ -92,16 +92,30 @@ def confidence(scores: Tensor, coords: Tensor, heatmaps: Tensor, weight: Tensor)
     return F.l1_loss(scores * weight, target * weight)
 
 
-def terms(student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights) -> dict[str, Tensor]:
+def float_twin(coords: Tensor, twin: Tensor, beta: float = 1.0) -> Tensor:
+    """Smooth L1 between coordinates `[N, K, 2]` of a student under fake quantization and those of its float twin.
+
+    Rounding moves joints by chance: backends that round otherwise differ by as much as int8 does from float, so this loss,
+    whose mean falls with the chance, brings them together, too.
+    """
+    return F.smooth_l1_loss(coords, twin, beta=beta)
+
+
+def terms(
+    student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights, twin: Tensor | None = None
+) -> dict[str, Tensor]:
     """Every term times its weight, by the names of `LossWeights`; their sum is the loss.
 
-    A term whose teacher side is missing (a teacher without tokens, or with patches of another grid) is left out.
+    A term whose other side is missing is left out: a teacher without tokens, or with patches of another grid; coordinates of
+    a float `twin`, `[N, K, 2]`.
     """
     coords, scores, sigmas = (cast(Tensor, each) for each in (student.coords, student.scores, student.sigmas))
     found = {"regression": regression(coords, target, weights.beta)}
     if teacher.heatmaps is not None:
         found["simulated_heatmap"] = simulated_heatmap(coords, sigmas, teacher.heatmaps, target.weight)
         found["confidence"] = confidence(scores, coords, teacher.heatmaps, target.weight)
+    if twin is not None:
+        found["float_twin"] = float_twin(coords, twin, weights.beta)
     for name in ("keypoint_token", "visual_token"):
         ours, theirs = getattr(student, f"{name}s"), getattr(teacher, f"{name}s")
         if ours is not None and theirs is not None and ours.shape[1] == theirs.shape[1]:

@@ -1,11 +1,12 @@
 """What is int8 in a student and how its ranges are found: a policy as data, and the PT2E quantizer that carries it out.
 
 The annotations are those of ExecuTorch's XNNPACK quantizer where it has one, written on torchao alone so that training
-needs no backend installed. It differs in five places: ReLU6 fuses with the convolution before it as ReLU does; padding and
-bilinear resizing keep the scale of what they read (TFLite demands it, XNNPACK folds the padding into the convolution); the
-image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU, LayerNorm and `bmm` are
-float, and so is the residual stream of the tokens: keypoint tokens enter it far smaller than visual ones, and one scale for
-both rounds them all to the same.
+needs no backend installed. It differs in seven places: ReLU6 fuses with the convolution before it as ReLU does; padding
+keeps the scale of what it reads (XNNPACK folds it into the convolution); a sum has the scale of what it adds; a map that is
+resized stays float until it is added, because backends round halves otherwise; the backbone's scales are exact
+(`quantize.exact`); the image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU,
+LayerNorm and `bmm` are float, and so is the residual stream of the tokens: keypoint tokens enter it far smaller than visual
+ones, and one scale for both rounds them all to the same.
 """
 
 from __future__ import annotations
@@ -15,13 +16,7 @@ from typing import Any, Literal
 
 import torch
 from torch.fx import GraphModule
-from torchao.quantization.pt2e import (
-    FakeQuantize,
-    HistogramObserver,
-    MinMaxObserver,
-    MovingAverageMinMaxObserver,
-    MovingAveragePerChannelMinMaxObserver,
-)
+from torchao.quantization.pt2e import FakeQuantize, HistogramObserver, MinMaxObserver
 from torchao.quantization.pt2e.quantizer import (
     FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
@@ -33,6 +28,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from pose.card import Quantization
 from pose.crop import CropSpec
+from quantize import exact
 
 aten = torch.ops.aten
 
@@ -40,14 +36,13 @@ Scheme = Literal["affine", "symmetric"]
 Estimator = Literal["minmax", "percentile", "mse"]
 
 FLOAT_MODULES = ("head",)  # what turns tokens into coordinates: its rounding would go straight into them
-_TOKEN_RANK = 3
+MAP_RANK = 4  # of what the backbone computes, exactly; tokens have one dimension less
 _COMPUTE = (aten.conv2d.default, aten.linear.default)
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
 _KEEP_SCALE = (
     *_CLAMPS,
     aten.pad.default,
     aten.constant_pad_nd.default,
-    aten.upsample_bilinear2d.vec,
     aten.permute.default,
     aten.transpose.int,
     aten.view.default,
@@ -56,24 +51,6 @@ _KEEP_SCALE = (
     aten.unflatten.int,
     aten.slice.Tensor,
 )
-
-
-class PercentileObserver(MovingAverageMinMaxObserver):
-    """Moving average of the (100 - p)-th and p-th percentile of each batch: a range that outliers do not stretch.
-
-    The average forgets: after 32 batches (128 crops) the first one has 4 % of it.
-    """
-
-    def __init__(self, percentile: float, **settings: Any) -> None:
-        super().__init__(averaging_constant=0.1, **settings)
-        self.percentile = percentile
-
-    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
-        values = x_orig.detach().float().flatten()
-        beyond = max(1, round(values.numel() * (1 - self.percentile / 100)))
-        ends = torch.stack([-(-values).topk(beyond).values[-1], values.topk(beyond).values[-1]])
-        super().forward(ends)
-        return x_orig
 
 
 @dataclass(frozen=True)
@@ -87,7 +64,7 @@ class Precision:
         estimator: how activation ranges are found: `minmax` over all that was seen, `percentile` (moving average over
             batches), `mse` (histogram, least squared error).
         percentile: of the upper end of a range, above 50 and at most 100; 100 - p is that of its lower end. A smaller one
-            clips more and rounds finer: backends clip alike, and what that costs can be trained back; they round otherwise.
+            clips more and rounds finer.
     """
 
     scheme: Scheme = "affine"
@@ -97,11 +74,12 @@ class Precision:
 
 
 def image_quantization(spec: CropSpec, scheme: Scheme) -> Quantization:
-    """The one quantization of the network's input: 0 (the padding) is exact and no pixel value clips."""
+    """The one quantization of the network's input: 0 (the padding) is exact, and white alone may clip, by one step."""
     low = min(-mean / std for mean, std in zip(spec.mean, spec.std, strict=True))
     high = max((255 - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True))
     zero_point = 0 if scheme == "symmetric" else round(-128 - low / ((high - low) / 255))
-    return Quantization(scale=max(high / (127 - zero_point), low / (-128 - zero_point)), zero_point=zero_point)
+    step = max(high / (128 - zero_point), low / (-128 - zero_point))
+    return Quantization(scale=float(exact.round_up(torch.tensor(step), exact.STEP_BITS)), zero_point=zero_point)
 
 
 class StudentQuantizer(Quantizer):
@@ -111,8 +89,6 @@ class StudentQuantizer(Quantizer):
         super().__init__()
         self._precision = precision
         self._image = image_quantization(crop, precision.scheme)
-        self._activation = _activation_spec(precision)
-        self._weight = _weight_spec()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         fused: set[Any] = set()  # activations whose producer was annotated with them
@@ -122,10 +98,10 @@ class StudentQuantizer(Quantizer):
             elif node in fused or self._stays_float(node):
                 continue
             elif node.target in _COMPUTE:
-                inputs = {node.args[0]: self._read(node.args[0], node), node.args[1]: self._weight}
-                self._annotate_fused(node, inputs, fused)
-            elif node.target == aten.add.Tensor and node.meta["val"].ndim != _TOKEN_RANK:
-                self._annotate_fused(node, {value: self._read(value, node) for value in node.all_input_nodes}, fused)
+                inputs = {node.args[0]: self._read(node.args[0], node), node.args[1]: _weight_spec(node)}
+                self._annotate_fused(node, inputs, _activation_spec(node, self._precision), fused)
+            elif node.target == aten.add.Tensor and node.meta["val"].ndim == MAP_RANK:
+                self._annotate_sum(node, fused)
             elif node.target in _KEEP_SCALE and _is_quantized(node.args[0]):
                 shared = SharedQuantizationSpec(node.args[0])
                 _annotate(node, {node.args[0]: shared}, shared)
@@ -134,15 +110,32 @@ class StudentQuantizer(Quantizer):
     def validate(self, model: GraphModule) -> None:
         """Nothing to check: `annotate` only writes what it knows."""
 
-    def _annotate_fused(self, node: Any, inputs: dict[Any, object], fused: set[Any]) -> None:
+    def _annotate_sum(self, node: Any, fused: set[Any]) -> None:
+        """One scale for what is added and the sum, however long the chain of sums: nothing is rounded, some is clipped.
+
+        What is float comes with more bits than int8 has: its sum is float, and has a scale of its own.
+        """
+        known = [value for value in node.all_input_nodes if _is_quantized(value)]
+        if len(known) < len(node.all_input_nodes):
+            own = _activation_spec(node, self._precision)
+            self._annotate_fused(node, {value: SharedQuantizationSpec(value) for value in known}, own, fused)
+            return
+        order = {each: place for place, each in enumerate(node.graph.nodes)}
+        first, *others = sorted({_scaled_with(value) for value in known}, key=order.__getitem__)
+        shared = SharedQuantizationSpec(first)
+        for other in others:
+            other.meta[Q_ANNOTATION_KEY].output_qspec = shared
+        self._annotate_fused(node, dict.fromkeys(known, shared), shared, fused)
+
+    def _annotate_fused(self, node: Any, inputs: dict[Any, Any], output: Any, fused: set[Any]) -> None:
         """Annotate an operator together with the clamp that alone reads it, if there is one."""
         users = list(node.users)
         if len(users) == 1 and users[0].target in _CLAMPS and not self._stays_float(users[0]):
             _annotate(node, inputs, None)
-            _annotate(users[0], {}, self._activation)
+            _annotate(users[0], {}, output)
             fused.add(users[0])
         else:
-            _annotate(node, inputs, self._activation)
+            _annotate(node, inputs, output)
 
     def _read(self, value: Any, reader: Any) -> object:
         """Spec of an input edge: that of the value where it is quantized already, or of the first operator that reads it."""
@@ -152,7 +145,7 @@ class StudentQuantizer(Quantizer):
             annotation = other.meta.get(Q_ANNOTATION_KEY)
             if other is not reader and annotation is not None and value in annotation.input_qspec_map:
                 return SharedQuantizationSpec((value, other))
-        return self._activation
+        return _activation_spec(value, self._precision)
 
     def _stays_float(self, node: Any) -> bool:
         names = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
@@ -168,23 +161,33 @@ def _annotate(node: Any, inputs: dict[Any, object], output: object) -> None:
     node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, output, _annotated=True)
 
 
+def _scaled_with(node: Any) -> Any:
+    """The first node whose scale this one has."""
+    while isinstance(spec := node.meta[Q_ANNOTATION_KEY].output_qspec, SharedQuantizationSpec):
+        node = spec.edge_or_node
+    return node
+
+
 def _is_quantized(node: Any) -> bool:
     annotation = node.meta.get(Q_ANNOTATION_KEY)
     return annotation is not None and annotation.output_qspec is not None
 
 
-def _activation_spec(precision: Precision) -> QuantizationSpec:
-    fake_quantizers = {
-        "minmax": FakeQuantize.with_args(observer=MinMaxObserver),
-        "percentile": FakeQuantize.with_args(observer=PercentileObserver.with_args(percentile=precision.percentile)),
-        "mse": FakeQuantize.with_args(observer=HistogramObserver),
+def _activation_spec(value: Any, precision: Precision) -> QuantizationSpec:
+    exactly = value.meta["val"].ndim == MAP_RANK
+    observers = {
+        "minmax": exact.ExactMinMax if exactly else MinMaxObserver,
+        "percentile": (exact.ExactPercentile if exactly else exact.PercentileObserver).with_args(
+            percentile=precision.percentile
+        ),
+        "mse": exact.ExactHistogram if exactly else HistogramObserver,
     }
+    fake_quantize = FakeQuantize.with_args(observer=observers[precision.estimator])
     qscheme = torch.per_tensor_affine if precision.scheme == "affine" else torch.per_tensor_symmetric
-    return QuantizationSpec(torch.int8, fake_quantizers[precision.estimator], -128, 127, qscheme)
+    return QuantizationSpec(torch.int8, fake_quantize, -128, 127, qscheme)
 
 
-def _weight_spec() -> QuantizationSpec:
-    """A weight's range is its own, now: an averaging constant of 1 forgets what it was a step ago."""
-    observer = MovingAveragePerChannelMinMaxObserver.with_args(averaging_constant=1.0)
+def _weight_spec(layer: Any) -> QuantizationSpec:
+    observer = exact.ExactWeight if layer.meta["val"].ndim == MAP_RANK else exact.WeightObserver
     fake_quantize = FakeQuantize.with_args(observer=observer)
     return QuantizationSpec(torch.int8, fake_quantize, -127, 127, torch.per_channel_symmetric, ch_axis=0)

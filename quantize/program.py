@@ -22,6 +22,7 @@ from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
 from pose.models.output import PoseOutput
 from quantize.deploy import DeployPose
+from quantize.exact import settle
 from quantize.precision import Precision, StudentQuantizer, image_quantization
 
 register_dataclass(PoseOutput)
@@ -105,7 +106,9 @@ def finish(student: QatStudent) -> ExportedProgram:
     student.observe(False)
     with torch.no_grad():  # weight ranges are those of the last forward pass, before the optimiser's last step
         student(torch.zeros(1, 3, student.crop.height, student.crop.width))
-    return _ship(convert_pt2e(student.graph), student.crop)
+    converted = convert_pt2e(student.graph)
+    settle(converted)
+    return _ship(converted, student.crop)
 
 
 def float_program(model: DeployPose, crop: CropSpec) -> ExportedProgram:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -82,7 +82,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     def batches(doing: str) -> Iterable[Tensor]:
         return cli.track(tasks.images(plain, indices, BATCH), doing, math.ceil(len(indices) / BATCH))
 
-    equalise(form, programs.trace(form, crop), batches("Equalising"))
+    equalise(form, programs.trace(form, crop), batches("Equalising"), precision.scheme)
     quantized = programs.prepare(form, precision, crop)
     calibrate(quantized, batches("Calibrating"))
     figures["ptq"] = task.validate(quantized)
@@ -97,7 +97,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         save(out / "ptq", "ptq")
     model = project(quantized, network, task.live)
     run = Run(
-        out, model, task.objective, task.batches, recipe, settings,
+        out, model, replace(task.objective, twin=network), task.batches, recipe, settings,
         validate=task.validate, workers=request.workers, resume=request.resume,
     )  # fmt: skip
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:

@@ -23,14 +23,16 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 @dataclass(frozen=True, config=_STRICT)
 class LossWeights:
-    """Factor of each term of the loss; the defaults are the paper's (PAPER: section 4.1).
+    """Factor of each term of the loss; the defaults are the paper's (PAPER: section 4.1), which has no float twin.
 
     Attributes:
         regression: smooth L1 between coordinates and labels.
         keypoint_token, visual_token: MSE between tokens of student and teacher.
         simulated_heatmap: MSE between the student's Gaussian and the teacher's heatmap.
         confidence: L1 between the score and the teacher's heatmap at the student's point.
-        beta: error, as a share of the crop, from which the smooth L1 of `regression` is linear (the paper's 1: never).
+        float_twin: smooth L1 between coordinates and those of the float student, in `quantize.qat` alone. It alone says what
+            quantization is to keep: the answer for every joint, labelled or not.
+        beta: error, as a share of the crop, from which both smooth L1 are linear (the paper's 1: never).
     """
 
     regression: NonNegativeFloat = 1.0
@@ -38,6 +40,7 @@ class LossWeights:
     visual_token: NonNegativeFloat = 5e-4
     simulated_heatmap: NonNegativeFloat = 1.0
     confidence: NonNegativeFloat = 1e-2
+    float_twin: NonNegativeFloat = 0.0
     beta: PositiveFloat = 1.0
 
 

@@ -30,6 +30,7 @@ class ForLiteRT(nn.Module):
         self.student: Any = program.module()
         self.training = False  # an exported graph has no modes, and refuses to be asked for one
         _unfold_weights(self.student)
+        _resize_in_float(self.student)
         _flatten_in_place(self.student)
         self.student.graph.eliminate_dead_code()
         self.student.recompile()
@@ -73,6 +74,20 @@ def _unfold_weights(module: Any) -> None:
                 decomposed.quantize_per_channel.default, (graph.get_attr(name), scale, zero_point, *rest)
             )
         node.replace_input_with(stored, quantized)
+
+
+def _resize_in_float(module: Any) -> None:
+    """Keep resizing float where the program has it so: the converter would resize int8, and round, but for a product."""
+    graph = module.graph
+    for node in graph.find_nodes(op="call_function", target=aten.upsample_bilinear2d.vec):
+        (reader, *_) = node.users
+        if reader.target in _ROUNDS or node.args[0].target not in _ROUNDS:
+            continue
+        with graph.inserting_before(node):
+            node.replace_input_with(node.args[0], graph.call_function(aten.mul.Tensor, (node.args[0], 2.0)))
+        with graph.inserting_after(node):
+            halved = graph.call_function(aten.mul.Tensor, (node, 0.5))
+        node.replace_all_uses_with(halved, lambda user, halved=halved: user is not halved)
 
 
 def _flatten_in_place(module: Any) -> None:

@@ -26,7 +26,9 @@ from quantize.recipe import Recipe
 from quantize.request import Request
 
 TERMS = {"regression", "keypoint_token", "visual_token", "simulated_heatmap", "confidence"}
-RECIPE = "{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001, bf16: false, ema: 0.5}\n"
+RECIPE = """\
+{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001, bf16: false, ema: 0.5, losses: {float_twin: 1}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +95,11 @@ def test_qat_writes_two_programs_that_open(qat_run: Path) -> None:
 def test_every_loss_is_active_and_logged_all_the_way(qat_run: Path) -> None:
     rows = log(qat_run)
     assert len(rows) == 2
+    terms = {*TERMS, "float_twin"}
     for row in rows:
-        assert set(row) >= TERMS
-        assert all(float(row[term]) > 0 for term in TERMS)
-        assert float(row["loss"]) == pytest.approx(sum(float(row[term]) for term in TERMS), rel=1e-4)
+        assert set(row) >= terms
+        assert all(float(row[term]) > 0 for term in terms)
+        assert float(row["loss"]) == pytest.approx(sum(float(row[term]) for term in terms), rel=1e-4)
     assert rows[-1]["pck"]
 
 
@@ -140,7 +143,7 @@ def test_distilled_weights_are_those_of_a_plain_student(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(distill, flags(home, out=tmp_path / "run", weights=None, json=tmp_path / "figures.json"), monkeypatch) == 0
-    assert set(log(tmp_path / "run")[0]) >= TERMS
+    assert set(log(tmp_path / "run")[0]) == {"step", "seconds", "loss", *TERMS, "ap", "pck"}
     trained = models.build("tiny", 17, tmp_path / "run" / "student.safetensors")  # every key fits: no maps
     assert set(json.loads((tmp_path / "figures.json").read_text())) == {"ap", "pck"}
     # the teacher's backbone was lent: it moved on from there, not from the student's own

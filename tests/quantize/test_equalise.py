@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import cast
 
 import pytest
@@ -90,6 +91,12 @@ def test_a_student_stays_what_it_was(name: str) -> None:
 
 
 @torch.no_grad()
-def test_relu6_ties_what_it_reads_and_what_is_added_to_it() -> None:
-    form = deploy(tiny_student())
-    assert equalise(form, trace(form, SPEC), [tiny_images(2)]) == 0
+def test_relu6_lets_one_factor_through_and_ends_where_int8_does() -> None:
+    form, images = deploy(tiny_student()), tiny_images(2)
+    expected, stem = form(images), form.get_parameter("backbone.stem.0.weight").clone()
+    assert equalise(form, trace(form, SPEC), [images]) == 2
+    torch.testing.assert_close(form(images).coords, expected.coords, rtol=0, atol=1e-5)
+    factors = form.get_parameter("backbone.stem.0.weight") / stem
+    assert factors.max() - factors.min() < 1e-5 < (factors - 1).abs().min()
+    step = cast(nn.Hardtanh, form.get_submodule("backbone.stem.1")).max_val / 255
+    assert math.log2(step) == pytest.approx(round(math.log2(step)), abs=1e-5)

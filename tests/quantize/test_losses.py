@@ -190,3 +190,14 @@ def test_the_terms_are_those_that_the_teacher_can_give_times_their_weights() -> 
     plain, twice = (losses.terms(*pair, target, LossWeights(keypoint_token=weight)) for weight in (5e-4, 1e-3))
     assert twice["keypoint_token"] == pytest.approx(2 * plain["keypoint_token"].item())
     assert losses.terms(*pair, target, LossWeights(confidence=0))["confidence"] == 0
+
+
+def test_a_float_twin_is_followed_in_every_joint_labelled_or_not() -> None:
+    student, teacher = outputs(None)
+    assert student.coords is not None
+    weights, unlabelled = LossWeights(float_twin=2, beta=0.02), Target(torch.rand(3, 4, 2), torch.zeros(3, 4))
+    far = losses.terms(student, teacher, unlabelled, weights, student.coords + 0.1)["float_twin"]
+    assert far.item() == pytest.approx(2 * (0.1 - 0.01))  # linear from beta on
+    near = losses.terms(student, teacher, unlabelled, weights, student.coords + 0.01)["float_twin"]
+    assert near.item() == pytest.approx(2 * 0.01**2 / 0.04, rel=1e-4)
+    assert losses.terms(student, teacher, unlabelled, weights, student.coords)["float_twin"] == 0

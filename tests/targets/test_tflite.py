@@ -215,7 +215,7 @@ def test_bytes_may_have_a_scale_for_each_channel(converted, program: Program, pr
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
 def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: Path, tmp_path: Path, name) -> None:
-    """Its int8 kernels are not XNNPACK's but those built into ai-edge-litert."""
+    """Its int8 kernels are not XNNPACK's but nearly those built into ai-edge-litert, which round halves otherwise by now."""
     path, crop = artefacts[name].path, crops(SPEC)[1]
     image = crop if name == "uint8" else normalise(crop, SPEC).transpose(1, 2, 0)
     np.save(tmp_path / "image.npy", np.ascontiguousarray(image)[None])
@@ -227,7 +227,8 @@ def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: P
     built_in.set_tensor(built_in.get_input_details()[0]["index"], np.load(tmp_path / "image.npy"))
     built_in.invoke()
     for each in built_in.get_output_details():
-        np.testing.assert_allclose(answer[each["name"]], built_in.get_tensor(each["index"]), atol=1e-5)
+        expected, tolerance = built_in.get_tensor(each["index"]), 1e-5 if name.startswith("fp") else 1e-2
+        np.testing.assert_allclose(answer[each["name"]], expected, atol=tolerance)
     coords, _ = base.open_artefact(path).run(normalise(crop, SPEC)[None])
     assert np.linalg.norm((answer["coords"] - coords) * 64, axis=-1).max() < 0.5
 

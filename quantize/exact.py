@@ -1,0 +1,130 @@
+"""Int8 arithmetic that float32 does without rounding: what fake quantization answers, every backend's kernels answer, too.
+
+Backends differ in the last bit of a sum or of a multiplier. That is enough to round one activation of a million to the
+neighbouring step, the next layers make ten of it, and a few layers on two backends are as far apart as int8 is from float.
+In the backbone there is no last bit. Steps of activations are powers of two, steps of weights have three significant bits,
+biases are multiples of what int32 accumulators count in, and a sum has the step of what it adds: each product, sum and
+multiplier fits into float32's 24 bits, and what is rounded to int8 is the same number everywhere, ties included.
+
+Steps that coarse would cost accuracy: `quantize.equalise` moves ranges to where the steps are. Beyond the first softmax,
+GELU or LayerNorm, which every backend computes in float in its own way, nothing can be exact, and steps are as fine as they
+can be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e import (
+    HistogramObserver,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+)
+
+aten = torch.ops.aten
+
+STEP_BITS = 3  # significant bits of a step that is only multiplied by: sums of a thousand products are still exact
+_SHORT = 2**-8  # share of a range that may be cut off: a range that was scaled to a step must not miss it by its last bit
+
+
+def round_up(step: Tensor, bits: int) -> Tensor:
+    """The least number of that many significant bits that is not below `step` (positive, any shape) by more than 0.4 %."""
+    mantissa, exponent = torch.frexp(step * (1 - _SHORT))
+    return torch.ldexp(torch.ceil(torch.ldexp(mantissa, torch.tensor(bits))), exponent - bits)
+
+
+class _Exact:
+    """Mixed into an observer: its steps have `bits` significant bits, and the range is in the middle of what they span."""
+
+    bits = 1
+    quant_min: int
+    quant_max: int
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        step, zero_point = super().calculate_qparams()  # type: ignore[misc]  # of the observer that this is mixed into
+        exact = round_up(step, self.bits)
+        middle = (self.quant_min + self.quant_max) / 2
+        moved = (middle - (middle - zero_point) * step / exact).round().clamp(self.quant_min, self.quant_max)
+        return exact, torch.where(zero_point == self.quant_min, zero_point, moved.to(zero_point.dtype))
+
+
+class PercentileObserver(MovingAverageMinMaxObserver):
+    """Moving average of the (100 - p)-th and p-th percentile of each batch: a range that outliers do not stretch.
+
+    The average forgets: after 32 batches (128 crops) the first one has 4 % of it.
+    """
+
+    def __init__(self, percentile: float, **settings: Any) -> None:
+        super().__init__(averaging_constant=0.1, **settings)
+        self.percentile = percentile
+
+    def forward(self, x_orig: Tensor) -> Tensor:
+        values = x_orig.detach().float().flatten()
+        beyond = max(1, round(values.numel() * (1 - self.percentile / 100)))
+        ends = torch.stack([-(-values).topk(beyond).values[-1], values.topk(beyond).values[-1]])
+        super().forward(ends)
+        return x_orig
+
+
+class WeightObserver(MovingAveragePerChannelMinMaxObserver):
+    """Range of each channel of the weight as it is now: an averaging constant of 1 forgets what it was a step ago."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(averaging_constant=1.0, **settings)
+
+
+class ExactMinMax(_Exact, MinMaxObserver):
+    """Exact steps over all that was seen."""
+
+
+class ExactHistogram(_Exact, HistogramObserver):
+    """Exact steps of nearly the least squared error."""
+
+
+class ExactPercentile(_Exact, PercentileObserver):
+    """Exact steps over all but the outliers."""
+
+
+class ExactWeight(_Exact, WeightObserver):
+    """Exact steps over each channel."""
+
+    bits = STEP_BITS
+
+
+@torch.no_grad()
+def settle(program: GraphModule) -> None:
+    """Make what is left of a converted graph exact, in place: biases, and clamps that int8 does by itself."""
+    values = {**dict(program.named_parameters()), **dict(program.named_buffers())}
+    for node in list(program.graph.nodes):
+        if node.target in (aten.conv2d.default, aten.linear.default) and len(node.args) > 2:
+            _settle_bias(node, values)
+        elif node.target == aten.hardtanh.default and _saturates(node):
+            with program.graph.inserting_before(node):
+                relu = program.graph.call_function(aten.relu.default, (node.args[0],))
+            relu.meta = node.meta
+            node.replace_all_uses_with(relu)
+            program.graph.erase_node(node)
+    program.recompile()
+
+
+def _settle_bias(layer: Any, values: dict[str, Tensor]) -> None:
+    """Round the bias of an int8 layer to what its accumulators count in: the step of its input times that of its weights."""
+    image, weight, bias = layer.args[:3]
+    int8 = "dequantize_per_tensor" in str(image.target) and "dequantize_per_channel" in str(weight.target)
+    if int8 and isinstance(bias, Node):
+        step = values[weight.args[1].target].double() * image.args[1]
+        value = values[str(bias.target)]
+        value.copy_((value.double() / step).round() * step)
+
+
+def _saturates(clamp: Any) -> bool:
+    """Whether the int8 after a clamp (0, limit) holds nothing above the limit."""
+    (reader, *others) = clamp.users
+    if others or "quantize_per_tensor" not in str(reader.target):
+        return False
+    scale, zero_point, _, high = reader.args[1:5]
+    return clamp.args[1] == 0 and (high - zero_point) * scale <= clamp.args[2] * (1 + 1e-6)

@@ -1,0 +1,85 @@
+"""The backbone of the bundled int8 student: every backend's kernels give fake quantization's very numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from calib_data.synthetic import validation
+from pose import weights
+from pose.crop import affine, normalise, warp
+from pose.program import load_program
+from targets import executorch, qdq, tflite_graph
+
+PEOPLE = 4
+Images = list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def program():
+    return load_program(weights.bundled())
+
+
+@pytest.fixture(scope="module")
+def images(program) -> Images:
+    people, spec = validation(PEOPLE), program.card.spec
+    return [normalise(warp(person.image, affine(person.box, spec), spec), spec)[None] for person in people]
+
+
+def backbone(program) -> torch.export.ExportedProgram:
+    """The int8 program up to its patch embedding, whose int8 answer comes out twice, dequantized."""
+    graph: Any = program.graph("int8").module()
+    *_, patches = graph.graph.find_nodes(op="call_function", target=torch.ops.aten.conv2d.default)
+    (rounded,) = patches.users
+    graph.graph.output_node().args = (tuple(rounded.users) * 2,)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    with torch.no_grad():
+        return torch.export.export(graph, program.graph("int8").example_inputs[0])
+
+
+def in_executorch(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
+    _, buffer = executorch._lower(graph, "xnnpack")
+    module = executorch.runtime._load_for_executorch_from_buffer(buffer)
+    return [module.forward([torch.from_numpy(image)])[0].numpy().copy() for image in images]
+
+
+def in_tflite(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    height, width = images[0].shape[-2:]
+    interpreter = Interpreter(model_content=tflite_graph.convert(graph, height, width, quantized=True), num_threads=1)
+    interpreter.allocate_tensors()
+    (entry,), (leaving, *_) = interpreter.get_input_details(), interpreter.get_output_details()
+    answers = []
+    for image in images:
+        scale, zero_point = entry["quantization"]
+        steps = np.clip(np.round(image.transpose(0, 2, 3, 1) / scale) + zero_point, -128, 127)
+        interpreter.set_tensor(entry["index"], steps.astype(np.int8))
+        interpreter.invoke()
+        scale, zero_point = leaving["quantization"]
+        answer = interpreter.get_tensor(leaving["index"])
+        steps = answer.astype(np.float32) - zero_point if answer.dtype == np.int8 else answer / (scale or 1)
+        answers.append(steps * np.float32(scale or 1))
+    return answers
+
+
+def in_onnx(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(qdq.qdq_model(graph).SerializeToString())
+    return [session.run(None, {qdq.INPUT: image})[0] for image in images]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backend", [in_executorch, in_tflite, in_onnx])
+def test_the_backbone_is_the_same_to_the_bit(program, images: Images, backend: Callable[..., list[np.ndarray]]) -> None:
+    graph = backbone(program)
+    expected = [graph.module()(torch.from_numpy(image))[0].numpy() for image in images]
+    for answer, wanted in zip(backend(graph, images), expected, strict=True):
+        assert len(np.unique(wanted)) > 20  # it is an answer
+        np.testing.assert_array_equal(answer if answer.shape == wanted.shape else answer.transpose(0, 3, 1, 2), wanted)
