@@ -88,7 +88,7 @@ class Distillation:
     """The terms of the loss of a batch; see `quantize.losses`.
 
     Attributes:
-        twin: the float student in evaluation mode, while its int8 twin is trained.
+        twin: the float student in evaluation mode, while its int8 twin is trained and is to stay near it.
     """
 
     teacher: Teacher

@@ -116,7 +116,7 @@ class _Ranges(Interpreter):
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
         if n in self._wanted:
-            channels = value.transpose(0, 1 if value.ndim == 4 else -1).flatten(1)
+            channels = value.transpose(0, 1 if value.ndim == MAP_RANK else -1).flatten(1)
             low, high = channels.amin(1), channels.amax(1)
             self.low[n] = torch.minimum(self.low.get(n, low), low)
             self.high[n] = torch.maximum(self.high.get(n, high), high)

@@ -95,8 +95,7 @@ def confidence(scores: Tensor, coords: Tensor, heatmaps: Tensor, weight: Tensor)
 def float_twin(coords: Tensor, twin: Tensor, beta: float = 1.0) -> Tensor:
     """Smooth L1 between coordinates `[N, K, 2]` of a student under fake quantization and those of its float twin.
 
-    Rounding moves joints by chance: backends that round otherwise differ by as much as int8 does from float, so this loss,
-    whose mean falls with the chance, brings them together, too.
+    All joints count, labelled or not: what quantization is to keep is the student's answer, right or wrong.
     """
     return F.smooth_l1_loss(coords, twin, beta=beta)
 

@@ -120,8 +120,7 @@ class StudentQuantizer(Quantizer):
             own = _activation_spec(node, self._precision)
             self._annotate_fused(node, {value: SharedQuantizationSpec(value) for value in known}, own, fused)
             return
-        order = {each: place for place, each in enumerate(node.graph.nodes)}
-        first, *others = sorted({_scaled_with(value) for value in known}, key=order.__getitem__)
+        first, *others = sorted({_scaled_with(value) for value in known})  # in the order of the graph
         shared = SharedQuantizationSpec(first)
         for other in others:
             other.meta[Q_ANNOTATION_KEY].output_qspec = shared

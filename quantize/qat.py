@@ -96,8 +96,9 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     if process.is_main_process:
         save(out / "ptq", "ptq")
     model = project(quantized, network, task.live)
+    objective = replace(task.objective, twin=network) if recipe.losses.float_twin else task.objective
     run = Run(
-        out, model, replace(task.objective, twin=network), task.batches, recipe, settings,
+        out, model, objective, task.batches, recipe, settings,
         validate=task.validate, workers=request.workers, resume=request.resume,
     )  # fmt: skip
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:
