@@ -32,7 +32,7 @@ _SHORT = 2**-8  # share of a range that may be cut off: a range that was scaled 
 
 
 def round_up(step: Tensor, bits: int) -> Tensor:
-    """The least number of that many significant bits that is not below `step` (positive, any shape) by more than 0.4 %."""
+    """The least number of `bits` (1..7) significant bits, not below `step` (positive, any shape) by more than 0.4 %."""
     mantissa, exponent = torch.frexp(step * (1 - _SHORT))
     return torch.ldexp(torch.ceil(torch.ldexp(mantissa, torch.tensor(bits))), exponent - bits)
 

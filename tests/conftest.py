@@ -11,7 +11,10 @@ from hypothesis import settings
 pytest_plugins = ["emulated.fixtures"]
 
 
-settings.register_profile("shared", deadline=None)  # other processes have the processor, too
+# No deadline: other processes have the processor, too. The same examples each time: a commit is green or red for good, and
+# `pytest --hypothesis-profile=search` looks for new ones.
+settings.register_profile("search", deadline=None, max_examples=1_000)
+settings.register_profile("shared", deadline=None, derandomize=True)
 settings.load_profile("shared")
 
 

@@ -20,7 +20,7 @@ from quantize.program import finish, prepare, trace
 aten = torch.ops.aten
 
 
-@given(st.floats(2**-20, 2**20, width=32), st.integers(1, 8))
+@given(st.floats(2**-20, 2**20, width=32), st.integers(1, 7))
 def test_a_step_becomes_the_next_of_few_bits(step: float, bits: int) -> None:
     exact = round_up(torch.tensor(step), bits).item()
     mantissa, _ = math.frexp(exact)
