@@ -109,6 +109,13 @@ class DeployPose(nn.Module):
         self.readout = Readout(last)
         self.head = DeployHead(model.head)
 
+    @torch.no_grad()
+    def centre(self, middle: Tensor) -> None:
+        """Move a constant of each channel, `[D]`, from the patch embedding's answer into `start`: the sum is the same."""
+        assert self.patch.bias is not None
+        self.patch.bias -= middle
+        self.start[:, self.keypoints :] += middle
+
     def forward(self, images: Tensor) -> PoseOutput:
         return pose_output(self.tensors(images))
 

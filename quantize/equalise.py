@@ -5,6 +5,9 @@ the same: ReLU, sums, padding and resizing let it through (Nagel et al., "Data-f
 and bias correction", ICCV 2019). There the ranges come from weights; here from calibration crops, balanced against the
 weights that have to make up for it as in SmoothQuant (Xiao et al., ICML 2023). All channels together are then scaled so that
 int8 spans them with a step that is a power of two (`quantize.exact`). That goes through a clamp as well, whose limit moves.
+
+What the patch embedding writes is added to the tokens as it is, so its channels cannot be scaled; but their middles can be
+taken out of it and into the constant that is added next. One step then spans a half to two thirds of what it did.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
+from quantize.deploy import DeployPose
 from quantize.precision import MAP_RANK, Scheme
 
 aten = torch.ops.aten
@@ -59,7 +63,8 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], sc
     groups = [group for group in groups if all(_is_module(model, clamp) for clamp in group.clamps)]
     for group in groups:
         group.members = [node for node in group.members if not _is_fused(node)]
-    ranges = _Ranges(graph, [node for group in groups for node in group.members])
+    patches = _patches(model, graph)
+    ranges = _Ranges(graph, [*patches, *(node for group in groups for node in group.members)])
     for batch in batches:
         ranges.run(batch)
     for group in groups:
@@ -74,7 +79,15 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], sc
         for layer in group.readers.values():
             weight = _parameters(model, layer)[0]
             weight.mul_(scale.reshape(-1, 1, 1, 1) if _depthwise(layer) else scale.reshape(-1, *[1] * (weight.ndim - 2)))
+    for node in patches:
+        cast(DeployPose, model).centre((ranges.low[node] + ranges.high[node]) / 2)
     return len(groups)
+
+
+def _patches(model: nn.Module, graph: GraphModule) -> list[Node]:
+    """What the patch embedding of a student writes."""
+    layers = graph.graph.find_nodes(op="call_function", target=aten.conv2d.default)
+    return [layer for layer in layers if isinstance(model, DeployPose) and _weight(layer) == "patch.weight"]
 
 
 def _scale(group: Group, model: nn.Module, low: Tensor, high: Tensor, scheme: Scheme) -> Tensor:

@@ -37,7 +37,7 @@ Estimator = Literal["minmax", "percentile", "mse"]
 
 FLOAT_MODULES = ("head",)  # what turns tokens into coordinates: its rounding would go straight into them
 MAP_RANK = 4  # of what the backbone computes, exactly; tokens have one dimension less
-_COMPUTE = (aten.conv2d.default, aten.linear.default)
+COMPUTE = (aten.conv2d.default, aten.linear.default)
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
 _KEEP_SCALE = (
     *_CLAMPS,
@@ -97,7 +97,7 @@ class StudentQuantizer(Quantizer):
                 _annotate(node, {}, self._image_spec())
             elif node in fused or self._stays_float(node):
                 continue
-            elif node.target in _COMPUTE:
+            elif node.target in COMPUTE:
                 inputs = {node.args[0]: self._read(node.args[0], node), node.args[1]: _weight_spec(node)}
                 self._annotate_fused(node, inputs, _activation_spec(node, self._precision), fused)
             elif node.target == aten.add.Tensor and node.meta["val"].ndim == MAP_RANK:
@@ -173,7 +173,7 @@ def _is_quantized(node: Any) -> bool:
 
 
 def _activation_spec(value: Any, precision: Precision) -> QuantizationSpec:
-    exactly = value.meta["val"].ndim == MAP_RANK
+    exactly = any(each.meta["val"].ndim == MAP_RANK for each in value.users)  # the last map leaves as tokens
     observers = {
         "minmax": exact.ExactMinMax if exactly else MinMaxObserver,
         "percentile": (exact.ExactPercentile if exactly else exact.PercentileObserver).with_args(

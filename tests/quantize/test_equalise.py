@@ -87,7 +87,19 @@ def test_a_student_stays_what_it_was(name: str) -> None:
     assert (now.visual_tokens - expected.visual_tokens).abs().max() < 1e-4 * expected.visual_tokens.abs().max()
     changed = {key for key, value in form.state_dict().items() if not torch.equal(value, weights[key])}
     assert {"blocks.0.norm1.weight", "blocks.0.query.weight", "readout.norm2.weight", "readout.up.weight"} < changed
-    assert not [key for key in changed if key.endswith(("out.weight", "down.weight")) or key.startswith("start")]
+    assert not [key for key in changed if key.endswith(("out.weight", "down.weight"))]
+
+
+@torch.no_grad()
+def test_the_middle_of_each_patch_channel_goes_into_the_start() -> None:
+    form, images = deploy(tiny_student()), tiny_images(4)
+    assert form.patch.bias is not None
+    form.patch.bias += torch.linspace(-5, 5, len(form.patch.bias))
+    expected = form(images)
+    equalise(form, trace(form, SPEC), [images])
+    patches = form.patch(form.backbone(images)).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(patches.amax(1), -patches.amin(1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(form(images).coords, expected.coords, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

@@ -67,9 +67,8 @@ def test_only_students_have_a_deploy_form() -> None:
 
 
 @torch.no_grad()
-def test_without_rounding_the_student_is_the_deploy_form_in_every_mode(
-    student: QatStudent, tiny: DeployPose, images
-) -> None:
+def test_without_rounding_the_student_is_the_deploy_form_in_every_mode(tiny: DeployPose, images) -> None:
+    student = prepare(tiny, Precision(), SPEC)
     student.fake_quant(False)
     for switched in (student, student.train(), student.eval()):
         assert set(differences(switched(images), tiny(images)).values()) == {0.0}
@@ -217,10 +216,3 @@ def test_the_card_describes_both_graphs(student: QatStudent, tiny: DeployPose) -
     assert set(card.golden.expected) == {"fp32", "int8"}
     assert card.golden.expected["fp32"] != card.golden.expected["int8"]
     assert card.float_modules == ["head"]
-
-
-def test_calibration_needs_crops(tiny: DeployPose) -> None:
-    from pose.errors import InputError
-
-    with pytest.raises(InputError, match="no crops"):
-        calibrate(prepare(tiny, Precision(), SPEC), [])
