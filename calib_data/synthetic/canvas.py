@@ -140,7 +140,7 @@ def hull(points: np.ndarray) -> np.ndarray:
 
 def ellipse(centre: np.ndarray, first: np.ndarray, second: np.ndarray, points: int = 16) -> np.ndarray:
     """Outline [points, 2] of an ellipse from its centre and two conjugate half axes."""
-    return centre + _circle(points) @ np.stack([first, second])
+    return centre + _circle(points) @ np.array((first, second))
 
 
 @lru_cache

@@ -54,7 +54,7 @@ class View:
 def keypoints_3d(body: Body) -> np.ndarray:
     """COCO-17 joints in camera axes, float64 [17, 3]."""
     face = face_points(body)
-    return np.stack([face[joint] if joint in face else body.points[joint] for joint in COCO_17.joints])
+    return np.array([face[joint] if joint in face else body.points[joint] for joint in COCO_17.joints])
 
 
 def draw_person(canvas: Canvas, body: Body, look: Look, view: View, own: bool) -> None:
@@ -86,7 +86,7 @@ def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
             flags[index] = 2
         else:
             rows, columns = (slice(max(at - _IN_REACH, 0), at + _IN_REACH + 1) for at in (row, column))
-            flags[index] = not shown_by.isdisjoint(np.unique(canvas.labels[rows, columns]).tolist())
+            flags[index] = not shown_by.isdisjoint(canvas.labels[rows, columns].tobytes())
     return flags
 
 
@@ -106,7 +106,7 @@ def _shown_by(joint: str, body: Body) -> set[int]:
 class _Painter:
     def __init__(self, canvas: Canvas, body: Body, look: Look, view: View, own: bool) -> None:
         self.canvas, self.body, self.look, self.view, self.own = canvas, body, look, view, own
-        self.at = dict(zip(body.points, view.project(np.stack(list(body.points.values()))), strict=True))
+        self.at = dict(zip(body.points, view.project(np.array(list(body.points.values()))), strict=True))
 
     def label(self, part: str) -> int:
         return LABELS[part] if self.own else OTHER

@@ -98,7 +98,7 @@ def photograph(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 1.3)))
     if rng.random() < 0.5:
         grain = (noise(rng, HEIGHT, WIDTH) * np.float32(rng.uniform(2, 9))).astype(np.int16)
-        image = cv2.add(image, grain, dtype=cv2.CV_8U)
+        image = cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
     if rng.random() < 0.2:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
         image = cv2.imdecode(code, cv2.IMREAD_COLOR)  # channels in whatever order they went in

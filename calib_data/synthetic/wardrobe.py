@@ -113,7 +113,7 @@ def sample_fabric(base: np.ndarray, rng: np.random.Generator, plain: float = 0.4
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Standard normal noise, grey: float32 [height, width, 3], cut from a fixed bank of it."""
+    """Standard normal noise, grey: float32 [height, width, 1], cut from a fixed bank of it."""
     bank = _bank()
     row, column = rng.integers(0, bank.shape[0] - height + 1), rng.integers(0, bank.shape[1] - width + 1)
     return bank[row : row + height, column : column + width]
@@ -121,13 +121,11 @@ def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _bank() -> np.ndarray:
-    grey = np.random.default_rng(0).standard_normal((640, 640, 1), np.float32)
-    return np.repeat(grey, 3, axis=2)
+    return np.random.default_rng(0).standard_normal((640, 640, 1), np.float32)
 
 
 def _plain(base: np.ndarray, rng: np.random.Generator, grain: float) -> np.ndarray:
-    rough = noise(rng, TEXTURE, TEXTURE) * np.float32(grain)
-    rough += base.astype(np.float32)
+    rough = noise(rng, TEXTURE, TEXTURE) * np.float32(grain) + base.astype(np.float32)
     return np.minimum(np.maximum(rough, 0, out=rough), 255, out=rough)
 
 
