@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from weakref import WeakSet
@@ -38,6 +39,7 @@ _NOT_DELEGATED = {
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
 Delegate = Literal["xnnpack", "coreml", "vulkan"]
+_STEM = 2  # convolutions
 _PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
 
 
@@ -77,7 +79,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "executorch")
     if precision == "fp16":
-        graph = halved(graph)
+        graph = halved(graph, partial(_in_float, modules=tuple(program.card.float_modules)))
     target = "executorch" if delegate == "xnnpack" else f"executorch-{delegate}"
     path = Path(out) / f"{program.card.student}-{target}-{precision}.pte"
     with warnings.catch_warnings():
@@ -123,6 +125,13 @@ def lint(program: ExportedProgram) -> list[Finding]:
         if str(node.target) in _NOT_DELEGATED
     ]
     return splits + quantization_findings(program)
+
+
+def _in_float(node: Any, modules: tuple[str, ...]) -> bool:
+    """What stays float32 in fp16, where XNNPACK adds up in float16: the stem, whose products cancel, and `modules`."""
+    stem = node.graph.find_nodes(op="call_function", target=torch.ops.aten.conv2d.default)[:_STEM]
+    weight = str(node.all_input_nodes[1].target) if len(node.all_input_nodes) > 1 else ""
+    return node in stem or weight.removeprefix("student.").startswith(tuple(f"{module}." for module in modules))
 
 
 def _lower(graph: ExportedProgram, delegate: Delegate) -> tuple[EdgeProgramManager, bytes]:

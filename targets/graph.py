@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,15 +64,51 @@ class _Half(nn.Module):
         self.student = student
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        coords, scores = self.student(images.half())
+        coords, scores = self.student(images)
         return coords.float(), scores.float()
 
 
-def halved(program: ExportedProgram) -> ExportedProgram:
-    """A float program with weights and arithmetic in float16; what goes in and comes out stays float32."""
+def halved(program: ExportedProgram, in_float: Callable[[Any], bool] = lambda _: False) -> ExportedProgram:
+    """A float program with weights and arithmetic in float16; what goes in and comes out stays float32.
+
+    Args:
+        in_float: which operators stay float32, and so does what only passes on their answers.
+    """
     (example,), _ = program.example_inputs
+    module = program.module()
     with torch.no_grad():
-        return torch.export.export(_Half(program.module().half()), (example,))
+        _halve(module, in_float)
+        return torch.export.export(_Half(module), (example,))
+
+
+def _halve(module: Any, in_float: Callable[[Any], bool]) -> None:
+    graph = module.graph
+    kept: dict[Any, None] = {}
+    for node in graph.nodes:
+        inputs = node.all_input_nodes
+        if node.op == "call_function" and (in_float(node) or (inputs and all(value in kept for value in inputs))):
+            kept[node] = None
+    floats = {value.target for node in kept for value in node.all_input_nodes if value.op == "get_attr"}
+    weights = {name: module.get_parameter(name).detach().clone() for name in floats}
+    module.half()
+    for name, weight in weights.items():
+        owner, _, leaf = name.rpartition(".")
+        setattr(module.get_submodule(owner), leaf, nn.Parameter(weight))
+
+    def cast(value: Any, reader: Any, dtype: torch.dtype) -> None:
+        with graph.inserting_before(reader):
+            reader.replace_input_with(value, graph.call_function(aten.to.dtype, (value, dtype)))
+
+    for node in list(graph.nodes):
+        if node.op == "call_function" and node not in kept:
+            for value in node.all_input_nodes:
+                if value.op == "placeholder" or value in kept:
+                    cast(value, node, torch.float16)
+    for node in kept:
+        for value in node.all_input_nodes:
+            if value.op == "call_function" and value not in kept:
+                cast(value, node, torch.float32)
+    module.recompile()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.results import table, with_table
+from edge.results import tables, with_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -85,7 +85,7 @@ def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) ->
 
 
 def test_the_results_are_those_of_the_files() -> None:
-    assert with_table(README, table(ROOT / "results")) == README
+    assert with_tables(README, tables(ROOT / "results")) == README
 
 
 def test_pictures_and_files_that_it_names_exist() -> None:

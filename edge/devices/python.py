@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 
 from edge.devices.base import CommandFailed, Device, NoSuchProgram
@@ -53,19 +52,27 @@ def setup(device: Device, target: str) -> None:
         raise InputError(f"--setup is for other devices; here: pip install 'distilpose-edge[{target}]'")
     python, environment = python_of(device), _environment(device)
     names = ", ".join(wheel.replace("-", "_") for wheel in wheels)
-    with contextlib.suppress(CommandFailed):
-        list(device.run([python, "-c", f"import {names}"], timeout=LONG))
+    if _answers(device, [python, "-c", f"import {names}"]):
         return
+    what, own = f"{device.name}: cannot install {', '.join(wheels)} there", f"{environment}/bin/python"
+    if python != own or not _answers(device, [own, "-m", "pip", "--version"]):  # one that was never finished has no pip
+        try:
+            base = "python3" if python == own else python
+            list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
+        except CommandFailed as error:  # Debian has Python without the parts of venv, and says so on stdout
+            raise BackendError(f"{what}: its Python makes no environment; sudo apt install python3-venv there") from error
     try:
-        if python != f"{environment}/bin/python":
-            list(device.run([python, "-m", "venv", environment], timeout=LONG))
-        pip = [f"{environment}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        list(device.run([*pip, *wheels], timeout=LONG))
+        list(device.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels], timeout=LONG))
     except CommandFailed as error:
-        needs = "; sudo apt install python3-venv there" if "ensurepip" in error.complaint or "venv" in str(error) else ""
-        raise BackendError(
-            f"{device.name}: cannot install {', '.join(wheels)} there ({error.complaint or error}){needs}"
-        ) from error
+        raise BackendError(f"{what} ({error.complaint or error})") from error
+
+
+def _answers(device: Device, command: list[str]) -> bool:
+    try:
+        list(device.run(command, timeout=LONG))
+    except CommandFailed:
+        return False
+    return True
 
 
 def _environment(device: Device) -> str:

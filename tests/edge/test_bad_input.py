@@ -22,7 +22,7 @@ from edge.demo import collect
 from edge.devices.local import Local
 from edge.devices.session import Plan
 from edge.export import export
-from edge.results import table, with_table
+from edge.results import tables, with_tables
 from pose.errors import BackendError, GateError, InputError
 from pose.program import load_program
 from targets import base
@@ -181,23 +181,24 @@ def test_broken_measurements(tmp_path: Path, broken: str) -> None:
         collect(tmp_path)
     (tmp_path / "table.yaml").write_text("- {name: x, int8: {PTQ: {check: ptq/check.json, bench: ptq/bench.json}}}")
     with pytest.raises(InputError):
-        table(tmp_path)
+        tables(tmp_path)
 
 
 def test_a_readme_without_marks() -> None:
     with pytest.raises(InputError, match="no region"):
-        with_table("# Nothing", "| a |")
+        with_tables("# Nothing", {"results": "| a |"})
 
 
 def test_an_old_table_fails_the_check(tmp_path: Path) -> None:
     from edge.results import main
 
+    rest = "<!-- results:end -->\ny\n<!-- targets:begin -->\n<!-- targets:end -->\n"
     readme = tmp_path / "README.md"
-    readme.write_text("x\n<!-- results:begin -->\nold\n<!-- results:end -->\ny\n")
+    readme.write_text(f"x\n<!-- results:begin -->\nold\n{rest}")
     with pytest.raises(GateError, match=r"edge\.results"):
         main(tmp_path, readme, check=True)
     main(tmp_path, readme)
-    assert readme.read_text() == "x\n<!-- results:begin -->\n<!-- results:end -->\ny\n"
+    assert readme.read_text() == f"x\n<!-- results:begin -->\n{rest}"
     main(tmp_path, readme, check=True)
 
 

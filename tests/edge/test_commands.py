@@ -12,7 +12,7 @@ import pytest
 from calib_data.synthetic import SyntheticPeople
 from edge import run
 from edge.demo import collect, picture, save_png
-from edge.results import table
+from edge.results import tables
 from pose import weights
 from pose.card import card_path, read
 from pose.crop import affine, to_normalised
@@ -85,30 +85,41 @@ def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
     assert image.shape[1] > 8 * 256
 
 
-def test_the_table_is_made_of_files(measured: Path) -> None:
+def test_the_tables_are_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
         "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
-        "    QAT: {check: qat/check.json, bench: qat/bench.json, targets: all.json}\n"
-        "    symmetric: {check: qat/check.json}\n"
+        "    QAT: {check: qat/check.json}\n"
+        "  targets: {int8: all.json, fp16: half.json}\n"
         "- {name: its teacher, teacher: teacher.json}\n"
     )
-    onnx = {"ap": 60.0, "pck": 90.0, "persons": 5, "keypoint_px": {"median": 0.25, "p99": 1.5}}
-    targets = {"executorch": {"lowered": onnx, "bytes": 1}, "onnx": {"lowered": onnx, "bytes": 3_000_000}}
-    (measured / "all.json").write_text(json.dumps({"targets": targets}))
+    scored = {
+        "ap": 60.0,
+        "pck": None,
+        "keypoint_px": {"median": 0.25, "p99": 1.5},
+        "fake_quant_px": {"median": 0.1, "p99": 2},
+    }
+    columns = dict.fromkeys(("fp32", "fake_quant", "lowered"), scored)
+    check = {**columns, "bytes": 3_000_000, "float_twin": {"bytes": 4_000_000, "torch_px": {"p99": 0.0004}}}
+    many = {name: {**check, "target": name, "precision": "int8"} for name in ("executorch", "onnx")}
+    (measured / "all.json").write_text(json.dumps({"targets": many}))
+    (measured / "half.json").write_text(json.dumps({**check, "target": "coreml", "precision": "fp16"}))
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
-    lines = table(measured).splitlines()
-    assert lines[2:] == [
+    made = {name: rows.splitlines() for name, rows in tables(measured).items()}
+    assert made["results"][2:] == [
         "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 4.0 |",
         "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
         "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
         "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
-        "|  |  | QAT: onnx | 60.0 | 90.0 | 0.25, 1.50 |  |  | 3.0 |",
-        "|  |  | symmetric: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
-        "|  |  | symmetric: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 |  | 1.0 |",
+        "|  |  | QAT: executorch | 79.5 | 90.0 | 0.25, 1.50 | 0.10, 0.50 |  | 1.0 |",
         "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | | |",
     ]
-    assert len({line.count("|") for line in lines}) == 1
+    assert made["targets"][2:] == [
+        "| a student, int8 | executorch | 60.0 | 60.0 | 60.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "|  | onnx |  |  | 60.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "| fp16 | coreml | 60.0 |  | 60.0 |  | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+    ]
+    for lines in made.values():
+        assert len({line.count("|") for line in lines}) == 1
 
 
 def test_bundled_programs_are_whole() -> None:

@@ -20,8 +20,10 @@ from edge.devices import job as jobs
 from edge.devices import measure as measuring
 from edge.devices.base import TimedOut
 from edge.devices.measure import measure
+from edge.devices.python import setup
 from edge.devices.session import Plan, Session
 from pose.card import card_path
+from pose.errors import BackendError
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -92,6 +94,14 @@ def test_no_runtime(lab: Lab, artefacts: dict[str, Path]) -> None:
     message = error_of(lab.raspberry_pi(wheels=("numpy",)), artefacts)
     assert "no ai_edge_litert or tflite_runtime" in message
     assert "--setup" in message
+
+
+def test_setup_where_python_makes_no_environment(lab: Lab) -> None:
+    """Debian's python3 without python3-venv leaves half an environment, which must not pass for a whole one afterwards."""
+    device = devices.open(lab.raspberry_pi(wheels=()).spec)
+    for _ in range(2):
+        with pytest.raises(BackendError, match="sudo apt install python3-venv there"):
+            setup(device, "tflite")
 
 
 def test_a_runtime_of_another_architecture(pi: Board, artefacts: dict[str, Path]) -> None:

@@ -109,12 +109,15 @@ def test_a_board_without_python() -> None:
 def test_the_runtime_is_installed_once() -> None:
     missing = Board(command="/usr/bin/python3", **{"import numpy": 1})
     setup(missing, "tflite")
-    assert missing.asked[-2] == ["/usr/bin/python3", "-m", "venv", "/home/pi/ours/venv"]
+    assert missing.asked[-2] == ["/usr/bin/python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]
     assert missing.asked[-1][:4] == ["/home/pi/ours/venv/bin/python", "-m", "pip", "install"]
     assert missing.asked[-1][-2:] == ["numpy", "ai-edge-litert"]
     again = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1})
     setup(again, "onnx")
     assert not any("venv" in command[1:] for command in again.asked)
+    cut = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1, "--version": 1})
+    setup(cut, "onnx")
+    assert cut.asked[-2] == ["python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]  # it was made in part
     there = Board(command="/usr/bin/python3")
     setup(there, "onnx")
     assert there.asked[-1][-1] == "import numpy, onnxruntime"

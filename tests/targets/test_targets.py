@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import Program, load_program
 from targets import base, executorch
-from targets.graph import arithmetic, quantization_findings
+from targets.graph import WEIGHTED, arithmetic, halved, quantization_findings
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,24 @@ def test_an_artefact_answers_as_its_program(artefacts, program: Program, precisi
     assert_answers_as(program, artefacts[precision], median, p99)
 
 
+def test_in_float16_the_stem_and_the_head_stay_float32(program: Program) -> None:
+    half = halved(program.graph("fp32"), partial(executorch._in_float, modules=("head",)))
+    precise = set()
+    for node in half.graph.nodes:
+        if node.target in WEIGHTED:
+            dtypes = {value.meta["val"].dtype for value in (node, *node.all_input_nodes)}
+            assert len(dtypes) == 1  # nothing is mixed
+            weight = half.graph_signature.inputs_to_parameters[node.all_input_nodes[1].name]
+            precise |= {weight.removeprefix("student.student.")} if dtypes == {torch.float32} else set()
+    assert precise == {"backbone.stem.0.weight", "backbone.down.0.weight", "head.coords.weight", "head.scores.weight"}
+
+
 def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None:
     assert artefacts["int8"].path.name == "distilpose_edge-executorch-int8.pte"
     for artefact in artefacts.values():
-        assert artefact.card.coverage.delegates == 1
-        casts = {"_to_dim_order_copy": 3} if artefact.card.precision == "fp16" else {}  # of what goes in and comes out
-        assert artefact.card.coverage.undelegated == casts
+        half = artefact.card.precision == "fp16"  # a cast ends a delegate
+        assert artefact.card.coverage.delegates == (4 if half else 1)
+        assert set(artefact.card.coverage.undelegated) == ({"_to_dim_order_copy"} if half else set())
     assert artefacts["int8"].card.coverage.int8_macs > 0.99
     assert artefacts["fp32"].card.coverage.int8_macs == 0
     assert 0 < artefacts["int8"].card.coverage.float_matmul_macs < 0.5
