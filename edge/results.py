@@ -56,10 +56,11 @@ def _students(folder: Path, entry: dict[str, Any]) -> Iterator[str]:
     if "teacher" in entry:
         scored = read_json(folder / entry["teacher"])
         yield f"| {entry['name']} | {scored['persons']} | fp32 | {scored['ap']:.1f} | {scored['pck']:.1f} | | | | |"
-    for place, (kind, made) in enumerate(entry.get("int8", {}).items()):
+        return
+    for place, (kind, made) in enumerate(entry["int8"].items()):
         check = read_json(folder / made["check"])
         bench = read_json(folder / made["bench"])["devices"][0] if "bench" in made else {}
-        speed = {precision: figures["latency_ms"]["p50"] for precision, figures in bench.items() if precision in PRECISIONS}
+        speed = {precision: bench[precision]["latency_ms"]["p50"] for precision in PRECISIONS if bench}
         if not place:
             yield _line("fp32", check["fp32"], speed.get("fp32"), check["float_twin"]["bytes"], entry["name"])
         yield _line(f"{kind}: fake-quant", check["fake_quant"])
@@ -96,8 +97,8 @@ def _targets(folder: Path, entry: dict[str, Any]) -> Iterator[str]:
 
 
 def _pair(figures: dict[str, Any] | None, digits: int, *names: str) -> str:
-    known = [] if figures is None else [figures[name] for name in names if figures[name] is not None]
-    return ", ".join(f"{figure:.{digits}f}" for figure in known)
+    known = [] if figures is None else [figures[name] for name in names]
+    return ", ".join("n/a" if figure is None else f"{figure:.{digits}f}" for figure in known)
 
 
 def with_tables(readme: str, made: dict[str, str]) -> str:

@@ -23,7 +23,8 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
     """Find the activation ranges of `student`, in place, by its precision's estimator, and correct its biases.
 
     Ranges and means are those of the float network: nothing is rounded while they are observed. Afterwards the ranges are
-    frozen and fake quantization is on: PTQ's result. They stay as they are through QAT.
+    frozen and fake quantization is on: PTQ's result. They stay as they are through QAT. Once for each student: again would
+    correct again. Layers without a bias stay as they are.
 
     Args:
         batches: network inputs float32 [N, 3, H, W], as `pose.crop.normalise` makes them.
@@ -63,7 +64,8 @@ class _Shifts(Interpreter):
                 rounded, weight = node.args[1], student.graph.get_parameter(node.args[1].args[0].target)
                 self._errors[node] = student.graph.get_submodule(rounded.target)(weight) - weight
                 self._biases[node] = node.args[2].target
-        self._seen: dict[str, list[Tensor]] = {bias: [] for bias in self._biases.values()}  # a layer may be called twice
+        self._sums: dict[str, Tensor] = dict.fromkeys(self._biases.values(), torch.zeros(()))  # a layer may be called twice
+        self._counts = dict.fromkeys(self._biases.values(), 0)
 
     def run_node(self, n: Node) -> Any:
         if n in self._errors:
@@ -71,10 +73,12 @@ class _Shifts(Interpreter):
             (inputs, _, _, *how), settings = self.fetch_args_kwargs_from_env(n)
             moved = layer(inputs, self._errors[n], None, *how, **settings)
             channel = 1 if layer == torch.ops.aten.conv2d.default else moved.ndim - 1
-            self._seen[self._biases[n]].append(moved.mean([axis for axis in range(moved.ndim) if axis != channel]))
+            bias = self._biases[n]
+            self._sums[bias] = self._sums[bias] + moved.sum([axis for axis in range(moved.ndim) if axis != channel])
+            self._counts[bias] += moved.numel() // moved.shape[channel]
         return super().run_node(n)
 
     def correct(self) -> None:
         """Take the means out of the biases."""
-        for bias, seen in self._seen.items():
-            self.module.get_parameter(bias).sub_(torch.stack(seen).mean(0))
+        for bias, total in self._sums.items():
+            self.module.get_parameter(bias).sub_(total / self._counts[bias])

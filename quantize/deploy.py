@@ -4,7 +4,7 @@
 * The patch embedding is a strided convolution; query, key and value are three linears, the attention's scale inside query's.
 * Attention is two `bmm` of rank 3 over batch x heads: a `matmul` of rank 4 would become `expand` + `bmm` in every backend.
 * Keypoint tokens are not expanded and concatenated: the visual tokens are padded with K zero rows, and one constant
-  `[1, K + P, D]` is added (keypoint tokens, then the position embedding).
+  `[1, K + P, D]` is added (keypoint tokens, then the position embedding and what `DeployPose.centre` takes out of patches).
 * The last block answers for the keypoint tokens alone, once visual tokens are cut off: nothing else is read.
 * Coordinates, scores and sigmas come from three linears, so that sigmas vanish from what ships.
 """

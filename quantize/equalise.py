@@ -51,6 +51,8 @@ class Group:
 def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], scheme: Scheme = "affine") -> int:
     """Rescale the channels of `model`'s activations by way of its weights, in place; its function stays but for rounding.
 
+    The patches of a deploy form are centred, too.
+
     Args:
         graph: an export of `model`, in which parameters have the names that they have there.
         batches: network inputs float32 [N, 3, H, W], without augmentation.

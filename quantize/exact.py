@@ -6,9 +6,9 @@ In the backbone there is no last bit. Steps of activations are powers of two, st
 biases are multiples of what int32 accumulators count in, and a sum has the step of what it adds: each product, sum and
 multiplier fits into float32's 24 bits, and what is rounded to int8 is the same number everywhere, ties included.
 
-Steps that coarse would cost accuracy: `quantize.equalise` moves ranges to where the steps are. Beyond the first softmax,
-GELU or LayerNorm, which every backend computes in float in its own way, nothing can be exact, and steps are as fine as they
-can be.
+Steps that coarse would cost accuracy: `quantize.equalise` moves ranges to where the steps are. From the patch embedding's
+answer on, steps are as fine as they can be: softmax, GELU and LayerNorm follow, which every backend computes in float in its
+own way, and nothing can be exact.
 """
 
 from __future__ import annotations

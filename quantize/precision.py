@@ -4,9 +4,9 @@ The annotations are those of ExecuTorch's XNNPACK quantizer where it has one, wr
 needs no backend installed. It differs in seven places: ReLU6 fuses with the convolution before it as ReLU does; padding
 keeps the scale of what it reads (XNNPACK folds it into the convolution); a sum has the scale of what it adds; a map that is
 resized stays float until it is added, because backends round halves otherwise; the backbone's scales are exact
-(`quantize.exact`), all but that of its last map, which leaves as tokens; the image has one fixed scale from the pixel range;
-modules can be left in float by name. Softmax, GELU, LayerNorm and `bmm` are float, and so is the residual stream of the
-tokens: keypoint tokens enter it far smaller than visual ones, and one scale for both rounds them all to the same.
+(`quantize.exact`); the image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU,
+LayerNorm and `bmm` are float, and so is the residual stream of the tokens: keypoint tokens enter it far smaller than visual
+ones, and one scale for both rounds them all to the same.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _is_quantized(node: Any) -> bool:
 
 
 def _activation_spec(value: Any, precision: Precision) -> QuantizationSpec:
-    exactly = any(each.meta["val"].ndim == MAP_RANK for each in value.users)  # the last map leaves as tokens
+    is_map = [each.op != "output" and each.meta["val"].ndim == MAP_RANK for each in (value, *value.users)]
+    exactly = is_map[0] and any(is_map[1:])  # the patch embedding's answer leaves as tokens
     observers = {
         "minmax": exact.ExactMinMax if exactly else MinMaxObserver,
         "percentile": (exact.ExactPercentile if exactly else exact.PercentileObserver).with_args(

@@ -59,7 +59,7 @@ class QatStudent(nn.Module):
             quantizer.enable_observer(enabled or quantizer.is_per_channel)
 
     def fake_quant(self, enabled: bool) -> None:
-        """Whether activations and weights are rounded; without, and before calibration, it is the float deploy form."""
+        """Whether activations and weights are rounded; without, it is the deploy form until calibration corrects biases."""
         for quantizer in self._quantizers():
             quantizer.enable_fake_quant(enabled)
 

@@ -39,7 +39,7 @@ _NOT_DELEGATED = {
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
 Delegate = Literal["xnnpack", "coreml", "vulkan"]
-_STEM = 2  # convolutions
+_STEM = 2  # convolutions, the first that the image meets
 _PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
 
 
@@ -79,7 +79,8 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "executorch")
     if precision == "fp16":
-        graph = halved(graph, partial(_in_float, modules=tuple(program.card.float_modules)))
+        precise = partial(_in_float, modules=tuple(program.card.float_modules))
+        graph = halved(graph, precise) if delegate == "xnnpack" else halved(graph)
     target = "executorch" if delegate == "xnnpack" else f"executorch-{delegate}"
     path = Path(out) / f"{program.card.student}-{target}-{precision}.pte"
     with warnings.catch_warnings():

@@ -72,6 +72,7 @@ def halved(program: ExportedProgram, in_float: Callable[[Any], bool] = lambda _:
     """A float program with weights and arithmetic in float16; what goes in and comes out stays float32.
 
     Args:
+        program: is used up.
         in_float: which operators stay float32, and so does what only passes on their answers.
     """
     (example,), _ = program.example_inputs

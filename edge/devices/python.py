@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from edge.devices.base import CommandFailed, Device, NoSuchProgram
+from edge.devices.base import CommandFailed, Device, DiskFull, NoSuchProgram
 from pose.errors import BackendError, InputError
 
 WHEELS = {
@@ -59,8 +59,13 @@ def setup(device: Device, target: str) -> None:
         try:
             base = "python3" if python == own else python
             list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
-        except CommandFailed as error:  # Debian has Python without the parts of venv, and says so on stdout
-            raise BackendError(f"{what}: its Python makes no environment; sudo apt install python3-venv there") from error
+        except DiskFull:
+            raise
+        except CommandFailed as error:
+            if error.complaint:
+                raise BackendError(f"{what} ({error.complaint})") from error
+            needs = "its Python makes no environment; sudo apt install python3-venv there"  # Debian's says so on stdout
+            raise BackendError(f"{what}: {needs}") from error
     try:
         list(device.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels], timeout=LONG))
     except CommandFailed as error:

@@ -87,14 +87,14 @@ def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
 
 def test_the_tables_are_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
-        "- name: a student\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
+        "- name: one\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
         "    QAT: {check: qat/check.json}\n"
         "  targets: {int8: all.json, fp16: half.json}\n"
         "- {name: its teacher, teacher: teacher.json}\n"
     )
     scored = {
         "ap": 60.0,
-        "pck": None,
+        "pck": 9.0,
         "keypoint_px": {"median": 0.25, "p99": 1.5},
         "fake_quant_px": {"median": 0.1, "p99": 2},
     }
@@ -106,7 +106,7 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
     made = {name: rows.splitlines() for name, rows in tables(measured).items()}
     assert made["results"][2:] == [
-        "| a student | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 4.0 |",
+        "| one | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 4.0 |",
         "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
         "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
         "|  |  | QAT: fake-quant | 79.5 | 90.0 | 0.25, 1.50 |  |  |  |",
@@ -114,9 +114,9 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
         "| its teacher | 5 | fp32 | 90.0 | 95.5 | | | | |",
     ]
     assert made["targets"][2:] == [
-        "| a student, int8 | executorch | 60.0 | 60.0 | 60.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
-        "|  | onnx |  |  | 60.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
-        "| fp16 | coreml | 60.0 |  | 60.0 |  | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "| one, int8 | executorch | 60.0, 9.0 | 60.0, 9.0 | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "|  | onnx |  |  | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "| fp16 | coreml | 60.0, 9.0 |  | 60.0, 9.0 |  | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
     ]
     for lines in made.values():
         assert len({line.count("|") for line in lines}) == 1

@@ -126,5 +126,7 @@ def test_the_runtime_is_installed_once() -> None:
 def test_what_cannot_be_installed() -> None:
     with pytest.raises(BackendError, match=r"cannot install numpy, ai-edge-litert there \(its last words\)"):
         setup(Board(command="/usr/bin/python3", **{"import numpy": 1, "pip": 1}), "tflite")
+    with pytest.raises(BackendError, match=r"\(its last words\)"):
+        setup(Board(command="/usr/bin/python3", **{"import numpy": 1, "-m venv": 1}), "tflite")
     with pytest.raises(InputError, match=r"pip install 'distilpose-edge\[tflite\]'"):
         setup(Local(), "tflite")

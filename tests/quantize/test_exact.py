@@ -41,6 +41,15 @@ def test_a_range_still_fits_with_its_zero(low: float, high: float, qscheme: torc
     assert high / step + zero_point <= 128.5
 
 
+def step_of(layer: torch.fx.Node) -> float | None:
+    """Of what a layer, or the clamp that alone reads it, is rounded to."""
+    while "quantize_per_tensor" not in str(layer.target):
+        if len(layer.users) != 1 or layer.op == "output":
+            return None
+        (layer,) = layer.users
+    return layer.args[1]  # type: ignore[return-value]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("scheme", ["affine", "symmetric"])
 def test_the_backbone_of_a_program_computes_without_rounding(scheme) -> None:
@@ -64,6 +73,11 @@ def test_the_backbone_of_a_program_computes_without_rounding(scheme) -> None:
 
     Twice(graph).run(tiny_images(1))
     assert seen >= 6
+    *convolutions, patches = graph.graph.find_nodes(op="call_function", target=aten.conv2d.default)
+    layers = [*convolutions, patches, *graph.graph.find_nodes(op="call_function", target=aten.linear.default)]
+    powers = {layer: math.log2(step).is_integer() for layer in layers if (step := step_of(layer))}
+    assert {powers[layer] for layer in convolutions} == {True}
+    assert not any(power for layer, power in powers.items() if layer not in convolutions)  # as fine as they can be
     for node in graph.graph.nodes:
         if node.target == aten.add.Tensor and node.meta["val"].ndim == 4 and all("dequantize" in str(a) for a in node.args):
             assert len({each.args[1] for each in (*node.args, *node.users)}) == 1  # one step for all
