@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
 from quantize.deploy import DeployPose
-from quantize.precision import MAP_RANK, Scheme
+from quantize.precision import COMPUTE, MAP_RANK, Scheme
 
 aten = torch.ops.aten
 
@@ -33,7 +33,6 @@ _SAME_CHANNELS = (
     aten.upsample_nearest2d.vec,
 )
 _CLAMPS = (aten.hardtanh.default, aten.hardtanh_.default)
-_READERS = (aten.conv2d.default, aten.linear.default)
 
 
 class Group:
@@ -160,7 +159,7 @@ def _groups(graph: GraphModule) -> list[Group]:
             _merge(of, writes.setdefault(_weight(node), node), node)
         elif node in of:  # the image, or added to something whose scale is not ours
             of[node].free = False
-        if inputs and node.target in _READERS and _can_tell(node):
+        if inputs and node.target in COMPUTE and _can_tell(node):
             of[inputs[0]].readers[_weight(node)] = node
             _merge(of, reads.setdefault(_weight(node), inputs[0]), inputs[0])
         else:
