@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Pixels = Literal["float32", "uint8"]
 Delegate = Literal["xnnpack", "coreml", "vulkan"]
+Compute = Literal["float16", "float32"]
+
+_USUAL = {"tflite": "float32", "executorch": "xnnpack", "coreml": "float16"}  # the choice that no artefact's name tells
 
 
 def export(
@@ -28,6 +31,7 @@ def export(
     out: Path,
     pixels: Pixels = "float32",
     delegate: Delegate = "xnnpack",
+    compute: Compute = "float16",
 ) -> list[Path]:
     """Lower the program's graph of that precision and, always, its float one; returns the artefacts, the float one last.
 
@@ -37,6 +41,7 @@ def export(
     Args:
         pixels: what a TFLite artefact takes: normalised values, or a camera's bytes.
         delegate: of ExecuTorch.
+        compute: what a Core ML artefact of int8 computes with between its integers.
 
     Raises:
         InputError: the program is missing, damaged or not whole, the target does not take it, or `out` cannot be written to.
@@ -46,7 +51,7 @@ def export(
     from pose.program import load_program
     from targets import base
 
-    how = _how(target, pixels, delegate)
+    how = _how(target, precision, pixels, delegate, compute)
     source = load_program(program)  # before the toolchain, whose import takes seconds
     base.check_name(target, base.LOWERED)
     base.check_installed(target)
@@ -106,7 +111,7 @@ def _some_of_all(
     return made, left_out
 
 
-def _how(target: str, pixels: str, delegate: str) -> dict[str, Any]:
+def _how(target: str, precision: str, pixels: str, delegate: str, compute: str) -> dict[str, Any]:
     """Keywords of the target's `lower`.
 
     Raises:
@@ -116,7 +121,10 @@ def _how(target: str, pixels: str, delegate: str) -> dict[str, Any]:
         raise InputError(f"--input {pixels} is for --target tflite; {target} has one kind of input")
     if delegate != "xnnpack" and target != "executorch":
         raise InputError(f"--delegate {delegate} is for --target executorch, not {target}")
-    return {"tflite": {"input": pixels}, "executorch": {"delegate": delegate}}.get(target, {})
+    if compute != "float16" and (target, precision) != ("coreml", "int8"):
+        raise InputError(f"--compute {compute} is for --target coreml --precision int8, not for {target} in {precision}")
+    choices = {"tflite": {"input": pixels}, "executorch": {"delegate": delegate}, "coreml": {"compute": compute}}
+    return choices.get(target, {})
 
 
 def _lowered(source: Program, target: str, precision: Precision, out: Path, how: dict[str, Any]) -> Path:
@@ -154,7 +162,7 @@ def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path 
 
 def _kind(target: str, how: dict[str, Any]) -> str:
     choice = next(iter(how.values()), None)
-    return target if choice in (None, "float32", "xnnpack") else f"{target}-{choice}"
+    return target if choice in (None, _USUAL.get(target)) else f"{target}-{choice}"
 
 
 def _is_of(card: Card, source: Program) -> bool:
@@ -233,6 +241,9 @@ def main(
     delegate: Annotated[
         Delegate, typer.Option(help="ExecuTorch: XNNPACK, or one that is compiled but not run here.")
     ] = "xnnpack",
+    compute: Annotated[
+        Compute, typer.Option(help="Core ML: float16, as the Neural Engine, or exactly as quantized, on CPU and GPU.")
+    ] = "float16",
     min_int8_macs: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if less of the multiply-adds is int8.")
     ] = None,
@@ -246,10 +257,10 @@ def main(
     source = program or bundled()
     left_out: dict[str, str] = {}
     if target == "all":
-        _how(target, pixels, delegate)
+        _how(target, precision, pixels, delegate, compute)
         made, left_out = export_all(source, precision, out)
     else:
-        made = export(source, target, precision, out, pixels, delegate)
+        made = export(source, target, precision, out, pixels, delegate, compute)
     rows = [_rows(artefact) for artefact in made]
     _print(rows)
     for name, reason in left_out.items():

@@ -81,11 +81,11 @@ def _targets(folder: Path, entry: dict[str, Any]) -> Iterator[str]:
 
     for place, (program, file) in enumerate(entry.get("targets", {}).items()):
         checks = read_json(folder / file)
-        for position, check in enumerate(checks.get("targets", {"": checks}).values()):
+        for position, (kind, check) in enumerate(checks.get("targets", {"": checks}).items()):
             twin, lowered, rounded = check["float_twin"], check["lowered"], check["precision"] == "int8"
             row = [
                 ", ".join([entry["name"]] * (place == position == 0) + [program] * (position == 0)),
-                check["target"],
+                kind or check["target"],
                 *(_pair(check[column], 1, "ap", "pck") if show else "" for column, show in
                   (("fp32", not position), ("fake_quant", not position and rounded), ("lowered", True))),
                 _pair(lowered["fake_quant_px"], 2, "median", "p99") if rounded else "",

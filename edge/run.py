@@ -47,8 +47,8 @@ def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.nd
 
 
 def kind(card: Card) -> str:
-    """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan` (a delegate), `tflite-uint8`."""
-    parts = [card.target, card.metrics.get("delegate")]
+    """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan`, `tflite-uint8`, ..."""
+    parts = [card.target, card.metrics.get("delegate"), card.metrics.get("compute")]
     if card.target == "tflite" and card.input.dtype != "float32":
         parts.append(card.input.dtype)
     return "-".join(part for part in parts if part)
@@ -90,7 +90,7 @@ def family(artefact: Path) -> list[Path]:
 def twin(artefact: Path, precision: Precision) -> Path:
     """The artefact itself, or the one beside it that the same program was lowered to in that precision.
 
-    For the same target, delegate and kind of input.
+    For the same target, delegate, arithmetic and kind of input.
 
     Raises:
         InputError: there is none.

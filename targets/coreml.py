@@ -5,7 +5,10 @@ operators, in float32: `ImageType` has one scale for three channels, and most st
 
 On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml_reference`.
 
-int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, all else is fp16.
+int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, all else is float16:
+what the Neural Engine computes with. A convolution's answer is rounded to it before `quantize` rounds again, and where the
+first meets a tie, the second may go astray. With `lower(..., compute="float32")` it is rounded once, as in fake
+quantization, on CPU and GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import coremltools as ct
 import numpy as np
@@ -39,6 +42,8 @@ from targets.torch import on_threads
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+Compute = Literal["float16", "float32"]
 
 _WEIGHTED = ("conv", "linear")
 _MOST_DIMENSIONS = 5
@@ -100,18 +105,25 @@ class CoreMLRunner:
         return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8") -> Artefact:
-    """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card."""
+def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, compute: Compute = "float16") -> Artefact:
+    """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card.
+
+    Args:
+        compute: what an int8 program computes with between its integers; float32 stands in the file's name.
+    """
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "coreml")
-    path = Path(out) / f"{program.card.student}-coreml-{precision}.mlpackage"
-    model = _convert(graph, program.card, precision)
+    target = "coreml" if compute == "float16" else f"coreml-{compute}"
+    path = Path(out) / f"{program.card.student}-{target}-{precision}.mlpackage"
+    model = _convert(graph, program.card, precision, compute)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
         files = {path.name: cards.digest(folder)}
         card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
+        if compute != "float16":
+            card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
         card.write(card_file)
     return Artefact(path, card)
@@ -175,7 +187,8 @@ def coverage(function: Any) -> Coverage:
     )
 
 
-def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision) -> Any:
+def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: Compute) -> Any:
+    in_float32 = precision == "fp32" or compute == "float32"
     passes = ct.PassPipeline.DEFAULT
     passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
@@ -186,7 +199,7 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision) -> 
                 inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
                 outputs=[ct.TensorType(name=output.name, dtype=np.float32) for output in card.outputs],
                 minimum_deployment_target=ct.target.iOS17,
-                compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+                compute_precision=ct.precision.FLOAT32 if in_float32 else ct.precision.FLOAT16,
                 pass_pipeline=passes,
                 skip_model_load=True,
             )

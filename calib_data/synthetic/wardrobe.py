@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from calib_data.synthetic.canvas import TEXTURE
@@ -109,7 +110,7 @@ def sample_fabric(base: np.ndarray, rng: np.random.Generator, plain: float = 0.4
     else:
         pattern = np.kron(rng.random((8, 8)), np.ones((TEXTURE // 8, TEXTURE // 8)))
     other = _plain(colour(rng), rng, 5)
-    return np.asarray(other + pattern[..., None].astype(np.float32) * (_plain(base, rng, 5) - other))
+    return np.asarray(other + _grey(pattern.astype(np.float32)) * (_plain(base, rng, 5) - other))
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -125,8 +126,14 @@ def _bank() -> np.ndarray:
 
 
 def _plain(base: np.ndarray, rng: np.random.Generator, grain: float) -> np.ndarray:
-    rough = noise(rng, TEXTURE, TEXTURE) * np.float32(grain) + base.astype(np.float32)
+    rough = _grey(noise(rng, TEXTURE, TEXTURE) * np.float32(grain))
+    rough += np.full((TEXTURE, 3), base, np.float32)
     return np.minimum(np.maximum(rough, 0, out=rough), 255, out=rough)
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    """Float32 [h, w] or [h, w, 1] as [h, w, 3]: numpy would broadcast three values at a time."""
+    return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2RGB))
 
 
 def _between(palette: np.ndarray, rng: np.random.Generator) -> np.ndarray:

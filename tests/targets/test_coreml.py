@@ -13,6 +13,7 @@ import torch
 from quantized_student import quantized_student
 from tiny_student import SPEC
 
+from edge import run
 from pose import card as cards
 from pose.crop import CropSpec, denormalise, normalise
 from pose.errors import BackendError, InputError
@@ -59,6 +60,16 @@ def test_a_package_answers_as_its_program(artefacts, program: Program, precision
     assert np.median(pixels) <= median
     assert np.quantile(pixels, 0.99) <= p99
     assert scores < 0.05
+
+
+def test_float32_between_integers_rounds_once(artefacts, program: Program, tmp_path: Path) -> None:
+    exact = coreml.lower(program, tmp_path, "int8", compute="float32")
+    assert exact.path.name == "distilpose_edge-coreml-float32-int8.mlpackage"
+    assert run.kind(cards.read(cards.card_path(exact.path))) == "coreml-float32"
+    assert exact.card.coverage.int8_ops == artefacts["int8"].card.coverage.int8_ops
+    pixels, _ = apart(exact.path, program)
+    rounded_twice, _ = apart(artefacts["int8"].path, program)
+    assert pixels.max() < 1e-4 < rounded_twice.max()
 
 
 def test_a_std_for_each_channel_is_normalised_inside(tmp_path: Path) -> None:
