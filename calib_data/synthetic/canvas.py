@@ -76,7 +76,7 @@ class Canvas:
         window = slice(top, bottom), slice(left, right)
         scratch = self._scratch[window]
         scratch.fill(0)
-        cv2.fillConvexPoly(scratch, corners - (left << _SHIFT, top << _SHIFT), 1, cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self._scratch, corners, 1, cv2.LINE_8, _SHIFT)
         cv2.copyTo(painted, scratch, self.image[window])
         if outline != 1.0:
             contours, closed = (corners[_SIDES], False) if sides else (corners[None], True)
