@@ -171,16 +171,31 @@ def test_broken_annotations(artefact: Path, tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "out.json").exists()
 
 
+APART = {"median": 1.0, "p99": 2.0}
+SCORED = {"ap": 80.0, "pck": 90.0, "persons": 1, "keypoint_px": APART, "fake_quant_px": APART}
+TIMED = {"latency_ms": {"p50": 1.0}}
+MEASURED = {
+    "check.json": {
+        "target": "onnx", "bytes": 1, "float_twin": {"bytes": 4}, "fp32": SCORED, "fake_quant": SCORED, "lowered": SCORED
+    },
+    "bench.json": {"devices": [{"fp32": TIMED, "int8": TIMED}]},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("broken", ["{}", '{"fp32": []}', "not json"])
-def test_broken_measurements(tmp_path: Path, broken: str) -> None:
-    for kind in ("ptq", "qat"):
-        (tmp_path / kind).mkdir()
-        for name in ("check.json", "bench.json"):
-            (tmp_path / kind / name).write_text(broken)
-    with pytest.raises(InputError, match=r"check\.json"):
+@pytest.mark.parametrize("name", MEASURED)
+def test_broken_measurements(tmp_path: Path, name: str, broken: str) -> None:
+    for file, whole in MEASURED.items():
+        for kind in ("ptq", "qat"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            (tmp_path / kind / file).write_text(json.dumps(whole))
+    (tmp_path / "table.yaml").write_text("- {name: x, int8: {PTQ: {check: qat/check.json, bench: qat/bench.json}}}")
+    assert len(collect(tmp_path)) == 3
+    assert "| x | 1 | fp32 | 80.0 |" in tables(tmp_path)["results"]
+    (tmp_path / "qat" / name).write_text(broken)
+    with pytest.raises(InputError, match=r"check\.json|bench\.json"):
         collect(tmp_path)
-    (tmp_path / "table.yaml").write_text("- {name: x, int8: {PTQ: {check: ptq/check.json, bench: ptq/bench.json}}}")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"table\.yaml|qat"):
         tables(tmp_path)
 
 
