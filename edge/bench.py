@@ -6,6 +6,7 @@ The two take turns in one process on each device; devices work at the same time.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -63,12 +64,20 @@ def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean
 def twins(artefact: Path) -> dict[str, Path]:
     """The float and the int8 artefact of one program for one target.
 
+    Args:
+        artefact: one of the two.
+
     Raises:
-        InputError: one of them is missing.
+        InputError: one of them is missing, or it is neither.
     """
     from edge import run
+    from pose import card as cards
 
-    return {"fp32": run.twin(artefact, "fp32"), "int8": run.twin(artefact, "int8")}
+    pair = {"fp32": run.twin(artefact, "fp32"), "int8": run.twin(artefact, "int8")}
+    if artefact not in pair.values():
+        precision = cards.read(cards.card_path(artefact)).precision
+        raise InputError(f"{artefact} is {precision}; int8 is timed beside its float twin: name {pair['int8']}")
+    return pair
 
 
 def gate(result: dict[str, Any], limit: float) -> None:
@@ -142,7 +151,7 @@ def main(
         typer.Option(metavar="DEVICE", help="local, ssh://user@host[:port] or adb[:serial]; more than one may be given."),
     ] = ["local"],  # noqa: B006 - typer copies it
     artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Of the runtime.")] = 1,
+    threads: cli.Threads = 1,
     affinity: Annotated[str, typer.Option(metavar="CORES", help="Cores to run on, as 2,3 or 4-7 [default: all].")] = "",
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
     sustained: Annotated[
@@ -160,6 +169,7 @@ def main(
 ) -> None:
     """Time an artefact and its float twin, in turns in one process on each device: p50, p90, p99, load time, memory."""
     from edge import run
+    from edge.devices.job import TARGETS
     from edge.devices.parallel import open_all
     from edge.devices.session import Plan
     from pose.files import write_json
@@ -167,7 +177,9 @@ def main(
     if rigorous and sustained:
         raise InputError("--rigorous and --sustained are two ways to measure; choose one")
     opened, pinned = open_all(device), cores(affinity)
-    pair = twins(artefact or run.latest())
+    if setup and (here := [each.name for each in opened if each.here]):
+        raise InputError(f"--setup is for other devices, not for {here[0]}; here: pip install 'distilpose-edge[device]'")
+    pair = twins(artefact or run.latest(targets=TARGETS))
     runs, seconds = (10, 60 * sustained / len(pair)) if sustained else RIGOROUS if rigorous else QUICK
     plan = Plan(
         artefacts=pair,
@@ -196,12 +208,11 @@ def cores(text: str) -> tuple[int, ...]:
         InputError: it is neither.
     """
     found: list[int] = []
-    try:
-        for part in filter(None, text.split(",")):
-            first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
-    except ValueError as error:
-        raise InputError(f"--affinity {text}: write core numbers, as 2,3 or 4-7") from error
+    for part in text.split(",") if text else ():
+        ends = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
+        if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
+            raise InputError(f"--affinity {text}: write core numbers, as 2,3 or 4-7")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
     return tuple(found)
 
 

@@ -63,6 +63,8 @@ def check_all(
     from pose import skeleton
     from pose.files import size
 
+    if devices and len(artefacts) == 1:
+        on_device.card_of(artefacts[0])  # a kind that no device answers for is told before people are scored
     program = run.program_of(artefacts[0])
     named = {run.kind(cards.read(cards.card_path(path))): path for path in artefacts}
     found = {name: run.find_twin(path, "fp32", program) for name, path in named.items()}
@@ -89,7 +91,7 @@ def check_all(
         return scored
 
     there: dict[str, dict[str, Any]] = {name: {} for name in named}
-    asked = {name: path for name, path in named.items() if devices and (len(named) == 1 or on_device.takes(path))}
+    asked = {name: path for name, path in named.items() if devices and on_device.takes(path)}
     for device, said in zip(devices, on_device.answers(devices, list(asked.values()), crops, threads), strict=True):
         for name, mine in zip(asked, said, strict=True):
             if isinstance(mine, str):
@@ -121,7 +123,7 @@ def check_all(
 
 
 def gate(result: dict[str, Any], most: float, of: str = "") -> None:
-    """Raises GateError if a column loses more than `most` points of AP or PCK against fp32.
+    """Raises GateError if a column, those of devices included, loses more than `most` points of AP or PCK against fp32.
 
     Args:
         of: which artefact, for the message.
@@ -132,14 +134,21 @@ def gate(result: dict[str, Any], most: float, of: str = "") -> None:
     if result["fp32"]["ap"] is None:
         raise InputError("AP cannot be told: nobody in the data has labelled joints that the student has")
     who = f"{of}: " if of else ""
-    for name in COLUMNS[1:]:
+    columns = {name: result[name] for name in _columns(result) if name != "fp32"}
+    columns |= {f"on {device}": there for device, there in result["on_device"].items() if there["error"] is None}
+    for name, column in columns.items():
         for measure in ("ap", "pck"):
-            before, after = result["fp32"][measure], result[name][measure]
+            before, after = result["fp32"][measure], column[measure]
             if before is not None and before - after > most:
                 raise GateError(
                     f"{who}{name} loses {before - after:.2f} points of {measure.upper()} ({before:.2f} -> {after:.2f}); "
                     f"--max-drop allows {most:g}"
                 )
+
+
+def _columns(result: dict[str, Any]) -> Sequence[str]:
+    """Those that say something of the artefact: fake quantization nothing of one that is not int8."""
+    return COLUMNS if result["precision"] == "int8" else ("fp32", "lowered")
 
 
 def _interval(value: float | None, ends: list[float | None]) -> str:
@@ -151,7 +160,7 @@ def _print(result: dict[str, Any]) -> None:
 
     width, height = result["crop"]
     table = Table("", "AP [95 %]", "PCK@0.2 [95 %]", "px from fp32, median", "p99")
-    for name in COLUMNS:
+    for name in _columns(result):
         each = result[name]
         pixels = each["keypoint_px"]
         far = ["-", "-"] if name == "fp32" else [_interval(pixels[k], pixels[f"{k}_95"]) for k in ("median", "p99")]
@@ -167,9 +176,8 @@ def _print(result: dict[str, Any]) -> None:
     for name, each in on_device.items():
         out.print(f"{name} from this machine: {_pixels(each['host_px'], 4)} px, median, p99")
     twin = result["float_twin"]
-    out.print(
-        f"lowered from fake-quant: {_pixels(result['lowered']['fake_quant_px'])} px, median, p99; {_megabytes(result)} MB"
-    )
+    apart = f"lowered from fake-quant: {_pixels(result['lowered']['fake_quant_px'])} px, median, p99; "
+    out.print(f"{apart if result['precision'] == 'int8' else ''}{_megabytes(result)} MB")
     if twin:
         out.print(f"float twin from torch: {_pixels(twin['torch_px'], 4)} px; {_megabytes(twin)} MB")
     out.print(f"{result['persons']} people, {len(result['joints'])} joints, crop {width} x {height}; {result['artefact']}")
@@ -190,20 +198,26 @@ def _print_all(results: dict[str, dict[str, Any]]) -> None:
     )
     table = Table("target", *heads)
     for name, result in results.items():
-        scores = [
-            ", ".join("n/a" if result[column][k] is None else f"{result[column][k]:.1f}" for k in ("ap", "pck"))
-            for column in COLUMNS
-        ]
+        scores = [_score(result[column]) if column in _columns(result) else "" for column in COLUMNS]
         lowered, twin = result["lowered"], result["float_twin"]
-        far = [_pixels(lowered["fake_quant_px"]), _pixels(lowered["keypoint_px"])]
+        rounded = result["precision"] == "int8"
+        far = [_pixels(lowered["fake_quant_px"]) if rounded else "", _pixels(lowered["keypoint_px"])]
         beside = [f"{twin['torch_px']['p99']:.4f}", f"{result['bytes'] / twin['bytes']:.1%}"] if twin else ["", ""]
         table.add_row(name, *scores, *far, beside[0], _megabytes(result), beside[1])
+        for device, there in result["on_device"].items():
+            if there["error"] is None:
+                px = [f"host {_pixels(there['host_px'])}", _pixels(there["keypoint_px"])]
+                table.add_row(f"  on {device}", "", "", _score(there), *px)
     first = next(iter(results.values()))
     width, height = first["crop"]
     out = cli.console()
     out.print(table)
     who = f"{first['persons']} people, {len(first['joints'])} joints, crop {width} x {height}"
     out.print(f"{who}; px: median, p99; of the float twin p99, from torch")
+
+
+def _score(column: dict[str, Any]) -> str:
+    return ", ".join("n/a" if column[name] is None else f"{column[name]:.1f}" for name in ("ap", "pck"))
 
 
 def _pixels(px: dict[str, Any], digits: int = 2) -> str:
@@ -234,7 +248,7 @@ def main(
         typer.Option(metavar="DEVICE", help="Also there: local, ssh://user@host[:port] or adb[:serial]; repeatable."),
     ] = [],  # noqa: B006 - typer copies it
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of the runtimes.")] = 1,
+    threads: cli.Threads = 1,
     json: cli.Json = None,
     seed: cli.Seed = 0,
 ) -> None:
@@ -242,11 +256,12 @@ def main(
     from edge import run
     from edge.devices.parallel import open_all
     from pose.files import write_json
+    from targets.base import LOWERED
 
     devices = open_all(device)
     if target not in (None, "all") and artefact is not None:
         raise InputError("--artefact names one artefact already; with it, --target is all or left out")
-    chosen = artefact or run.latest(target=None if target == "all" else target)
+    chosen = artefact or run.latest(targets=LOWERED if target in (None, "all") else (target,))
     if data is None and (images is not None or boxes != "annotation"):
         raise InputError("--images and --boxes belong to --data; give the annotations, too")
     artefacts = run.family(chosen) if target == "all" else [chosen]

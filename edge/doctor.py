@@ -167,6 +167,8 @@ def _runs(session: Session, artefact: Path, card: Card) -> Iterator[Finding]:
         yield Finding("warn", f"{card.target} is no choice for {board.title}; it has {better}", "edge.export another target")
     else:
         yield Finding("ok", f"{card.target} through {choice.delegate}: {choice.why}")
+    aim = f"; for video, p90 below {board.latency_budget_ms:g} ms" if board.latency_budget_ms else ""
+    yield Finding("ok", f"begin with --threads {board.threads}{aim}")
     if card.target == "tensorrt" and session.facts.get("trtexec"):
         mend = f"python -m edge.bench --device {session.device.name}"
         yield Finding("ok", f"{artefact.name}: trtexec builds and times it there", mend)
@@ -225,12 +227,13 @@ def main(
 ) -> None:
     """Say what is installed, what is missing, what mends it, and whether the artefact runs on each device."""
     from edge import run
+    from edge.devices.job import TARGETS
     from pose.files import write_json
 
     chosen = artefact
     if chosen is None:
         try:
-            chosen = run.latest()
+            chosen = run.latest(targets=TARGETS)
         except InputError as error:
             cli.note(f"no artefact is tried: {error}")
     out, names = cli.console(), list[str]()

@@ -118,7 +118,7 @@ def _how(target: str, precision: str, pixels: str, delegate: str, compute: str) 
         InputError: the target has no such choice.
     """
     if pixels != "float32" and target != "tflite":
-        raise InputError(f"--input {pixels} is for --target tflite; {target} has one kind of input")
+        raise InputError(f"--input {pixels} is for --target tflite, not {target}")
     if delegate != "xnnpack" and target != "executorch":
         raise InputError(f"--delegate {delegate} is for --target executorch, not {target}")
     if compute != "float16" and (target, precision) != ("coreml", "int8"):
@@ -212,9 +212,12 @@ def _print(rows: list[dict[str, Any]]) -> None:
         shares = [f"{covered[name]:.1%}" if covered else "" for name in ("int8_ops", "int8_macs", "float_matmul_macs")]
         outside = str(sum(covered["undelegated"].values())) if covered else ""
         megabytes = f"{row['bytes'] / 1e6:.2f}"
-        table.add_row(row["artefact"], row["precision"], megabytes, str(covered.get("delegates", "")), outside, *shares)
+        table.add_row(
+            Path(row["artefact"]).name, row["precision"], megabytes, str(covered.get("delegates", "")), outside, *shares
+        )
     out = cli.console()
     out.print(table)
+    out.print(f"in {Path(rows[0]['artefact']).parent}, with cards")
     for row in rows:
         if row["precision"] == "fp32":
             continue

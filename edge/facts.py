@@ -68,9 +68,9 @@ def read(device: Device) -> dict[str, Any]:
     """
     text = _run(device, _FUNCTIONS + _GENERIC)
     facts = parse(text)
-    more, common = boards.get(facts["board"]).facts, boards.get(boards.GENERIC).facts
-    calls = [["f", name, file] for name, file in more.files.items() if name not in common.files]
-    calls += [["c", name, *command] for name, command in more.commands.items() if name not in common.commands]
+    more = boards.get(facts["board"]).facts
+    calls = [["f", name, file] for name, file in more.files.items()]
+    calls += [["c", name, *command] for name, command in more.commands.items()]
     lines = [shlex.join(call) for call in calls]
     return {**facts, **parse_more(_run(device, _FUNCTIONS + "\n".join(lines)))} if lines else facts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,29 +49,30 @@ def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.nd
 
 def kind(card: Card) -> str:
     """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan`, `tflite-uint8`, ..."""
-    parts = [card.target, card.metrics.get("delegate"), card.metrics.get("compute")]
+    parts = [card.target, *(str(card.metrics[how]) for how in ("delegate", "compute") if how in card.metrics)]
     if card.target == "tflite" and card.input.dtype != "float32":
         parts.append(card.input.dtype)
-    return "-".join(part for part in parts if part)
+    return "-".join(parts)
 
 
-def latest(folder: Path = OUT, target: str | None = None) -> Path:
-    """The int8 artefact in `folder` that was written last, of those that run here; of one target, or of any.
+def latest(folder: Path = OUT, targets: Sequence[str] = LOWERED) -> Path:
+    """The int8 artefact in `folder` that was written last, of those of some targets that run here.
 
     Raises:
         InputError: there is none, or no such target.
     """
-    if target is not None:
+    for target in targets:
         check_name(target, LOWERED)
     cards = [(path, _card(path)) for path in artefacts(folder)]
     found = [
         (path.stat().st_mtime, path)
         for path, card in cards
-        if card.precision == "int8" and _runs_here(card) and target in (None, card.target)
+        if card.precision == "int8" and _runs_here(card) and card.target in targets
     ]
     if not found:
-        what = f"int8 artefact of {target}" if target else "int8 artefact"
-        flag = f" --target {target}" if target else ""
+        some = targets != LOWERED
+        what = f"int8 artefact of {', '.join(targets)}" if some else "int8 artefact"
+        flag = f" --target {targets[0]}" if some else ""
         raise InputError(f"no {what} in {folder}; make one with python -m edge.export{flag}, or name one with --artefact")
     return max(found)[1]
 
@@ -132,6 +134,10 @@ def program_of(artefact: Path) -> Program:
     program = load_program(folder)
     if program.card.files[graph_name(card.precision)] != card.sources.get("program"):
         raise InputError(f"{folder} is not the program that {artefact} was lowered from (sha256 differs); export it again")
+    for what in ("student", "skeleton", "spec"):
+        mine, its = getattr(card, what), getattr(program.card, what)
+        if mine != its:
+            raise InputError(f"{cards.card_path(artefact)}: {what} is {mine}, its program's {its}; export it again")
     return program
 
 

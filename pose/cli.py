@@ -22,10 +22,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pose.errors import BackendError, InputError, UserError
+from pose.files import require_writable
 
 Item = TypeVar("Item")
 
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.")]
+
+def writable(path: Path | None) -> Path | None:
+    """The path that a flag names, once it is sure that a file can be written there."""
+    if path is not None:
+        require_writable(path)
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.", callback=writable),
+]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Of the runtimes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random in this command.")]
 
 

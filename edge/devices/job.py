@@ -26,8 +26,8 @@ def card_of(artefact: Path) -> Card:
     delegate = card.metrics.get("delegate")
     if card.target not in TARGETS:
         raise InputError(
-            f"{artefact} is for {card.target}, which is evaluated here operator by operator, not run: there is no time to "
-            f"take; time one of {', '.join(TARGETS)}"
+            f"{artefact} is for {card.target}, which is evaluated here operator by operator: no device's agent runs it; "
+            f"take one of {', '.join(TARGETS)}"
         )
     if "lowered" not in card.golden.expected:
         raise InputError(f"{artefact} needs the delegate {delegate} and never answered here: there is nothing to replay")

@@ -101,7 +101,8 @@ class _Run:
                 warnings.append(f"{said}: other kernels, or another version; edge.check --device shows what that costs")
         if self._plan.mode == "sustained" and not emulated:
             warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]
-        if self._plan.mode == "quick" and not emulated:
+        timed = any(self._times.values()) or any("latency_ms" in found for found in self._found.values())
+        if self._plan.mode == "quick" and timed and not emulated:
             warnings.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
         return {
             "device": self._session.device.name,

@@ -120,7 +120,7 @@ class Session:
         return "; pip install the extra of the artefact's target" if self.device.here else "; install it there with --setup"
 
     def again(self, action: Callable[[], Result]) -> Result:
-        """Do it, and once more when the connection was cut."""
+        """Do it, and again when the connection was cut, `ATTEMPTS` times in all; unreachable from the start is the end."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return action()

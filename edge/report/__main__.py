@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edge.report.worst import Crop
 
 
+WORSE, SLOWER = 0.5, 10.0  # what --against lets pass: points of AP or PCK, per cent of latency
+
+
 def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tuple[list[Crop], list[tuple[str, str]]]:
     """The worst people of the check whose artefact moved somebody most; a warning if its data cannot be read again."""
     from edge.report import worst
@@ -42,7 +45,7 @@ def main(
     data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: as the check says].")] = None,
     images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside data]")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Of the runtimes.")] = 1,
+    threads: cli.Threads = 1,
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if int8 loses more points of AP or PCK than this.")
@@ -53,11 +56,12 @@ def main(
     against: Annotated[
         Path | None, typer.Option(metavar="JSON", help="An earlier report: exit with 1 on regressions.")
     ] = None,
-    worse: Annotated[float, typer.Option(min=0, help="Points of AP or PCK that --against lets pass.")] = 0.5,
-    slower: Annotated[float, typer.Option(min=0, help="Per cent of latency that --against lets pass.")] = 10.0,
-    out: Annotated[Path, typer.Option(metavar="HTML", help="Markdown, CSV and JSON of the same name go beside it.")] = Path(
-        "report.html"
-    ),
+    worse: Annotated[float, typer.Option(min=0, help="Points of AP or PCK that --against lets pass.")] = WORSE,
+    slower: Annotated[float, typer.Option(min=0, help="Per cent of latency that --against lets pass.")] = SLOWER,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="HTML", help="Markdown, CSV and JSON of the same name go beside it.", callback=cli.writable),
+    ] = Path("report.html"),
     json: cli.Json = None,
     seed: cli.Seed = 0,
 ) -> None:
@@ -67,9 +71,19 @@ def main(
     from pose.files import write_json
 
     limits = gates.parse_limits(max_p90_ms)
+    measuring = {"--artefact": artefact, "--target": target, "--limit": limit, "--rigorous": rigorous}
+    measuring |= {"--device": device != ["local"], "--threads": threads != 1}
+    stray = [flag for flag, given in measuring.items() if given and (check or bench)]
+    if stray:
+        raise InputError(f"{stray[0]} says what to measure, and --check and --bench that it was measured; leave one out")
+    if against is None and (worse, slower) != (WORSE, SLOWER):
+        raise InputError("--worse and --slower belong to --against; give the earlier report, too")
     old = collect.read_report(against) if against else None
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: the page's name ends in .html")
+    twice = {path.resolve() for path in (against, json) if path} & {path.resolve() for path in page.paths(out)}
+    if twice:
+        raise InputError(f"--out {out} would write over {twice.pop()}; give the report another name")
     if images is not None and data is None and not check:
         raise InputError("--images belongs to --data; give the annotations, too")
     checks: list[Any] = [each for path in check for each in collect.read_checks(path)]

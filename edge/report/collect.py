@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from edge.devices.job import TARGETS
 from edge.report.model import SCHEMA, Bench, Check, Device, Report, Shape, Timing, belongs
 from pose import card as cards
 from pose.errors import InputError
@@ -178,7 +179,8 @@ def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
                 said = [text for text in said if not text.startswith(ABOUT_TIMES)]
             if device.emulated and not any("emulated" in text for text in said):
                 said.append("emulated: what it answers counts, how long it takes does not")
-            if bench.mode == "quick" and not device.emulated and not any("quick" in text for text in said):
+            timed = not (device.emulated or device.error)
+            if bench.mode == "quick" and timed and not any("quick" in text for text in said):
                 said.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
             for text in said:
                 alike = re.sub(r"\d+(\.\d+)?", "#", text)  # a load that differs is the same warning
@@ -200,6 +202,8 @@ def _of_checks(checks: Sequence[Check], benches: Sequence[Bench]) -> Iterable[tu
         if outside and not told:
             operators = ", ".join(f"{count} {name}" for name, count in outside.items())
             yield check.label, f"undelegated: {sum(outside.values())} nodes run outside the backend ({operators})"
+        if check.target not in TARGETS:
+            yield check.label, f"accuracy only: edge.bench times {', '.join(TARGETS)}"
         for name, column in check.on_device.items():
             if column.error:
                 yield name, f"not scored there: {column.error}"

@@ -106,7 +106,7 @@ def _where(entry: Entry, titles: dict[str, str]) -> str:
 
 def _bars(width: int, shown: Sequence[tuple[Entry, dict[str, float]]], titles: dict[str, str]) -> Markup:
     x = Scale(0, max(sum(parts.values()) for _, parts in shown) * 1.02, 52, width - 54)
-    drawn, y, group = [_stage_key(width)], 34.0, ""
+    drawn, y, group = [_stage_key()], 34.0, ""
     for entry, parts in shown:
         where, kind = _where(entry, titles), words.kind(entry)
         if where != group:
@@ -128,7 +128,7 @@ def _bars(width: int, shown: Sequence[tuple[Entry, dict[str, float]]], titles: d
     return canvas(width, y + 4, *drawn)
 
 
-def _stage_key(width: int) -> Markup:
+def _stage_key() -> Markup:
     parts, x = [], 0.0
     for stage, words_ in zip(STAGES, ("pre-processing", "model", "decoding"), strict=True):
         parts += [

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from edge import bench as benching
 from edge import check as checking
-from edge import run
+from edge import on_device, run
+from edge.devices.job import TARGETS
 from edge.devices.parallel import open_all
 from edge.devices.session import Plan
 from edge.report.collect import valid
 from edge.report.model import Bench, Check
+from pose import card as cards
+from targets.base import LOWERED
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,20 @@ class Order:
 
 
 def measure(order: Order) -> tuple[list[Check], list[Bench]]:
-    """`edge.check` of the artefacts together, then `edge.bench` of one after the other.
+    """`edge.check` of the artefacts together, then `edge.bench` of one after the other; of those that the agent runs.
 
     Raises:
         InputError, BackendError: as these.
     """
     devices = open_all(order.devices)  # a wrong name is said before anything is measured
     every = order.target == "all"
-    latest = order.artefact or run.latest(target=None if every else order.target)
+    targets = LOWERED if every else TARGETS if order.target is None else (order.target,)
+    latest = order.artefact or run.latest(targets=targets)
     artefacts = run.family(latest) if every else [latest]
-    pairs = [benching.twins(artefact) for artefact in artefacts]
+    pairs = [benching.twins(artefact) for artefact in artefacts if cards.read(cards.card_path(artefact)).target in TARGETS]
     source = checking.open_source(order.data, order.images, "annotation")
-    away = [device for device in devices if not device.here]  # here, it would answer as it just did
+    asked = any(on_device.takes(artefact) for artefact in artefacts)
+    away = [device for device in devices if asked and not device.here]  # here, it would answer as it just did
     results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
     checks = [
         valid(Check, result | _asked(order, Path(result["artefact"])), result["artefact"]) for result in results.values()

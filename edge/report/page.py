@@ -31,11 +31,16 @@ def write(report: Report, crops: Sequence[Crop], out: Path) -> list[Path]:
         BackendError: jinja2 is not installed.
     """
     page, markdown = render(report, crops, "page.html.j2"), render(report, crops, "report.md.j2")
-    paths = [out, *(out.with_suffix(suffix) for suffix in (".md", ".csv", ".json"))]
-    for path, text in zip(paths, (page, markdown, tables.as_csv(entries(report))), strict=False):
+    written = paths(out)
+    for path, text in zip(written, (page, markdown, tables.as_csv(entries(report))), strict=False):
         write_text(path, text)
-    write_json(paths[-1], report.model_dump(mode="json"))
-    return paths
+    write_json(written[-1], report.model_dump(mode="json"))
+    return written
+
+
+def paths(out: Path) -> list[Path]:
+    """The files of a report whose page is `out`: HTML, Markdown, CSV, JSON."""
+    return [out, *(out.with_suffix(suffix) for suffix in (".md", ".csv", ".json"))]
 
 
 def verdict(report: Report) -> list[str]:

@@ -20,20 +20,6 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Cpu(_Part):
-    """The processor. Empty or 0 where a board file stands for many.
-
-    Attributes:
-        core: of the cores that inference should run on.
-        features: of `asimd`, what int8 kernels use of it: `asimddp` (dot product), `i8mm`, and `fphp` (fp16 arithmetic);
-            the names are those of /proc/cpuinfo.
-    """
-
-    core: str = ""
-    cores: int = Field(default=0, ge=0)
-    features: tuple[Literal["asimddp", "i8mm", "fphp", "asimdhp"], ...] = ()
-
-
 class Choice(_Part):
     """A target that makes sense here.
 
@@ -48,7 +34,7 @@ class Choice(_Part):
 
 
 class Facts(_Part):
-    """What to read there before and after a run, each under a name.
+    """What to read there before and after a run beside what `edge.facts` reads everywhere, each under a name.
 
     Attributes:
         files: small text files; one that is not there is left out.
@@ -68,7 +54,7 @@ class Board(_Part):
         match: parts of the model that the board's firmware reports, in any case of letters.
         system: the operating system that is enough to know it by, when no model matches.
         runs: the best choice first.
-        threads: to start with.
+        threads: to begin with.
         latency_budget_ms: what the 90th percentile should stay under for video; an aim, not a measurement.
         notes: what costs time on this board, and how to mend it.
     """
@@ -77,7 +63,6 @@ class Board(_Part):
     title: Text
     match: tuple[Text, ...] = ()
     system: str | None = None
-    cpu: Cpu = Cpu()
     runs: Annotated[tuple[Choice, ...], Field(min_length=1)]
     threads: int = Field(ge=1)
     latency_budget_ms: float | None = Field(default=None, gt=0)
@@ -95,18 +80,13 @@ class _File(Board):
 
 @cache
 def known() -> dict[str, Board]:
-    """Every board by name. What the generic one reads, all the others read too.
+    """Every board by name.
 
     Raises:
         InputError: a file is not as it must be.
     """
     files = {path.stem: read_yaml(path, _File) for path in sorted(FOLDER.glob("*.yaml"))}
-    common = files[GENERIC].facts
-    boards = {}
-    for name, board in files.items():
-        facts = Facts(files=common.files | board.facts.files, commands=common.commands | board.facts.commands)
-        boards[name] = Board.model_validate({**board.model_dump(), "name": name, "facts": facts})
-    return boards
+    return {name: Board.model_validate({**board.model_dump(), "name": name}) for name, board in files.items()}
 
 
 def get(name: str) -> Board:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -220,7 +221,9 @@ def test_what_no_device_runs_is_refused(pair: dict[str, Path], tmp_path: Path) -
     artefact.write_bytes(pair["int8"].read_bytes())
     card = read(card_path(pair["int8"]))
     card.model_copy(update={"target": "coreml"}).write(card_path(artefact))
-    with pytest.raises(InputError, match=r"for coreml, which is evaluated .* there is no time to take"):
+    with pytest.raises(
+        InputError, match=r"for coreml, which is evaluated .* no device's agent runs it; take one of executorch, tflite"
+    ):
         card_of(artefact)
     unanswered = card.golden.model_copy(update={"expected": {}})
     card.model_copy(update={"golden": unanswered, "metrics": {"delegate": "vulkan"}}).write(card_path(artefact))
@@ -293,12 +296,28 @@ def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Path]) -> None:
     assert any("not TensorRT" in warning for warning in found["warnings"])
 
 
+def test_the_float16_artefact_is_not_timed_as_another(pair: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(pair["int8"].parent, tmp_path / "dist"))
+    own = folder / pair["int8"].name
+    half = Path(shutil.copy(own, folder / "half.onnx"))
+    read(card_path(own)).model_copy(update={"precision": "fp16"}).write(card_path(half))
+    assert twins(own) == twins(folder / pair["fp32"].name) == {name: folder / path.name for name, path in pair.items()}
+    with pytest.raises(InputError, match=rf"half\.onnx is fp16; int8 is timed .* name .*{own.name}"):
+        twins(half)
+
+
 def test_cores_are_numbers_and_ranges() -> None:
     assert cores("") == ()
     assert cores("2,4-6") == (2, 4, 5, 6)
-    for wrong in ("a", "1-b", "-3-"):
+    for wrong in ("a", "1-b", "-3-", ",", "2-", "7-4", "0-9999999999"):
         with pytest.raises(InputError, match="as 2,3 or 4-7"):
             cores(wrong)
+
+
+def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--setup is for other devices, not for local"):
+        main(["local"], pair["int8"], setup=True, json=tmp_path / "bench.json")
+    assert not (tmp_path / "bench.json").exists()
 
 
 def test_the_command(pair: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: Any) -> None:

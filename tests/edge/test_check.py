@@ -16,6 +16,7 @@ from edge import run
 from edge.check import check, check_all
 from edge.check import main as check_command
 from edge.export import export
+from pose import card as cards
 from pose.crop import affine
 from pose.errors import GateError, InputError
 from pose.files import size
@@ -113,11 +114,35 @@ def test_the_command_prints_a_row_for_each_target(
         check_command(target="all", max_drop=-100)
 
 
+def test_a_card_that_is_not_its_programs_is_refused(two_targets: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
+    path = folder / "tiny-onnx-int8.onnx"
+    card = cards.read(cards.card_path(path))
+    darker = card.input.model_copy(update={"mean": (0.0, 0.0, 0.0)})
+    card.model_copy(update={"input": darker}).write(cards.card_path(path))
+    with pytest.raises(InputError, match=r"tiny-onnx-int8.*: spec is .*mean=\(0\.0, .* its program's .*export it again"):
+        check(path, SyntheticPeople(1))
+
+
+def test_a_float16_artefact_is_held_against_float_alone(
+    two_targets: Path, tiny_program: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
+    export(tiny_program, "onnx", "fp16", folder)
+    check_command(folder / "tiny-onnx-fp16.onnx", limit=4, max_drop=0.0, json=tmp_path / "check.json")
+    printed = capsys.readouterr().out
+    assert "lowered fp16" in printed
+    assert "fake" not in printed
+    check_command(folder / "tiny-onnx-fp16.onnx", target="all", limit=4, max_drop=0.0)
+    held = json.loads((tmp_path / "check.json").read_text())
+    assert held["fake_quant"]["ap"] < held["fp32"]["ap"] == held["lowered"]["ap"]
+
+
 def test_which_artefact_is_asked_for_must_be_clear(two_targets: Path) -> None:
     with pytest.raises(InputError, match="--target is all or left out"):
         check_command(artefact=two_targets / "tiny-onnx-int8.onnx", target="executorch")
     with pytest.raises(InputError, match="no target 'abacus'"):
-        run.latest(two_targets, "abacus")
+        run.latest(two_targets, ("abacus",))
     with pytest.raises(InputError, match=r"no int8 artefact of coreml .*edge\.export --target coreml"):
-        run.latest(two_targets, "coreml")
-    assert run.latest(two_targets, "onnx").name == "tiny-onnx-int8.onnx"
+        run.latest(two_targets, ("coreml",))
+    assert run.latest(two_targets, ("onnx",)).name == "tiny-onnx-int8.onnx"

@@ -140,12 +140,15 @@ def test_bytes_and_floats_have_artefacts_of_their_own(dist: Path) -> None:
 
 
 def test_lint_and_coverage_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    program = quantized_student(tmp_path / "program")
-    export_command("onnx", program.folder, out=tmp_path / "dist", json=tmp_path / "export.json")
+    program = quantized_student(tmp_path / "program", "symmetric")
+    export_command("tensorrt", program.folder, out=tmp_path / "dist", json=tmp_path / "export.json")
     printed = " ".join(capsys.readouterr().out.split())
     rows = json.loads((tmp_path / "export.json").read_text())["artefacts"]
-    assert [(row["target"], row["precision"]) for row in rows] == [("onnx", "int8"), ("onnx", "fp32")]
-    assert "onnx, in delegates: " in printed
+    assert [(row["target"], row["precision"]) for row in rows] == [("tensorrt", "int8"), ("tensorrt", "fp32")]
+    assert "tensorrt, in delegates: " in printed
+    assert rows[0]["lint"]
+    for finding in rows[0]["lint"]:
+        assert f"tensorrt, {finding['severity']}: {finding['message']}" in printed
     for kernel, count in rows[0]["coverage"]["delegated"].items():
         assert f"{count} {kernel}" in printed
 

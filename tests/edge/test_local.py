@@ -50,12 +50,15 @@ def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
 
 
 def test_what_nobody_listens_to_is_ended(tmp_path: Path) -> None:
-    lines = Local().run(["sh", "-c", f"while echo on; do sleep 0.1; date >>'{tmp_path}/alive'; done"], timeout=30)
+    alive = tmp_path / "alive"
+    lines = Local().run(["sh", "-c", f"echo on; while sleep 0.1; do date >>'{alive}'; done"], timeout=30)
     next(lines)
+    while not alive.exists():
+        time.sleep(0.05)
     lines.close()  # type: ignore[attr-defined]
-    quiet = (tmp_path / "alive").read_text() if (tmp_path / "alive").exists() else ""
+    quiet = alive.read_text()
     time.sleep(0.5)
-    assert not quiet or (tmp_path / "alive").read_text() == quiet
+    assert alive.read_text() == quiet
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

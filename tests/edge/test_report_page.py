@@ -14,7 +14,10 @@ import pytest
 from report_examples import bench, check, column, device
 
 from calib_data.sample import Sample
+from edge.export import export
 from edge.report import worst
+from edge.report.collect import collect
+from edge.report.measure import Order, measure
 from edge.report.model import Check
 from pose.skeleton import COCO_17
 
@@ -51,6 +54,39 @@ def made(files: Path, command: Callable[..., Any], tmp_path: Path) -> Report:
         return command("edge.report", *given, "--out", tmp_path / "out" / "page.html", *more)
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--device", PI], "--device says what to measure, and --check and --bench that it was measured"),
+        (["--rigorous"], "--rigorous says what to measure"),
+        (["--worse", "3"], "--worse and --slower belong to --against"),
+        (["--against", "OLD"], "would write over"),
+        (["--json", "PAGE"], "would write over"),
+        (["--threads", "257"], "--threads"),
+    ],
+)
+def test_flags_that_would_say_nothing_are_refused(made: Report, tmp_path: Path, flags: list[str], words: str) -> None:
+    assert made().returncode == 0
+    places = {"OLD": tmp_path / "out" / "page.json", "PAGE": tmp_path / "out" / "page.html"}
+    before = {path: path.read_bytes() for path in places.values()}
+    answer = made(*(places.get(flag, flag) for flag in flags))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert words in answer.stderr
+    assert {path: path.read_bytes() for path in places.values()} == before
+
+
+def test_what_no_agent_runs_is_scored_and_not_timed(tiny_program: Path, tmp_path: Path) -> None:
+    for target in ("onnx", "coreml"):
+        export(tiny_program, target, "int8", tmp_path)
+    order = Order(tmp_path / "tiny-onnx-int8.onnx", "all", ["local"], None, None, 2, 1, False, 0)
+    checks, benches = measure(order)
+    assert [check.target for check in checks] == ["coreml", "onnx"]
+    assert [bench.artefacts["int8"].target for bench in benches] == ["onnx"]
+    warnings = collect(checks, benches, []).warnings
+    assert ("coreml", "accuracy only: edge.bench times executorch, tflite, onnx, tensorrt") in warnings
+    assert "onnx" not in [where for where, text in warnings if text.startswith("accuracy only")]
 
 
 def test_four_files_come_out_of_measurements(made: Report, tmp_path: Path) -> None:

@@ -129,15 +129,19 @@ def test_check_finds_lowered_equal_to_fake_quant(artefact: Path) -> None:
 
 
 @pytest.mark.parametrize("measure", ["ap", "pck"])
-@pytest.mark.parametrize("column", ["fake_quant", "lowered"])
+@pytest.mark.parametrize("column", ["fake_quant", "lowered", "on ssh://pi"])
 def test_the_gate(measure: str, column: str) -> None:
-    result = {name: {"ap": 80.0, "pck": 90.0} for name in COLUMNS}
+    columns = {name: {"ap": 80.0, "pck": 90.0, "error": None} for name in (*COLUMNS, "on ssh://pi")}
+    dead = {"error": "it hung up"}
+    result = {**columns, "precision": "int8", "on_device": {"ssh://pi": columns["on ssh://pi"], "adb": dead}}
     gate(result, 0)
-    result[column][measure] -= 1.0
+    columns[column][measure] -= 1.0
     gate(result, 1.0)
     with pytest.raises(GateError, match=rf"{column} loses 1\.00 points of {measure.upper()}") as caught:
         gate(result, 0.9)
     assert "\n" not in str(caught.value)
-    result["fp32"]["ap"] = None
+    if column == "fake_quant":  # which says nothing of a float artefact
+        gate({**result, "precision": "fp16"}, 0.9)
+    columns["fp32"]["ap"] = None
     with pytest.raises(InputError, match="cannot be told"):
         gate(result, 1)

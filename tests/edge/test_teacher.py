@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from conftest import Command
+from foreign_network import description, write_model
 
 from calib_data.coco import open_data
 from edge.teacher import measure
 from pose.foreign import load_teacher
+from pose.skeleton import LSP_14
+
+
+def test_the_command_finds_the_joint_that_is_in_the_picture(command: Command, tmp_path: Path) -> None:
+    """The network sees whatever is bright, and says so for every joint: one of the fourteen is right."""
+    places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]
+    image = np.zeros((120, 120, 3), np.uint8)
+    cv2.circle(image, places[5], 5, (255, 255, 255), -1)
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "dot.png"), image)
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 100, 110], "area": 11_000, "iscrowd": 0}
+    person["keypoints"] = [value for x, y in places for value in (x, y, 2)]
+    held = {
+        "images": [{"id": 1, "file_name": "dot.png", "width": 120, "height": 120}],
+        "annotations": [person],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(LSP_14.joints)}],
+    }
+    (tmp_path / "people.json").write_text(json.dumps(held))
+    write_model(tmp_path / "net.onnx")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description()))
+    flags = ["--teacher", tmp_path / "mine.yaml", "--data", tmp_path / "people.json", "--json", tmp_path / "out.json"]
+    answer = command("edge.teacher", *flags)
+    assert answer.returncode == 0, answer.stderr
+    assert "mine: AP 0.0, PCK@0.2 7.1; 1 people, 14 joints" in answer.stdout
+    assert json.loads((tmp_path / "out.json").read_text())["pck"] == pytest.approx(100 / 14)
 
 
 def test_movenet_finds_people_in_photos(pose_data: Path) -> None:

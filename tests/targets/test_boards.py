@@ -51,13 +51,9 @@ def test_any_answer_has_a_board(model: str, system: str) -> None:
 
 
 def test_every_board_can_be_used() -> None:
-    common = boards.get("generic").facts
     for board in boards.known().values():
         assert {choice.target for choice in board.runs} <= set(base.LOWERED)
         assert len({choice.target for choice in board.runs}) == len(board.runs)
-        assert common.files.items() <= board.facts.files.items()
-        assert common.commands.items() <= board.facts.commands.items()
-        assert board.cpu.cores == 0 or board.threads <= board.cpu.cores
         assert board.choice(board.runs[0].target) == board.runs[0]
         assert board.choice("torch") is None
 
