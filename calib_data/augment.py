@@ -28,7 +28,7 @@ class Augmentation:
         rotation: degrees, uniform in +-.
         scale: uniform in 1 +-.
         shift: of the centre, uniform in +-, as a share of the box.
-        light: contrast uniform in 1 +-, brightness uniform in +- of the pixel range.
+        light: contrast uniform in 1 +-, brightness uniform in +- of half the pixel range.
     """
 
     flip: _Share = 0.5

@@ -45,7 +45,7 @@ class CocoPeople:
             it overlaps most, by an intersection over union of 0.5 at least, gives it keypoints, area and id, and is given
             away once; a box that nobody is left for has no labelled keypoints and a negative id.
         min_keypoints: annotated people with fewer labelled joints are no samples.
-        cache: keep every decoded image in memory.
+        cache: keep decoded images in memory, see `calib_data.photos`.
 
     Raises:
         InputError: anything is not as it must be; the message says what and where. Images are decoded when asked for, so one
@@ -74,7 +74,7 @@ class CocoPeople:
         if not self._people:
             raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints")
         self.scores = np.array([person.score for person in self._people])
-        self._photos = Photos(Path(images), keep_all=cache)
+        self._photos = Photos(Path(images), keep=cache)
         for entry in {person.image.id: person.image for person in self._people}.values():
             self._photos.require(entry)
 

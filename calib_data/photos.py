@@ -11,13 +11,16 @@ import numpy as np
 from calib_data.coco_file import ImageEntry
 from pose.errors import InputError
 
+KEPT_BYTES = 4 << 30  # of decoded pixels, in each process that makes crops
+_LAST = 8  # people of one image follow one another
+
 
 class Photos:
-    """The images of a folder, uint8 RGB [H, W, 3]. The last few are kept decoded, all of them with `keep_all`."""
+    """The images of a folder, uint8 RGB [H, W, 3]. The last few are kept decoded; with `keep`, the first `KEPT_BYTES`."""
 
-    def __init__(self, folder: Path, *, keep_all: bool = False) -> None:
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self.folder = folder
-        self._most = None if keep_all else 8  # people of one image follow one another
+        self._keep, self._room = keep, KEPT_BYTES
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def require(self, entry: ImageEntry) -> None:
@@ -50,9 +53,13 @@ class Photos:
             raise InputError(
                 f"image {self.folder / entry.file_name} is {found}, the json says {said}; are they of one data set?"
             )
-        self._kept[entry.id] = image
-        if self._most is not None and len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        if not self._keep:
+            self._kept[entry.id] = image
+            if len(self._kept) > _LAST:
+                self._kept.popitem(last=False)
+        elif image.nbytes <= self._room:
+            self._kept[entry.id] = image
+            self._room -= image.nbytes
         return image
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from pose.crop import CropSpec
 from pose.errors import InputError
@@ -26,7 +26,7 @@ from pose.skeleton import SKELETONS
 SCHEMA: Literal[2] = 2
 Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made of the float program
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_Colour = tuple[float, float, float]
+_Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class _Part(BaseModel):
@@ -54,13 +54,13 @@ class Input(_Part):
     """
 
     name: str = "images"
-    shape: tuple[int, Literal[3], int, int]
+    shape: tuple[int, Literal[3], _Side, _Side]
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "uint8"] = "float32"
     colour: Literal["RGB"] = "RGB"
-    mean: _Colour
-    std: _Colour
-    padding: float
+    mean: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    padding: PositiveFloat
     quantization: Quantization | None = None
 
 
@@ -204,7 +204,7 @@ def read(path: Path) -> Card:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the card {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # PyYAML's constructors of tagged values raise whatever they meet
         raise InputError(f"{path} is not valid YAML ({_one_line(error)}); is it truncated?") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a card: it holds no fields; export again")

@@ -39,7 +39,7 @@ Json = Annotated[
     typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.", callback=writable),
 ]
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Of the runtimes.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything random in this command.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random in this command.")]
 
 
 class _Output(Console):

@@ -122,15 +122,17 @@ def read_yaml(path: Path, model: type[T]) -> T:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(model).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # PyYAML's constructors of tagged values raise whatever they meet
+        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
+    try:
+        return TypeAdapter(model).validate_python({} if value is None else value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
 
 
 def sha256(path: Path) -> str:

@@ -112,27 +112,31 @@ def _load(path: Path) -> ExportedProgram:
     # A card's sha256 says that a file is whole, not that its author is kind. `torch.export.load` can be made to run code in
     # five ways: it unpickles tensors marked `use_pickle`, falls back to a full unpickle of sample inputs that `weights_only`
     # refuses, unpickles custom objects and opens compiled libraries in the archive, takes any attribute of `torch` or `math`
-    # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them.
+    # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them. Its reader of archives is
+    # not Python's, and takes another of two members of one name: it gets those that were looked at, and nothing else.
     try:
-        _refuse_code(path)
-        return torch.export.load(io.BytesIO(path.read_bytes()))
+        return torch.export.load(_without_code(path))
     except InputError:
         raise
     except Exception as error:  # torch raises RuntimeError, KeyError, AssertionError, ... on damaged archives
         raise InputError(f"{path} is not a whole program ({type(error).__name__}); quantize the student again") from error
 
 
-def _refuse_code(path: Path) -> None:
+def _without_code(path: Path) -> io.BytesIO:
+    """A copy of the archive in memory, of members that run nothing."""
     import torch
 
-    with zipfile.ZipFile(path) as archive:
+    copy = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as looked_at:
         for name in archive.namelist():
-            if not _MEMBERS.fullmatch(name):
-                raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors")
+            if not _MEMBERS.fullmatch(name) or name in looked_at.namelist():
+                raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors, or twice")
+            content = archive.read(name)
+            looked_at.writestr(name, content)
             if name.endswith("sample_inputs/model.pt"):
-                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+                torch.load(io.BytesIO(content), weights_only=True)
             elif name.endswith(".json"):
-                document = json.loads(text := archive.read(name))
+                document, text = json.loads(content), content
                 if b'"as_expr"' in text:
                     _refuse_dynamic(path, document)
                 for key, value in _items(document):
@@ -144,6 +148,8 @@ def _refuse_code(path: Path) -> None:
                     )
                     if code:
                         raise InputError(f"{path} is not loaded: {key} '{str(value)[:60]}' could run code")
+    copy.seek(0)
+    return copy
 
 
 def _refuse_dynamic(path: Path, document: Any) -> None:

@@ -6,7 +6,7 @@ out. Its bias takes that back, channel by channel (Nagel et al., ICCV 2019, sect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from quantize.program import QatStudent
 
 
 @torch.no_grad()
-def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable[[int], None] | None = None) -> QatStudent:
+def calibrate(student: QatStudent, batches: Iterable[Tensor]) -> QatStudent:
     """Find the activation ranges of `student`, in place, by its precision's estimator, and correct its biases.
 
     Ranges and means are those of the float network: nothing is rounded while they are observed. Afterwards the ranges are
@@ -28,7 +28,6 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
 
     Args:
         batches: network inputs float32 [N, 3, H, W], as `pose.crop.normalise` makes them.
-        progress: called with the number of crops after each batch.
 
     Raises:
         InputError: there are no crops.
@@ -41,8 +40,6 @@ def calibrate(student: QatStudent, batches: Iterable[Tensor], progress: Callable
     for batch in batches:
         shifts.run(batch.to(device))
         seen += len(batch)
-        if progress is not None:
-            progress(len(batch))
     if seen == 0:
         raise InputError("there are no crops to calibrate on; give at least one")
     shifts.correct()

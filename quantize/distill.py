@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     import torch
 
     from pose import models
+    from pose.errors import InputError
     from pose.models import checkpoint
     from quantize import processes
 
@@ -34,10 +35,15 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     if trunk is not None:
         from pose.models.backbones.movenet import MoveNetTrunk, import_weights
 
-        import_weights(cast(MoveNetTrunk, model.backbone), trunk)
+        backbone = model.get_submodule("backbone")
+        if not isinstance(backbone, MoveNetTrunk):
+            raise InputError(f"--trunk {trunk} is MoveNet's, and {request.student} has another; leave it out")
+        import_weights(backbone, trunk)
     if request.weights is None and task.teacher_model is not None:
         own = checkpoint.load_matching(model, task.teacher_model.state_dict())
-        processes.note(f"the student starts from {task.teacher}, but for its head and {len(own)} tensors more")
+        taken = len(model.state_dict()) - len(own)
+        if taken:
+            processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
     return model
 
 
@@ -85,6 +91,7 @@ def main(
     images: options.Images = None,
     boxes: options.Boxes = "annotation",
     val: options.Validation = None,
+    val_images: options.ValImages = None,
     people: options.People = 20_000,
     recipe: options.RecipeName = "paper",
     epochs: options.Epochs = None,
@@ -105,7 +112,7 @@ def main(
     from quantize import request as requests
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, boxes, val, people, chosen.seed)
+    train, validation = requests.people(data, images, boxes, val, val_images, people, chosen.seed)
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip

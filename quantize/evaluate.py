@@ -16,17 +16,16 @@ BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc 
 
 
 @torch.no_grad()
-def predict(model: nn.Module, crops: Crops, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates float64 `[M, K, 2]` in image pixels and scores `[M, K]` of the first `limit` crops, in eval mode."""
+def predict(model: nn.Module, crops: Crops) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates float64 `[M, K, 2]` in image pixels and scores `[M, K]` of the crops, in eval mode."""
     model.eval()
     device = next(model.parameters()).device
     coords, scores = [], []
-    indices = range(min(limit or len(crops), len(crops)))
-    for start in range(0, len(indices), BATCH):
-        batch = [crops.get(index) for index in indices[start : start + BATCH]]
+    for start in range(0, len(crops), BATCH):
+        batch = [crops.get(index) for index in range(len(crops))[start : start + BATCH]]
         output = model(network_input([crop.pixels for crop in batch], crops.spec).to(device))
         for crop, points, confidence in zip(
-            batch, output.coords.double().cpu().numpy(), output.scores.float().cpu().numpy(), strict=True
+            batch, output.coords.cpu().double().numpy(), output.scores.cpu().float().numpy(), strict=True
         ):
             coords.append(to_image(points, crop.matrix, crops.spec))
             scores.append(confidence)

@@ -18,12 +18,13 @@ Data = Annotated[list[Path] | None, typer.Option(metavar="JSON", help="COCO keyp
 Images = Annotated[
     list[Path] | None, typer.Option(metavar="FOLDER", help="One for each --data [default: images beside it].")
 ]
-Boxes = Annotated[str, typer.Option(metavar="annotation|keypoints|JSON", help="Boxes of --data and --val.")]
+Boxes = Annotated[str, typer.Option(metavar="annotation|keypoints", help="Boxes of --data and --val.")]
+ValImages = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of --val [default: images beside it].")]
 Validation = Annotated[Path | None, typer.Option("--val", metavar="JSON", help="Held-out people [default: drawn people].")]
 People = Annotated[int, typer.Option(min=1, help="Drawn people to train on, without --data.")]
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see quantize/recipes.")]
-Epochs = Annotated[float | None, typer.Option(min=1e-6, help="Passes over the data, instead of the recipe's.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random [default: the recipe's].")]
+Epochs = Annotated[float | None, typer.Option(min=1e-6, max=1e6, help="Passes over the data, instead of the recipe's.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Of everything random [default: the recipe's].")]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where training starts.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

@@ -52,6 +52,8 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     out, student, recipe = request.out, request.student, request.recipe
     if recipe.resolution != 1:
         raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
+    if recipe.bf16 or recipe.optimiser == "muon":
+        raise InputError("recipe: a program is trained in float32, by adam or adamw; take --recipe qat, or bf16: false")
     tasks.check_names(student, request.teacher)
     claim(out, request.resume)
     process = processes.state()
@@ -60,10 +62,10 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     crop = models.MODELS[student].crop
     network = models.build(student, len(task.skeleton), start).eval()
     form = deploy(network)
-    strangers = sorted({*precision.float_modules} - {name for name, _ in form.named_modules()})
+    strangers = sorted({*precision.float_modules} - {name for name, _ in form.named_modules() if name})
     if strangers:
         parts = ", ".join(name for name, _ in form.named_children())
-        raise InputError(f"--keep-float {strangers[0]}: {student} has no such module; its parts are {parts}")
+        raise InputError(f"--keep-float {strangers[0]!r}: {student} has no such module; its parts are {parts}")
     sources = {"weights": sha256(start), "calibration": request.train.digest, **task.digests}
     settings = {
         "student": student,
@@ -119,6 +121,7 @@ def main(
     images: options.Images = None,
     boxes: options.Boxes = "annotation",
     val: options.Validation = None,
+    val_images: options.ValImages = None,
     people: options.People = 2_000,
     recipe: options.RecipeName = "qat",
     epochs: options.Epochs = None,
@@ -152,7 +155,7 @@ def main(
     from quantize.precision import FLOAT_MODULES, Precision
 
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, boxes, val, people, chosen.seed)
+    train, validation = requests.people(data, images, boxes, val, val_images, people, chosen.seed)
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip

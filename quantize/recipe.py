@@ -60,7 +60,7 @@ class Recipe:
             half, four times faster). bf16: autocast. seed: of crops and order.
     """
 
-    epochs: PositiveFloat = 300
+    epochs: Annotated[float, Field(gt=0, le=1e6)] = 300
     batch: PositiveInt = 256
     optimiser: Literal["adam", "adamw", "muon"] = "adam"
     lr: PositiveFloat = 1e-3
@@ -72,7 +72,7 @@ class Recipe:
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: PositiveFloat = 1.0
     bf16: bool = True
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     losses: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -37,7 +37,13 @@ class Request:
 
 
 def people(
-    data: Sequence[Path] | None, images: Sequence[Path] | None, boxes: str, val: Path | None, count: int, seed: int
+    data: Sequence[Path] | None,
+    images: Sequence[Path] | None,
+    boxes: str,
+    val: Path | None,
+    val_images: Path | None,
+    count: int,
+    seed: int,
 ) -> tuple[Data, Data]:
     """Training and validation people of a command line; without `data`, `count` drawn ones.
 
@@ -48,6 +54,10 @@ def people(
         raise InputError(f"{len(images)} --images for {len(data or [])} --data; give one folder for each, in the same order")
     if bool(data) != bool(val):
         raise InputError("--data and --val belong together: photos are validated on photos; give both, or neither")
+    if boxes not in ("annotation", "keypoints"):
+        raise InputError(f"--boxes {boxes}: training takes annotation or keypoints; edge.check takes a detector's, too")
+    if val_images is not None and val is None:
+        raise InputError("--val-images belongs to --val; give both, or neither")
     if not data or val is None:
         return sources.drawn(count, seed), sources.drawn_validation()
-    return sources.annotated(data, images or [], boxes), sources.annotated([val], [], boxes)
+    return sources.annotated(data, images or [], boxes), sources.annotated([val], [val_images] if val_images else [], boxes)

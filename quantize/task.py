@@ -103,7 +103,7 @@ def build(request: Request) -> Task:
         teacher=taught.name,
         teacher_model=taught.model,
         live=taught.live,
-        digests={"training data": request.train.digest, **taught.digests},
+        digests={"training data": request.train.digest, "validation data": request.validation.digest, **taught.digests},
     )
 
 

@@ -17,6 +17,7 @@ def main(
     images: options.Images = None,
     boxes: options.Boxes = "annotation",
     val: options.Validation = None,
+    val_images: options.ValImages = None,
     people: options.People = 20_000,
     recipe: options.RecipeName = "teacher",
     epochs: options.Epochs = None,
@@ -41,7 +42,7 @@ def main(
     if teachers.is_foreign(teacher):
         raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = people_of(data, images, boxes, val, people, chosen.seed)
+    train, validation = people_of(data, images, boxes, val, val_images, people, chosen.seed)
     claim(out, resume)
     figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:

@@ -32,6 +32,7 @@ from quantize.training import Run
 FITTED = "teacher.safetensors"  # in the folder of a run
 _RECIPE = "teacher"  # of one that has to be fitted first
 _TIMED = 3  # steps from which the time of the rest is estimated
+_GRAIN = 32  # pixels: of every network's deepest features, and of its patches
 _BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
 
 
@@ -197,5 +198,13 @@ def fit(
 
 
 def resized(crop: CropSpec, resolution: float) -> CropSpec:
-    """The crop at a share of its size."""
-    return replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
+    """The crop at a share of its size.
+
+    Raises:
+        InputError: the network does not divide that into patches.
+    """
+    small = replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
+    if small.width % _GRAIN or small.height % _GRAIN:
+        size = f"{small.width} x {small.height}"
+        raise InputError(f"recipe: resolution {resolution:g}: {size} is no multiple of {_GRAIN}; take 0.5 or 1")
+    return small

@@ -97,7 +97,7 @@ class Run:
     def train(self, progress: Callable[[int], None] = lambda done: None) -> None:
         """To the end, from wherever the run stands. `progress` is told how many steps are done."""
         saved = time.monotonic()
-        self.model.train()
+        self._training()
         for prepared in self.batches.loader(self.step, self.steps, self.workers):
             batch = prepared.to(self.accelerator.device)
             for group in (group for each in self.optimisers for group in each.param_groups):
@@ -162,8 +162,16 @@ class Run:
         assert self.validate is not None
         figures = self.validate(self.module)
         self.module.load_state_dict(own)
-        self.model.train()
+        self._training()
         return figures
+
+    def _training(self) -> None:
+        """Training mode, but for what is frozen: its batch norms stay as they are, too."""
+        self.model.train()
+        for module in self.module.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(each.requires_grad for each in parameters):
+                module.eval()
 
     def _open(self, settings: dict[str, Any], resume: bool) -> None:
         described = {"recipe": asdict(self.recipe), **settings}

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from calib_data.sample import PoseSource
 from pose import cli
 from pose.crop import CropSpec, affine, invert, to_image, warp
+from pose.errors import InputError
 from pose.files import whole
 from pose.skeleton import Skeleton
 
@@ -118,7 +119,10 @@ def ask(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest:
         for name, array in (("matrices", matrices), ("keypoints", keypoints)):
             with whole(folder / f"{name}.npy") as temporary:
                 np.save(temporary, array)
-    kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
+    try:
+        kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{folder}, what {teacher.name} said before, is damaged ({error}); remove that folder") from error
     return TeacherViews(**kept, crop=teacher.crop, grid_offset=teacher.grid_offset)
 
 

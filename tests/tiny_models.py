@@ -67,7 +67,7 @@ def register(cache: Path, patch: pytest.MonkeyPatch | None = None) -> None:
     for name, spec in MODELS.items():
         patch.setitem(models.MODELS, name, spec)
     patch.setenv("DISTILPOSE_CACHE", str(cache))
-    held_out = sources.Data(SyntheticPeople(6, 1), "validation")
+    held_out = sources.Data(SyntheticPeople(6, 1), "1" * 64)
     patch.setattr(sources, "drawn_validation", lambda: held_out)
 
 
@@ -84,6 +84,6 @@ if __name__ == "__main__":  # tiny_models.py CACHE COMMAND ...: a command, with 
 
     register(Path(sys.argv[1]))
     training._CHECKPOINT_SECONDS = 0.0
-    evaluate._BATCH = 6
+    evaluate.BATCH = 6
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

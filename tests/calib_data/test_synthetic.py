@@ -132,8 +132,8 @@ def test_a_profile_hides_the_far_side() -> None:
     for seed in range(6):
         for yaw, far in ((90, "left"), (-90, "right")):
             canvas, body, pixels = _portrait(seed, yaw=yaw)
-            nearer = body.points["right_shoulder"][2] > body.points["left_shoulder"][2]
-            far = "left" if nearer else "right"
+            near = "right" if far == "left" else "left"
+            assert body.points[f"{near}_shoulder"][2] > body.points[f"{far}_shoulder"][2]
             hidden = COCO_17.indices((f"{far}_eye", f"{far}_ear", f"{far}_shoulder"))
             assert (visibility(canvas, body, pixels)[hidden] < 2).all(), (seed, yaw)
 

@@ -59,6 +59,9 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, size, mean, std, coor
     assert cards.read(path).spec == CropSpec(size[1], size[0], mean, std, 1.1)
 
 
+INPUT = make_card().model_dump(mode="json")["input"]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -73,6 +76,9 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, size, mean, std, coor
         ({"skeleton": "lsp14"}, "not coords and scores of lsp14"),
         ({"surprise": 1}, "surprise"),
         ({"files": {"a": "not a digest"}}, "files.a"),
+        ({"input": {**INPUT, "shape": [1, 3, 10**12, 10**12]}}, "input.shape"),
+        ({"input": {**INPUT, "std": [0.0, 1.0, 1.0]}}, "input.std"),
+        ({"input": {**INPUT, "padding": 0.0}}, "input.padding"),
     ],
 )
 def test_a_card_that_does_not_fit_is_one_line(tmp_path, change, expected) -> None:

@@ -302,11 +302,28 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "truncated weights": ({"weights": "truncated.safetensors"}, "not a whole safetensors file"),
     "unwritable out": ({"out": "recipe.yaml/run"}, "cannot write recipe.yaml/run"),
     "no epochs": ({"epochs": 0}, "--epochs"),
+    "endless epochs": ({"epochs": "inf"}, "--epochs"),
+    "seed of no generator": ({"recipe": "{seed: -1}"}, "seed: Input should be greater than or equal to 0"),
+    "seed that overflows": ({"seed": 10**20}, "--seed"),
+    "tag of YAML": ({"recipe": "[!!bool maybe]"}, "is not valid YAML"),
+    "recipe that is nothing": ({"recipe": "[]"}, "should be a dictionary"),
+    "boxes of a detector": ({"boxes": "found.json"}, "--boxes found.json: training takes annotation or keypoints"),
+    "images of no validation": ({"val_images": "folder"}, "--val-images belongs to --val"),
+}
+DISTIL_ALONE: dict[str, tuple[dict[str, Any], str]] = {
+    "size of no patches": ({"recipe": "{resolution: 0.7}"}, "resolution 0.7: 45 x 45 is no multiple of 32; take 0.5 or 1"),
+    "trunk of another backbone": ({"trunk": "trunk.onnx"}, "--trunk trunk.onnx is MoveNet's, and tiny has another"),
 }
 QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
     "percentile of another estimator": ({"percentile": 99.9}, "--percentile 99.9 is for --estimator percentile"),
     "percentile of the median": ({"percentile": 50, "estimator": "percentile"}, "--percentile 50 is for --estimator"),
-    "unknown module": ({"keep_float": "blocks.9"}, "--keep-float blocks.9: tiny has no such module; its parts are backbone"),
+    "no module": ({"keep_float": ""}, "--keep-float '': tiny has no such module"),
+    "autocast": ({"recipe": "{bf16: true, optimiser: adamw}"}, "a program is trained in float32"),
+    "muon": ({"recipe": "{bf16: false, optimiser: muon}"}, "by adam or adamw"),
+    "unknown module": (
+        {"keep_float": "blocks.9"},
+        "--keep-float 'blocks.9': tiny has no such module; its parts are backbone",
+    ),
     "another size": ({"recipe": "{resolution: 0.5}"}, "resolution 0.5"),
     "no float weights": ({"weights": None}, "no weights of 'tiny' are bundled"),
 }
@@ -317,6 +334,7 @@ QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
     [
         *(pytest.param(each, *case, id=f"{each.__name__}: {name}") for each in (distill, qat) for name, case in BAD.items()),
         *(pytest.param(qat, *case, id=f"qat: {name}") for name, case in QAT_ALONE.items()),
+        *(pytest.param(distill, *case, id=f"distill: {name}") for name, case in DISTIL_ALONE.items()),
     ],
 )
 def test_bad_input_ends_with_one_line_and_leaves_nothing(

@@ -52,12 +52,12 @@ class WithNorm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(3)
+        self.backbone_norm = nn.BatchNorm2d(3)
         self.plain = Plain()  # seeds what comes after it, too
         self.encoder = nn.Linear(SPEC.width, SPEC.width)
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
-        return self.plain(self.encoder(self.norm(images)))
+        return self.plain(self.encoder(self.backbone_norm(images)))
 
 
 def objective(model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
@@ -309,9 +309,10 @@ def test_the_backbone_has_a_rate_of_its_own_and_0_freezes_it(tmp_path: Path) -> 
     assert {group["peak"] for group in optimiser.param_groups} == {1e-2, 1e-5}
     assert {group["weight_decay"] for group in optimiser.param_groups if group["peak"] == 1e-5} == {0.1, 0}
     frozen = make(tmp_path / "frozen", recipe=replace(RECIPE, backbone_lr=0))
-    before = {name: value.clone() for name, value in frozen.module.named_parameters()}
+    before = {name: value.clone() for name, value in frozen.module.state_dict().items()}
+    assert "backbone_norm.running_mean" in before
     frozen.train()
-    moved = {name for name, value in frozen.module.named_parameters() if not torch.equal(value, before[name])}
+    moved = {name for name, value in frozen.module.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert not any("backbone" in name for name in moved)
 

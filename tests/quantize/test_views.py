@@ -128,6 +128,15 @@ def test_a_teacher_is_asked_once(tmp_path: Path) -> None:
     assert teacher.asked > asked
 
 
+def test_a_damaged_answer_is_named(tmp_path: Path) -> None:
+    ask(Sees(), "weights", Dots(), "data", tmp_path)
+    (heatmaps,) = tmp_path.rglob("heatmaps.npy")
+    heatmaps.write_bytes(heatmaps.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{heatmaps.parent}, .* is damaged .*; remove that folder") as caught:
+        ask(Sees(), "weights", Dots(), "data", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_teacher_that_was_interrupted_leaves_no_half_answer(tmp_path: Path) -> None:
     class Tired(Sees):
         def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

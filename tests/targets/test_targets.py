@@ -130,15 +130,16 @@ class _Evil:
         return Path.touch, (Path("evil"),)
 
 
-def _edit(path: Path, suffix: str, change) -> None:
-    """Rewrite one member of a saved graph, and let the card agree."""
+def _edit(path: Path, suffix: str, change, twice: bool = False) -> None:
+    """Rewrite one member of a saved graph, or put the changed one before it, and let the card agree."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    name = next(name for name in members if name.endswith(suffix))
-    members[name] = change(members[name])
     with zipfile.ZipFile(path, "w") as archive:
         for key, value in members.items():
-            archive.writestr(key, value)
+            if key.endswith(suffix):
+                archive.writestr(key, change(value))
+            if twice or not key.endswith(suffix):
+                archive.writestr(key, value)
     card = cards.read(path.parent / "card.yaml")
     card.model_copy(update={"files": {**card.files, path.name: cards.digest(path)}}).write(path.parent / "card.yaml")
 
@@ -166,6 +167,16 @@ def test_a_program_that_could_run_code_is_not_loaded(copied: Path, monkeypatch, 
     monkeypatch.chdir(copied)
     _edit(copied / "student_int8.pt2", suffix, change)
     with pytest.raises(InputError, match=expected):
+        load_program(copied).graph("int8")
+    assert not (copied / "evil").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_not_two_readers_truths(copied: Path, monkeypatch) -> None:
+    """Python's zipfile takes the last of them, torch's reader the first."""
+    monkeypatch.chdir(copied)
+    _edit(copied / "student_int8.pt2", "sample_inputs/model.pt", lambda data: pickle.dumps(_Evil()), twice=True)
+    with pytest.raises(InputError, match=r"sample_inputs/model\.pt, which is not part of .* or twice"):
         load_program(copied).graph("int8")
     assert not (copied / "evil").exists()
 
