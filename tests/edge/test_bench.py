@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from edge.devices.job import card_of, tolerance_px
 from edge.devices.local import Local
 from edge.devices.measure import summary
 from edge.devices.session import Plan
+from edge.export import export
 from pose.card import card_path, digest, read
 from pose.errors import BackendError, GateError, InputError
 
@@ -296,14 +296,13 @@ def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Path]) -> None:
     assert any("not TensorRT" in warning for warning in found["warnings"])
 
 
-def test_the_float16_artefact_is_not_timed_as_another(pair: dict[str, Path], tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(pair["int8"].parent, tmp_path / "dist"))
-    own = folder / pair["int8"].name
-    half = Path(shutil.copy(own, folder / "half.onnx"))
-    read(card_path(own)).model_copy(update={"precision": "fp16"}).write(card_path(half))
-    assert twins(own) == twins(folder / pair["fp32"].name) == {name: folder / path.name for name, path in pair.items()}
-    with pytest.raises(InputError, match=rf"half\.onnx is fp16; int8 is timed .* name .*{own.name}"):
-        twins(half)
+def test_the_float16_artefact_is_not_timed_as_another(tiny_program: Path, tmp_path: Path) -> None:
+    for precision in ("int8", "fp16"):
+        export(tiny_program, "onnx", precision, tmp_path)
+    own = tmp_path / "tiny-onnx-int8.onnx"
+    assert twins(own) == twins(tmp_path / "tiny-onnx-fp32.onnx") == {"fp32": tmp_path / "tiny-onnx-fp32.onnx", "int8": own}
+    with pytest.raises(InputError, match=rf"fp16\.onnx is fp16; int8 is timed .* name {own}$"):
+        twins(tmp_path / "tiny-onnx-fp16.onnx")
 
 
 def test_cores_are_numbers_and_ranges() -> None:
