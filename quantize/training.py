@@ -235,9 +235,7 @@ def claim(folder: Path, resume: bool) -> None:
     """
     if not resume and (folder / "checkpoint.pt").exists():
         raise InputError(f"{folder} holds a run already; add --resume to go on with it, or take another --out")
-    with files.whole(folder / ".writable"):
-        pass
-    (folder / ".writable").unlink(missing_ok=True)
+    files.require_writable(folder / "checkpoint.pt")
 
 
 def compare(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
