@@ -11,7 +11,7 @@ import numpy as np
 TEXTURE = 48  # texels of a fabric's side
 _SHIFT = 4  # fractional bits of polygon coordinates
 _ARC = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(-np.pi / 2, np.pi / 2, 8)])
-_SIDES = np.array([(7, 8), (15, 0)])
+_CAPSULE = np.hstack([np.repeat(np.eye(2), 8, 0), np.kron(np.diag((1.0, -1.0)), _ARC)])  # [16, 6]: end, start, both arcs
 FIRST_OWN = 2  # labels from here on are parts of the person of interest; 0 is the background, 1 anything else
 
 
@@ -29,7 +29,7 @@ class Canvas:
         self.image = image
         self.labels = np.zeros(image.shape[:2], np.uint8)
         self.mask = np.zeros(image.shape[:2], np.uint8)
-        self.light = light
+        self.light: tuple[float, float, float] = tuple(light.tolist())
         self._scratch = np.zeros(image.shape[:2], np.uint8)
 
     def fabric(
@@ -58,10 +58,11 @@ class Canvas:
         along_x, along_y, length = _direction(start, end)
         length += width
         columns, rows = min(max(int(width), 4), TEXTURE), min(max(int(length), 4), TEXTURE)
-        light_x, light_y, facing = self.light.tolist()
+        light_x, light_y, facing = self.light
         across = -(light_x * along_y + light_y * along_x)
         sprite = fabric[:rows, :columns] * _shade(columns, round(4 * across), round(facing, 1))
-        x, y = left - float(start[0]), top - float(start[1])
+        start_x, start_y = start.tolist()
+        x, y = left - start_x, top - start_y
         wide, tall = columns / width, rows / length  # texels a pixel
         inverse = np.array(
             [
@@ -79,8 +80,9 @@ class Canvas:
         cv2.fillConvexPoly(self._scratch, corners, 1, cv2.LINE_8, _SHIFT)
         cv2.copyTo(painted, scratch, self.image[window])
         if outline != 1.0:
-            contours, closed = (corners[_SIDES], False) if sides else (corners[None], True)
-            cv2.polylines(self.image, list(contours), closed, (fabric[0, 0] * outline).tolist(), 1, cv2.LINE_AA, _SHIFT)
+            colour = (fabric[0, 0] * outline).tolist()
+            contours = (corners[7:9], corners[[15, 0]]) if sides else (corners,)
+            cv2.polylines(self.image, contours, not sides, colour, 1, cv2.LINE_AA, _SHIFT)
         self._mark(corners, label)
 
     def flat(self, polygon: np.ndarray, label: int | None, colour: np.ndarray) -> None:
@@ -121,16 +123,17 @@ def _shade(columns: int, light: int, facing: float) -> np.ndarray:
 
 def _direction(start: np.ndarray, end: np.ndarray) -> tuple[float, float, float]:
     """Unit vector (x, y) and distance; downwards if the points coincide."""
-    x, y = float(end[0] - start[0]), float(end[1] - start[1])
+    (start_x, start_y), (end_x, end_y) = start.tolist(), end.tolist()
+    x, y = end_x - start_x, end_y - start_y
     length = math.hypot(x, y)
     return (x / length, y / length, length) if length > 1e-6 else (0.0, 1.0, 0.0)
 
 
 def capsule(start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float) -> np.ndarray:
-    """Outline [16, 2] of two discs and what lies between them; its sides are `_SIDES`."""
+    """Outline [16, 2] of two discs and what lies between them; its sides are points 7 to 8 and 15 to 0."""
     x, y, _ = _direction(start, end)
-    cap = _ARC @ np.array([(x, y), (-y, x)])
-    return np.concatenate([end + end_radius * cap, start - start_radius * cap])
+    ax, ay, bx, by = end_radius * x, end_radius * y, start_radius * x, start_radius * y
+    return _CAPSULE @ np.array([end.tolist(), start.tolist(), (ax, ay), (-ay, ax), (bx, by), (-by, bx)])
 
 
 def hull(points: np.ndarray) -> np.ndarray:

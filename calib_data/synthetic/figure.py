@@ -47,8 +47,8 @@ class View:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Image pixels [..., 2] of camera coordinates [..., 3]."""
-        near = self.scale * self.distance / (self.distance - points[..., 2:])
-        return np.asarray(self.centre + points[..., :2] * (near * _UPRIGHT))
+        near = self.scale * self.distance * _UPRIGHT / (self.distance - points[..., 2:])
+        return np.asarray(self.centre + points[..., :2] * near)
 
 
 def keypoints_3d(body: Body) -> np.ndarray:

@@ -12,6 +12,7 @@ from calib_data.synthetic.wardrobe import colour, noise, sample_fabric
 
 WIDTH, HEIGHT = 256, 288
 _SIZE = np.array([WIDTH, HEIGHT], np.float64)
+_RAMP = np.linspace(0, 1, 256)[:, None]
 
 
 def background(rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +92,7 @@ def photograph(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         coarse = np.clip(rng.normal(128, 28, (3, 3)), 50, 210).astype(np.uint8)
         glow = cv2.cvtColor(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), cv2.COLOR_GRAY2RGB)
         image = cv2.multiply(image, glow, scale=1 / 128)
-    ramp = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.22)) * 255
+    ramp = _RAMP ** np.exp(rng.normal(0, 0.22)) * 255
     ramp = (ramp - 128) * rng.uniform(0.65, 1.2) + 128 + rng.normal(0, 14) + rng.normal(0, 7, 3)
     image = cv2.LUT(image, np.clip(ramp, 0, 255).astype(np.uint8)[None])
     if rng.random() < 0.3:

@@ -18,6 +18,8 @@ _SKINS = np.array(
 _FRONTS = ("buttons", "logo", "tie", "print", "jacket")
 _HAIR = np.array([(28, 22, 20), (60, 40, 26), (110, 74, 40), (190, 150, 90), (150, 70, 35), (165, 165, 165)], np.float64)
 
+_BLACK, _WHITE = (np.full((TEXTURE, TEXTURE, 3), value, np.float32) for value in (0, 255))  # numpy is slower with scalars
+
 Choice = TypeVar("Choice")
 
 
@@ -95,7 +97,8 @@ def sample_fabric(base: np.ndarray, rng: np.random.Generator, plain: float = 0.4
     if rng.random() < plain:
         return _plain(base, rng, 5)
     period, phase = rng.uniform(5, 18), rng.uniform(0, 6)
-    across, along = np.meshgrid(*[np.sin((np.arange(TEXTURE) + phase) * (2 * np.pi / period))] * 2)
+    wave = np.sin((np.arange(TEXTURE) + phase) * (2 * np.pi / period))
+    across, along = wave[None], wave[:, None]
     kind = rng.integers(6)
     if kind == 0:
         pattern = along > rng.uniform(-0.6, 0.6)
@@ -108,9 +111,10 @@ def sample_fabric(base: np.ndarray, rng: np.random.Generator, plain: float = 0.4
     elif kind == 4:
         pattern = 0.5 * (across > 0.3) + 0.5 * (along > 0.3)
     else:
-        pattern = np.kron(rng.random((8, 8)), np.ones((TEXTURE // 8, TEXTURE // 8)))
+        pattern = rng.random((8, 8)).repeat(TEXTURE // 8, 0).repeat(TEXTURE // 8, 1)
     other = _plain(colour(rng), rng, 5)
-    return np.asarray(other + _grey(pattern.astype(np.float32)) * (_plain(base, rng, 5) - other))
+    mixed = _grey(np.broadcast_to(pattern, (TEXTURE, TEXTURE)).astype(np.float32))
+    return np.asarray(other + mixed * (_plain(base, rng, 5) - other))
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -128,7 +132,7 @@ def _bank() -> np.ndarray:
 def _plain(base: np.ndarray, rng: np.random.Generator, grain: float) -> np.ndarray:
     rough = _grey(noise(rng, TEXTURE, TEXTURE) * np.float32(grain))
     rough += np.full((TEXTURE, 3), base, np.float32)
-    return np.minimum(np.maximum(rough, 0, out=rough), 255, out=rough)
+    return np.minimum(np.maximum(rough, _BLACK, out=rough), _WHITE, out=rough)
 
 
 def _grey(values: np.ndarray) -> np.ndarray:
