@@ -21,7 +21,7 @@ Pixels = Literal["float32", "uint8"]
 Delegate = Literal["xnnpack", "coreml", "vulkan"]
 Compute = Literal["float16", "float32"]
 
-_USUAL = {"tflite": "float32", "executorch": "xnnpack", "coreml": "float16"}  # the choice that no artefact's name tells
+_USUAL = {"tflite": "float32", "executorch": "xnnpack", "coreml": "float32"}  # the choice that no artefact's name tells
 
 
 def export(
@@ -31,7 +31,7 @@ def export(
     out: Path,
     pixels: Pixels = "float32",
     delegate: Delegate = "xnnpack",
-    compute: Compute = "float16",
+    compute: Compute = "float32",
 ) -> list[Path]:
     """Lower the program's graph of that precision and, always, its float one; returns the artefacts, the float one last.
 
@@ -121,7 +121,7 @@ def _how(target: str, precision: str, pixels: str, delegate: str, compute: str) 
         raise InputError(f"--input {pixels} is for --target tflite, not {target}")
     if delegate != "xnnpack" and target != "executorch":
         raise InputError(f"--delegate {delegate} is for --target executorch, not {target}")
-    if compute != "float16" and (target, precision) != ("coreml", "int8"):
+    if compute != "float32" and (target, precision) != ("coreml", "int8"):
         raise InputError(f"--compute {compute} is for --target coreml --precision int8, not for {target} in {precision}")
     choices = {"tflite": {"input": pixels}, "executorch": {"delegate": delegate}, "coreml": {"compute": compute}}
     return choices.get(target, {})
@@ -245,8 +245,8 @@ def main(
         Delegate, typer.Option(help="ExecuTorch: XNNPACK, or one that is compiled but not run here.")
     ] = "xnnpack",
     compute: Annotated[
-        Compute, typer.Option(help="Core ML: float16, as the Neural Engine, or exactly as quantized, on CPU and GPU.")
-    ] = "float16",
+        Compute, typer.Option(help="Core ML: exactly as quantized, on CPU and GPU, or float16 for the Neural Engine.")
+    ] = "float32",
     min_int8_macs: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if less of the multiply-adds is int8.")
     ] = None,
@@ -266,6 +266,8 @@ def main(
         made = export(source, target, precision, out, pixels, delegate, compute)
     rows = [_rows(artefact) for artefact in made]
     _print(rows)
+    if compute == "float32" and any((row["target"], row["precision"]) == ("coreml", "int8") for row in rows):
+        cli.note("coreml computes as quantized, on CPU and GPU; --compute float16, for the Neural Engine, rounds twice")
     for name, reason in left_out.items():
         cli.note(f"{name} is left out: {reason}")
     if json:

@@ -5,10 +5,10 @@ operators, in float32: `ImageType` has one scale for three channels, and most st
 
 On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml_reference`.
 
-int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, all else is float16:
-what the Neural Engine computes with. A convolution's answer is rounded to it before `quantize` rounds again, and where the
-first meets a tie, the second may go astray. With `lower(..., compute="float32")` it is rounded once, as in fake
-quantization, on CPU and GPU.
+int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, and all else is
+float32, on CPU and GPU: `quantize` rounds what fake quantization rounded. The Neural Engine computes with float16
+(`lower(..., compute="float16")`), to which a convolution's answer is rounded before `quantize` rounds again: where the
+first meets a tie, the second may go astray, and one step anywhere moves single keypoints by pixels.
 """
 
 from __future__ import annotations
@@ -105,15 +105,15 @@ class CoreMLRunner:
         return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, compute: Compute = "float16") -> Artefact:
+def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, compute: Compute = "float32") -> Artefact:
     """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card.
 
     Args:
-        compute: what an int8 program computes with between its integers; float32 stands in the file's name.
+        compute: what an int8 program computes with between its integers; float16 stands in the file's name.
     """
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "coreml")
-    target = "coreml" if compute == "float16" else f"coreml-{compute}"
+    target = "coreml" if compute == "float32" else f"coreml-{compute}"
     path = Path(out) / f"{program.card.student}-{target}-{precision}.mlpackage"
     model = _convert(graph, program.card, precision, compute)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
@@ -122,7 +122,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
         files = {path.name: cards.digest(folder)}
         card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
-        if compute != "float16":
+        if compute != "float32":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
         card.write(card_file)
@@ -188,8 +188,9 @@ def coverage(function: Any) -> Coverage:
 
 
 def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: Compute) -> Any:
-    in_float32 = precision == "fp32" or compute == "float32"
+    in_float32 = precision == "fp32" or (precision == "int8" and compute == "float32")
     passes = ct.PassPipeline.DEFAULT
+    passes.set_options("common::const_deduplication", {"const_threshold": 1})  # scales and zero points are a quarter of all
     passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:

@@ -100,7 +100,7 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
     }
     columns = dict.fromkeys(("fp32", "fake_quant", "lowered"), scored)
     check = {**columns, "bytes": 3_000_000, "float_twin": {"bytes": 4_000_000, "torch_px": {"p99": 0.0004}}}
-    many = {name: {**check, "target": name[:6], "precision": "int8"} for name in ("onnx", "coreml-float32")}
+    many = {name: {**check, "target": name[:6], "precision": "int8"} for name in ("onnx", "coreml-float16")}
     (measured / "all.json").write_text(json.dumps({"targets": many}))
     (measured / "half.json").write_text(json.dumps({**check, "target": "coreml", "precision": "fp16"}))
     (measured / "teacher.json").write_text(json.dumps({"ap": 90.0, "pck": 95.5, "persons": 5}))
@@ -115,7 +115,7 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
     ]
     assert made["targets"][2:] == [
         "| one, int8 | onnx | 60.0, 9.0 | 60.0, 9.0 | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
-        "|  | coreml-float32 |  |  | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+        "|  | coreml-float16 |  |  | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
         "| fp16 | coreml | 60.0, 9.0 |  | 60.0, 9.0 |  | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
     ]
     for lines in made.values():
