@@ -12,16 +12,12 @@ import typer
 
 from pose import cli
 from pose.errors import GateError, InputError, UserError
+from targets import choices
+from targets.choices import CHOICES, Compute, Delegate, Pixels
 
 if TYPE_CHECKING:
     from pose.card import Card, Precision
     from pose.program import Program
-
-Pixels = Literal["float32", "uint8"]
-Delegate = Literal["xnnpack", "coreml", "vulkan"]
-Compute = Literal["float16", "float32"]
-
-_USUAL = {"tflite": "float32", "executorch": "xnnpack", "coreml": "float32"}  # the choice that no artefact's name tells
 
 
 def export(
@@ -117,14 +113,13 @@ def _how(target: str, precision: str, pixels: str, delegate: str, compute: str) 
     Raises:
         InputError: the target has no such choice.
     """
-    if pixels != "float32" and target != "tflite":
-        raise InputError(f"--input {pixels} is for --target tflite, not {target}")
-    if delegate != "xnnpack" and target != "executorch":
-        raise InputError(f"--delegate {delegate} is for --target executorch, not {target}")
-    if compute != "float32" and (target, precision) != ("coreml", "int8"):
-        raise InputError(f"--compute {compute} is for --target coreml --precision int8, not for {target} in {precision}")
-    choices = {"tflite": {"input": pixels}, "executorch": {"delegate": delegate}, "coreml": {"compute": compute}}
-    return choices.get(target, {})
+    chosen = {"tflite": pixels, "executorch": delegate, "coreml": compute}
+    for other, choice in chosen.items():
+        if other != target and not choices.is_usual(other, choice):
+            raise InputError(f"--{CHOICES[other][0]} {choice} is for --target {other}, not {target}")
+    if precision != "int8" and not choices.is_usual("coreml", compute):
+        raise InputError(f"--compute {compute} is for --precision int8, not {precision}")
+    return {CHOICES[target][0]: chosen[target]} if target in chosen else {}
 
 
 def _lowered(source: Program, target: str, precision: Precision, out: Path, how: dict[str, Any]) -> Path:
@@ -142,10 +137,11 @@ def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path 
     from edge import run
     from pose import card as cards
 
+    kind = choices.kind(target, *how.values()) if how else target
     for path in run.artefacts(out):
         try:
             card = cards.read(cards.card_path(path))
-            if card.precision == "fp32" and run.kind(card) == _kind(target, how) and _is_of(card, source):
+            if card.precision == "fp32" and run.kind(card) == kind and _is_of(card, source):
                 card.verify(path)
                 new = source.card.model_dump(include={"student", "skeleton", "scheme", "float_modules"})
                 sources = {**source.card.sources, "program": card.sources["program"]}
@@ -158,11 +154,6 @@ def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path 
         except UserError:  # what is damaged is made anew
             continue
     return None
-
-
-def _kind(target: str, how: dict[str, Any]) -> str:
-    choice = next(iter(how.values()), None)
-    return target if choice in (None, _USUAL.get(target)) else f"{target}-{choice}"
 
 
 def _is_of(card: Card, source: Program) -> bool:

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import coremltools as ct
 import numpy as np
@@ -35,15 +35,15 @@ from pose.crop import CropSpec, denormalise
 from pose.errors import BackendError
 from pose.files import whole, whole_folder
 from pose.program import Program
+from targets import choices
 from targets.base import Artefact, Finding, Runner, accepted, artefact_card, one_by_one, verified_card, with_answer
+from targets.choices import Compute
 from targets.coreml_reference import MilProgram
 from targets.graph import quantization_findings, shared_histories
 from targets.torch import on_threads
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
-
-Compute = Literal["float16", "float32"]
 
 _WEIGHTED = ("conv", "linear")
 _MOST_DIMENSIONS = 5
@@ -113,8 +113,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     """
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "coreml")
-    target = "coreml" if compute == "float32" else f"coreml-{compute}"
-    path = Path(out) / f"{program.card.student}-{target}-{precision}.mlpackage"
+    path = Path(out) / f"{program.card.student}-{choices.kind('coreml', compute)}-{precision}.mlpackage"
     model = _convert(graph, program.card, precision, compute)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
@@ -122,7 +121,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
         files = {path.name: cards.digest(folder)}
         card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
-        if compute != "float32":
+        if not choices.is_usual("coreml", compute):
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
         card.write(card_file)

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from weakref import WeakSet
 
 import executorch.extension.pybindings.portable_lib as runtime
@@ -26,7 +26,9 @@ from pose.card import Card, Coverage
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
+from targets import choices
 from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
+from targets.choices import Delegate
 from targets.graph import arithmetic, halved, quantization_findings, shared_histories
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ _NOT_DELEGATED = {
     "aten.expand.default": "expand becomes a copy outside the delegate",
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
-Delegate = Literal["xnnpack", "coreml", "vulkan"]
 _STEM = 2  # convolutions, the first that the image meets
 _PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
 
@@ -81,8 +82,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     if precision == "fp16":
         precise = partial(_in_float, modules=tuple(program.card.float_modules))
         graph = halved(graph, precise) if delegate == "xnnpack" else halved(graph)
-    target = "executorch" if delegate == "xnnpack" else f"executorch-{delegate}"
-    path = Path(out) / f"{program.card.student}-{target}-{precision}.pte"
+    path = Path(out) / f"{program.card.student}-{choices.kind('executorch', delegate)}-{precision}.pte"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
         edge, buffer = _lower(graph, delegate)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -24,8 +24,9 @@ from pose.crop import denormalise
 from pose.errors import BackendError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets import tflite_file
+from targets import choices, tflite_file
 from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
+from targets.choices import Pixels
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -70,7 +71,7 @@ def lower(
     out: Path,
     precision: cards.Precision = "int8",
     *,
-    input: Literal["float32", "uint8"] = "float32",  # noqa: A002 - `--input` of the command
+    input: Pixels = "float32",  # noqa: A002 - `--input` of the command
 ) -> Artefact:
     """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
 
@@ -83,8 +84,7 @@ def lower(
     content = tflite_file.take(_convert(graph, camera, precision), camera)
     if precision == "fp16":
         content = tflite_file.halve(content)
-    target = "tflite" if input == "float32" else f"tflite-{input}"
-    path = Path(out) / f"{program.card.student}-{target}-{precision}.tflite"
+    path = Path(out) / f"{program.card.student}-{choices.kind('tflite', input)}-{precision}.tflite"
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(content)
         files, libraries = {path.name: sha256(file)}, ("litert-torch", "ai-edge-litert")
