@@ -184,7 +184,7 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def _print_all(results: dict[str, dict[str, Any]]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     heads = (
         "fp32: AP, PCK",
@@ -196,7 +196,7 @@ def _print_all(results: dict[str, dict[str, Any]]) -> None:
         "MB",
         "of float",
     )
-    table = Table("target", *heads)
+    table = Table(Column("target", no_wrap=True), *heads)
     for name, result in results.items():
         scores = [_score(result[column]) if column in _columns(result) else "" for column in COLUMNS]
         lowered, twin = result["lowered"], result["float_twin"]

@@ -25,9 +25,9 @@ def export(
     target: str,
     precision: Precision,
     out: Path,
-    pixels: Pixels = "float32",
-    delegate: Delegate = "xnnpack",
-    compute: Compute = "float32",
+    pixels: Pixels | None = None,
+    delegate: Delegate | None = None,
+    compute: Compute | None = None,
 ) -> list[Path]:
     """Lower the program's graph of that precision and, always, its float one; returns the artefacts, the float one last.
 
@@ -107,19 +107,23 @@ def _some_of_all(
     return made, left_out
 
 
-def _how(target: str, precision: str, pixels: str, delegate: str, compute: str) -> dict[str, Any]:
-    """Keywords of the target's `lower`.
+def _how(target: str, precision: str, pixels: str | None, delegate: str | None, compute: str | None) -> dict[str, Any]:
+    """Keywords of the target's `lower`: what was chosen, if anything.
 
     Raises:
         InputError: the target has no such choice.
     """
-    chosen = {"tflite": pixels, "executorch": delegate, "coreml": compute}
-    for other, choice in chosen.items():
-        if other != target and not choices.is_usual(other, choice):
-            raise InputError(f"--{CHOICES[other][0]} {choice} is for --target {other}, not {target}")
-    if precision != "int8" and not choices.is_usual("coreml", compute):
-        raise InputError(f"--compute {compute} is for --precision int8, not {precision}")
-    return {CHOICES[target][0]: chosen[target]} if target in chosen else {}
+    how = {}
+    for owner, chosen in (("tflite", pixels), ("executorch", delegate), ("coreml", compute)):
+        choice = CHOICES[owner]
+        if chosen is None:
+            continue
+        if owner != target:
+            raise InputError(f"--{choice.name} {chosen} is for --target {owner}, not {target}")
+        if precision not in choice.precisions:
+            raise InputError(f"--{choice.name} {chosen} is for --precision {choice.precisions[0]}, not {precision}")
+        how[choice.name] = chosen
+    return how
 
 
 def _lowered(source: Program, target: str, precision: Precision, out: Path, how: dict[str, Any]) -> Path:
@@ -133,11 +137,11 @@ def _lowered(source: Program, target: str, precision: Precision, out: Path, how:
 
 
 def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path | None:
-    """The float artefact in `out` that lowering the program again would make again, under a card of this program."""
+    """The float artefact in `out` of the program's float graph and these libraries, under a card of this program."""
     from edge import run
     from pose import card as cards
 
-    kind = choices.kind(target, *how.values()) if how else target
+    kind = choices.kind(target, "fp32", next(iter(how.values()), None))
     for path in run.artefacts(out):
         try:
             card = cards.read(cards.card_path(path))
@@ -231,13 +235,15 @@ def main(
     precision: Annotated[
         Literal["int8", "fp16", "fp32"], typer.Option(help="A float twin, fp32, always comes with it.")
     ] = "int8",
-    pixels: Annotated[Pixels, typer.Option("--input", help="TFLite: normalised values, or a camera's bytes.")] = "float32",
+    pixels: Annotated[
+        Pixels | None, typer.Option("--input", help="TFLite: normalised values [default], or a camera's bytes.")
+    ] = None,
     delegate: Annotated[
-        Delegate, typer.Option(help="ExecuTorch: XNNPACK, or one that is compiled but not run here.")
-    ] = "xnnpack",
+        Delegate | None, typer.Option(help="ExecuTorch: XNNPACK [default], or one that is compiled but not run here.")
+    ] = None,
     compute: Annotated[
-        Compute, typer.Option(help="Core ML: exactly as quantized, on CPU and GPU, or float16 for the Neural Engine.")
-    ] = "float32",
+        Compute | None, typer.Option(help="Core ML: as quantized, on CPU and GPU [default], or for the Neural Engine.")
+    ] = None,
     min_int8_macs: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if less of the multiply-adds is int8.")
     ] = None,
@@ -257,8 +263,8 @@ def main(
         made = export(source, target, precision, out, pixels, delegate, compute)
     rows = [_rows(artefact) for artefact in made]
     _print(rows)
-    if compute == "float32" and any((row["target"], row["precision"]) == ("coreml", "int8") for row in rows):
-        cli.note("coreml computes as quantized, on CPU and GPU; --compute float16, for the Neural Engine, rounds twice")
+    if compute != "float16" and any((row["target"], row["precision"]) == ("coreml", "int8") for row in rows):
+        cli.note("coreml keeps to CPU and GPU, as quantized; --compute float16 is for the Neural Engine, and rounds twice")
     for name, reason in left_out.items():
         cli.note(f"{name} is left out: {reason}")
     if json:

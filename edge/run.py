@@ -14,6 +14,7 @@ from pose.card import Card, Precision
 from pose.errors import InputError
 from pose.files import whole
 from pose.program import CARD, Program, graph_name, load_program
+from targets import choices
 from targets.base import LOWERED, Runner, check_name, open_artefact
 
 OUT = Path("dist")
@@ -47,12 +48,18 @@ def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.nd
     return crop.to_image(coords[0].astype(np.float64), matrix, spec), scores[0]
 
 
-def kind(card: Card) -> str:
-    """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan`, `tflite-uint8`, ..."""
-    parts = [card.target, *(str(card.metrics[how]) for how in ("delegate", "compute") if how in card.metrics)]
-    if card.target == "tflite" and card.input.dtype != "float32":
-        parts.append(card.input.dtype)
-    return "-".join(parts)
+def kind(card: Card, precision: Precision | None = None) -> str:
+    """What tells a program's artefacts of one precision apart: `onnx`, `executorch-vulkan`, `tflite-uint8`, ...
+
+    Args:
+        precision: that of its twin, whose kind is asked for [default: its own].
+    """
+    chosen = {
+        "tflite": card.input.dtype,
+        "executorch": card.metrics.get("delegate"),
+        "coreml": card.metrics.get("compute", "float16"),  # as it was before cards said so
+    }
+    return choices.kind(card.target, precision or card.precision, chosen.get(card.target))
 
 
 def latest(folder: Path = OUT, targets: Sequence[str] = LOWERED) -> Path:
@@ -92,7 +99,7 @@ def family(artefact: Path) -> list[Path]:
 def twin(artefact: Path, precision: Precision) -> Path:
     """The artefact itself, or the one beside it that the same program was lowered to in that precision.
 
-    For the same target, delegate, arithmetic and kind of input.
+    For the same target, delegate and kind of input.
 
     Raises:
         InputError: there is none.
@@ -107,12 +114,13 @@ def twin(artefact: Path, precision: Precision) -> Path:
 
 def find_twin(artefact: Path, precision: Precision, program: Program) -> Path | None:
     """See `twin`, of an artefact of this program; None if there is none."""
-    own, source = kind(_card(artefact)), program.card.files[graph_name(precision)]
+    own, source = kind(_card(artefact), "fp32"), program.card.files[graph_name(precision)]
+    found = {}
     for path in [artefact, *artefacts(artefact.parent)]:
         card = _card(path)
-        if (kind(card), card.precision, card.sources.get("program")) == (own, precision, source):
-            return path
-    return None
+        if (kind(card, "fp32"), card.precision, card.sources.get("program")) == (own, precision, source):
+            found[path] = kind(card)
+    return min(found, key=lambda path: (path != artefact, found[path]), default=None)  # the usual kind has the shortest name
 
 
 def keep_program(program: Program, artefact: Path) -> None:

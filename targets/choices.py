@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 Pixels = Literal["float32", "uint8"]
 Delegate = Literal["xnnpack", "coreml", "vulkan"]
 Compute = Literal["float32", "float16"]
 
-# Target -> keyword of its `lower`, which is a flag of `edge.export` too, and its values, the usual one first.
+
+@dataclass(frozen=True)
+class Choice:
+    """Something that a target does in one way unless told otherwise.
+
+    Attributes:
+        name: keyword of the target's `lower`, and flag of `edge.export`.
+        precisions: those that it makes a difference to.
+    """
+
+    name: str
+    usual: str
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+
+
 CHOICES = {
-    "tflite": ("input", get_args(Pixels)),
-    "executorch": ("delegate", get_args(Delegate)),
-    "coreml": ("compute", get_args(Compute)),
+    "tflite": Choice("input", "float32"),
+    "executorch": Choice("delegate", "xnnpack"),
+    "coreml": Choice("compute", "float32", ("int8",)),
 }
 
 
-def is_usual(target: str, choice: str) -> bool:
-    """Whether it is what the target does unless told otherwise."""
-    return choice == CHOICES[target][1][0]
-
-
-def kind(target: str, choice: str) -> str:
-    """What the names of files tell: the target and, when it is not the usual one, the choice."""
-    return target if is_usual(target, choice) else f"{target}-{choice}"
+def kind(target: str, precision: str | None, chosen: str | None) -> str:
+    """What the names of files tell: the target and, when it is not the usual one, what was chosen."""
+    choice = CHOICES.get(target)
+    if choice is None or chosen in (None, choice.usual) or precision not in choice.precisions:
+        return target
+    return f"{target}-{chosen}"

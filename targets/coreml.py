@@ -1,12 +1,13 @@
-"""Core ML: an `.mlpackage` for iOS 17, macOS 14 and later that takes a picture and runs W8A8.
+"""Core ML: an `.mlpackage` for iOS 17, macOS 14 and later that takes a picture.
 
 The input is an RGB image, so that a `CVPixelBuffer` or Vision goes straight in. Normalisation is the program's first two
 operators, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
 
 On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml_reference`.
 
-int8: weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`, and all else is
-float32, on CPU and GPU: `quantize` rounds what fake quantization rounded. The Neural Engine computes with float16
+int8 (W8A8): weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`. What Core ML
+makes of that is its own: kernels of int8 where a unit has them, or floats that were rounded to int8. Between, all is
+float32, for CPU and GPU: `quantize` rounds what fake quantization rounded. The Neural Engine takes float16 alone
 (`lower(..., compute="float16")`), to which a convolution's answer is rounded before `quantize` rounds again: where the
 first meets a tie, the second may go astray, and one step anywhere moves single keypoints by pixels.
 """
@@ -26,7 +27,7 @@ import torch
 from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import register_pass
+from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, register_pass
 from torch import Tensor
 
 from pose import card as cards
@@ -112,8 +113,8 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
         compute: what an int8 program computes with between its integers; float16 stands in the file's name.
     """
     graph = program.graph(precision)
-    findings = accepted(lint(graph), program, "coreml")
-    path = Path(out) / f"{program.card.student}-{choices.kind('coreml', compute)}-{precision}.mlpackage"
+    findings = accepted(lint(graph, compute), program, "coreml")
+    path = Path(out) / f"{program.card.student}-{choices.kind('coreml', precision, compute)}-{precision}.mlpackage"
     model = _convert(graph, program.card, precision, compute)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
@@ -121,7 +122,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
         files = {path.name: cards.digest(folder)}
         card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
-        if not choices.is_usual("coreml", compute):
+        if precision == "int8":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
         card.write(card_file)
@@ -135,8 +136,8 @@ def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Ta
     return _runner(path, card, threads)
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
-    """What Core ML has no form for, quantization that fp16 cannot express, and quantization that costs accuracy."""
+def lint(program: ExportedProgram, compute: Compute = "float32") -> list[Finding]:
+    """What Core ML has no form for, quantization that float16 cannot express, and quantization that costs accuracy."""
     findings = []
     for node in program.graph.nodes:
         value, name = node.meta.get("val"), str(node.target)
@@ -144,8 +145,8 @@ def lint(program: ExportedProgram) -> list[Finding]:
             findings.append(Finding("error", node.name, f"has {value.ndim} dimensions; Core ML has at most 5"))
         if "quantize_per_tensor" in name:
             scale, _, lowest, highest = node.args[1:5]
-            if scale < _SMALLEST_SCALE:
-                findings.append(Finding("error", node.name, f"scale {scale:.2g} vanishes in fp16"))
+            if compute == "float16" and scale < _SMALLEST_SCALE:
+                findings.append(Finding("error", node.name, f"scale {scale:.2g} vanishes in float16"))
             if (lowest, highest) not in ((-128, 127), (0, 255)):
                 message = f"clamps to {lowest}..{highest}; Core ML clamps to the whole type"
                 findings.append(Finding("warning", node.name, message))
@@ -155,7 +156,7 @@ def lint(program: ExportedProgram) -> list[Finding]:
 def coverage(function: Any) -> Coverage:
     """Operators of a MIL program; those with arithmetic are told apart: int8 when all that they read is dequantized.
 
-    Which of Core ML's units runs them is decided on the device: all count as delegated.
+    Which of the units that can run them does is decided on the device: all count as delegated.
     """
     operators: Counter[str] = Counter()
     macs: Counter[tuple[str, bool]] = Counter()
@@ -189,11 +190,10 @@ def coverage(function: Any) -> Coverage:
 def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: Compute) -> Any:
     in_float32 = precision == "fp32" or (precision == "int8" and compute == "float32")
     passes = ct.PassPipeline.DEFAULT
-    passes.set_options("common::const_deduplication", {"const_threshold": 1})  # scales and zero points are a quarter of all
     passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:
-        with shared_histories(), _validated_once():
+        with shared_histories(), _validated_once(), _constants_once():
             model = ct.convert(
                 graph.run_decompositions({}),
                 inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
@@ -223,6 +223,18 @@ def _validated_once() -> Iterator[None]:
     finally:
         mil.Program.validate = validate
     waiting[-1].validate()
+
+
+@contextmanager
+def _constants_once() -> Iterator[None]:
+    """coremltools stores large constants once; here small ones too: copies of them are a quarter of a program's operators."""
+    deduplication = PASS_REGISTRY["common::const_deduplication"]
+    before = deduplication.const_threshold
+    deduplication.const_threshold = 1  # it writes its class: every later conversion would have it
+    try:
+        yield
+    finally:
+        deduplication.const_threshold = before
 
 
 def _save(model: Any, folder: Path) -> None:

@@ -82,7 +82,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     if precision == "fp16":
         precise = partial(_in_float, modules=tuple(program.card.float_modules))
         graph = halved(graph, precise) if delegate == "xnnpack" else halved(graph)
-    path = Path(out) / f"{program.card.student}-{choices.kind('executorch', delegate)}-{precision}.pte"
+    path = Path(out) / f"{program.card.student}-{choices.kind('executorch', precision, delegate)}-{precision}.pte"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
         edge, buffer = _lower(graph, delegate)

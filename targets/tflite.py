@@ -84,7 +84,7 @@ def lower(
     content = tflite_file.take(_convert(graph, camera, precision), camera)
     if precision == "fp16":
         content = tflite_file.halve(content)
-    path = Path(out) / f"{program.card.student}-{choices.kind('tflite', input)}-{precision}.tflite"
+    path = Path(out) / f"{program.card.student}-{choices.kind('tflite', precision, input)}-{precision}.tflite"
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(content)
         files, libraries = {path.name: sha256(file)}, ("litert-torch", "ai-edge-litert")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 TEXTURE = 48  # texels of a fabric's side
+UPRIGHT = np.array([1.0, -1.0])  # y goes up in camera axes, down in pictures
 _SHIFT = 4  # fractional bits of polygon coordinates
 _ARC = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(-np.pi / 2, np.pi / 2, 8)])
 _CAPSULE = np.hstack([np.repeat(np.eye(2), 8, 0), np.kron(np.diag((1.0, -1.0)), _ARC)])  # [16, 6]: end, start, both arcs
@@ -22,7 +23,7 @@ class Canvas:
         image: uint8 [H, W, 3], RGB.
         labels: uint8 [H, W]; what is in front at each pixel.
         mask: uint8 [H, W]; 1 wherever the person of interest is, hidden or not.
-        light: towards the light in camera axes, float64 [3].
+        light: towards the light in camera axes.
     """
 
     def __init__(self, image: np.ndarray, light: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from calib_data.synthetic.body import SIDES, Body
-from calib_data.synthetic.canvas import FIRST_OWN, Canvas, capsule, ellipse, hull
+from calib_data.synthetic.canvas import FIRST_OWN, UPRIGHT, Canvas, capsule, ellipse, hull
 from calib_data.synthetic.head import draw_head, face_points
 from calib_data.synthetic.wardrobe import Look
 from pose.skeleton import COCO_17
@@ -32,7 +32,6 @@ _LIMBS = (  # part, from, to, radii in heights
     ("hand", "wrist", "hand", 0.017, 0.016), ("thigh", "hip", "knee", 0.046, 0.034),
     ("shin", "knee", "ankle", 0.033, 0.021), ("shoe", "heel", "toe", 0.023, 0.018),
 )  # fmt: skip
-_UPRIGHT = np.array([1.0, -1.0])
 _AROUND = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 _RING = np.stack([np.cos(_AROUND), np.zeros(12), np.sin(_AROUND)], 1)
 
@@ -47,7 +46,7 @@ class View:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Image pixels [..., 2] of camera coordinates [..., 3]."""
-        near = self.scale * self.distance * _UPRIGHT / (self.distance - points[..., 2:])
+        near = self.scale * self.distance * UPRIGHT / (self.distance - points[..., 2:])
         return np.asarray(self.centre + points[..., :2] * near)
 
 

@@ -10,10 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from calib_data.synthetic.body import SIDES, Body
-from calib_data.synthetic.canvas import Canvas, capsule, ellipse, hull
+from calib_data.synthetic.canvas import UPRIGHT, Canvas, capsule, ellipse, hull
 from calib_data.synthetic.wardrobe import Look
 
-_UPRIGHT = np.array([1.0, -1.0])
 _LEFT = {  # directions from the head's centre, in its half axes; the right side mirrors them
     "eye": [(0.43, 0.12, 0.895)], "ear": [(1.04, 0.02, -0.1)], "temple": [(1.04, 0.03, -0.1)],
     "brow": [(0.2, 0.36, 0.92), (0.66, 0.36, 0.7)],
@@ -26,9 +25,7 @@ _MARKS = {  # of the face, [n, 3] each
        for name, mark in _LEFT.items()},
 }  # fmt: skip
 _JOINTS = ("nose", "left_eye", "left_ear", "right_eye", "right_ear")
-_ENDS = list(accumulate(map(len, _MARKS.values())))
-_ROWS = {name: slice(end - len(mark), end) for (name, mark), end in zip(_MARKS.items(), _ENDS, strict=True)}
-_ALL_MARKS = np.concatenate(list(_MARKS.values()))
+_ALL_MARKS, _ENDS = np.concatenate(list(_MARKS.values())), list(accumulate(map(len, _MARKS.values())))
 _EYE_WHITE, _PUPIL, _LIPS = np.array([(242.0, 242.0, 238.0), (35.0, 28.0, 25.0), (90.0, 33.0, 33.0)])
 _CIRCLE = np.stack([(math.cos(turn), math.sin(turn)) for turn in np.linspace(0, 2 * np.pi, 32, endpoint=False)])
 
@@ -87,15 +84,11 @@ class _Head:
         facing = body.head[2] / body.head_radii
         self.facing = facing / np.linalg.norm(facing)  # the direction, on the unit sphere, that looks at the camera
         self.outline = _great_circle(*self.facing.tolist())
-        self.marks = self.pixels(_ALL_MARKS)
+        self.at = dict(zip(_MARKS, np.split(self.pixels(_ALL_MARKS), _ENDS[:-1]), strict=True))
         self.unit = float(body.head_radii[0] / 0.053 * view.scale)  # pixels a height, for a head of average size
 
     def pixels(self, directions: np.ndarray) -> np.ndarray:
         return self.view.project(_on_head(self.body, directions))
-
-    def at(self, mark: str) -> np.ndarray:
-        """Pixels [n, 2] of one of `_MARKS`."""
-        return self.marks[_ROWS[mark]]
 
     def cap(self, cap: tuple[tuple[float, float, float], float], inflate: float = 1.0) -> np.ndarray | None:
         """Outline of what can be seen of a cap of less than half the head."""
@@ -140,15 +133,15 @@ class _Head:
         skin = self.look.skin[0, 0]
         for sign, side in zip((1, -1), SIDES, strict=True):
             if sign * self.facing[0] > -0.3:
-                centre = self.at(f"{side}_ear")
+                centre = self.at[f"{side}_ear"]
                 back, up = self.axes(0.013, 0.019, across=2)
                 self.canvas.flat(ellipse(centre, back, up, 10), self.label(f"{side}_ear"), skin * 0.82)
                 self.canvas.flat(ellipse(centre, back * 0.45, up * 0.5, 8), None, skin * 0.6)
 
     def axes(self, across_size: float, up_size: float, across: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Half axes in pixels of a small ellipse on the head, never thinner than what can be seen."""
-        up = self.body.head[:2, 1] * _UPRIGHT * up_size * self.unit
-        side = self.body.head[:2, across] * _UPRIGHT * across_size * self.unit
+        up = self.body.head[:2, 1] * UPRIGHT * up_size * self.unit
+        side = self.body.head[:2, across] * UPRIGHT * across_size * self.unit
         length, least = float(np.hypot(*side)), 0.45 * across_size * self.unit
         if length < least:
             normal = np.array([up[1], -up[0]]) / max(float(np.hypot(*up)), 1e-6)
@@ -162,19 +155,19 @@ class _Head:
         for side in SIDES:
             if _MARKS[f"{side}_eye"][0] @ self.facing <= 0.06:
                 continue
-            centre = self.at(f"{side}_eye")
+            centre = self.at[f"{side}_eye"]
             across, up = self.axes(0.0125, 0.0085)
             draw.flat(ellipse(centre, across, up, 12), self.label(f"{side}_eye"), _EYE_WHITE)
             draw.flat(ellipse(centre, across * 0.52, up * 0.8, 8), None, _PUPIL)
-            draw.line(self.at(f"{side}_brow"), dark)
+            draw.line(self.at[f"{side}_brow"], dark)
             if look.glasses:
                 rim = ellipse(centre, across * 1.7, up * 2.1, 12)
                 draw.line(np.concatenate([rim, rim[:1]]), dark)
-                draw.line(np.concatenate([centre, self.at(f"{side}_temple")]), dark)
+                draw.line(np.concatenate([centre, self.at[f"{side}_temple"]]), dark)
         if _MARKS["nose"][0] @ self.facing > -0.05:
-            draw.flat(hull(self.at("bridge")), self.label("nose"), skin * 0.8)
+            draw.flat(hull(self.at["bridge"]), self.label("nose"), skin * 0.8)
             across, up = 0.008 * self.unit * np.eye(2)
-            draw.flat(ellipse(self.at("nose"), across, up, 8), self.label("nose"), np.minimum(skin * 0.95 + 12, 255))
+            draw.flat(ellipse(self.at["nose"], across, up, 8), self.label("nose"), np.minimum(skin * 0.95 + 12, 255))
         mouth = _MARKS["mouth"] @ self.facing
         if mouth[1] > 0.1:
-            draw.line(self.at("mouth")[mouth > 0], _LIPS + skin * 0.3, 2)
+            draw.line(self.at["mouth"][mouth > 0], _LIPS + skin * 0.3, 2)

@@ -159,7 +159,7 @@ def test_lint_and_coverage_are_printed(tmp_path: Path, capsys: pytest.CaptureFix
         (["--target", "executorch", "--delegate", "abacus"], ["--delegate", "abacus", "vulkan"]),
         (["--target", "onnx", "--delegate", "vulkan"], ["--delegate vulkan is for --target executorch, not onnx"]),
         (["--target", "all", "--input", "uint8"], ["--input uint8 is for --target tflite"]),
-        (["--target", "coreml", "--precision", "fp16", "--compute", "float16"], ["--precision int8, not", "fp16"]),
+        (["--target", "coreml", "--precision", "fp16", "--compute", "float32"], ["--compute float32", "int8, not fp16"]),
     ],
 )
 def test_choices_that_a_target_does_not_have(command: Command, tmp_path: Path, flags: list[str], words: list[str]) -> None:

@@ -10,6 +10,7 @@ import coremltools as ct
 import numpy as np
 import pytest
 import torch
+from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
 from coremltools.proto import MIL_pb2
 from quantized_student import quantized_student
 from tiny_student import SPEC
@@ -63,22 +64,38 @@ def test_a_package_answers_as_its_program(artefacts, program: Program, precision
     assert scores < 0.05
 
 
-def test_float16_between_integers_rounds_twice(artefacts, program: Program, tmp_path: Path) -> None:
-    twice = coreml.lower(program, tmp_path, "int8", compute="float16")
-    assert twice.path.name == "distilpose_edge-coreml-float16-int8.mlpackage"
-    assert run.kind(cards.read(cards.card_path(twice.path))) == "coreml-float16"
-    assert twice.card.coverage.int8_ops == artefacts["int8"].card.coverage.int8_ops
-    pixels, _ = apart(twice.path, program)
+def test_the_neural_engine_gets_float16_between_integers(artefacts, program: Program, tmp_path: Path) -> None:
+    half = coreml.lower(program, tmp_path, "int8", compute="float16")
+    assert half.path.name == "distilpose_edge-coreml-float16-int8.mlpackage"
+    assert run.kind(cards.read(cards.card_path(half.path))) == "coreml-float16"
+    assert half.card.coverage.int8_ops == artefacts["int8"].card.coverage.int8_ops
+    pixels, _ = apart(half.path, program)
     assert 1e-4 < np.median(pixels) <= 0.5
     assert np.quantile(pixels, 0.99) <= 2
 
 
-def test_a_constant_is_stored_once(artefacts) -> None:
+def test_a_float_package_has_one_arithmetic(artefacts, program: Program, tmp_path: Path) -> None:
+    again = coreml.lower(program, tmp_path, "fp32", compute="float16")
+    assert again.path.name == artefacts["fp32"].path.name
+    assert run.kind(again.card) == "coreml"
+
+
+def test_a_card_of_before_it_told_the_arithmetic_is_of_float16(artefacts) -> None:
+    card = artefacts["int8"].card
+    silent = {name: value for name, value in card.metrics.items() if name != "compute"}
+    assert run.kind(card) == "coreml"
+    assert run.kind(card.model_copy(update={"metrics": silent})) == "coreml-float16"
+
+
+def test_a_scale_and_a_zero_point_are_stored_once(artefacts) -> None:
     model = ct.models.MLModel(str(artefacts["int8"].path), skip_model_load=True).get_spec()
     (block,) = model.mlProgram.functions["main"].block_specializations.values()
-    values = [op.attributes["val"].SerializeToString() for op in block.operations if op.type == "const"
-              and op.attributes["val"].type.tensorType.dataType in (MIL_pb2.FLOAT32, MIL_pb2.INT8)]  # fmt: skip
-    assert len(values) == len(set(values))
+    values = [op.attributes["val"] for op in block.operations if op.type == "const"]
+    scalars = [value.SerializeToString() for value in values if value.HasField("immediateValue")
+               and value.type.tensorType.dataType in (MIL_pb2.FLOAT32, MIL_pb2.INT8)]  # fmt: skip
+    assert len(scalars) > 10
+    assert len(scalars) == len(set(scalars))
+    assert PASS_REGISTRY["common::const_deduplication"].const_threshold == 100, "other conversions have their own"
 
 
 def test_a_std_for_each_channel_is_normalised_inside(tmp_path: Path) -> None:
@@ -210,9 +227,13 @@ class _Narrow(torch.nn.Module):
 
 
 def test_the_lint_finds_what_core_ml_has_no_form_for(program: Program) -> None:
-    findings = coreml.lint(torch.export.export(_Narrow(), (torch.zeros(1, 3, 8, 8),)))
-    messages = " ".join(finding.message for finding in findings)
-    for words in ("6 dimensions", "clamps to -127..127", "scale 1e-08 vanishes"):
-        assert words in messages
+    narrow = torch.export.export(_Narrow(), (torch.zeros(1, 3, 8, 8),))
+    half = " ".join(finding.message for finding in coreml.lint(narrow, "float16"))
+    full = " ".join(finding.message for finding in coreml.lint(narrow))
+    for words in ("6 dimensions", "clamps to -127..127"):
+        assert words in half
+        assert words in full
+    assert "scale 1e-08 vanishes" in half
+    assert "vanishes" not in full
     assert coreml.lint(program.graph("int8")) == []
     assert coreml.lint(program.graph("fp32")) == []

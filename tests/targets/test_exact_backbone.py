@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from pose import weights
 from pose.crop import affine, normalise, warp
 from pose.program import load_program
 from targets import executorch, qdq, tflite_graph
+from targets.coreml_reference import MilProgram
 
 PEOPLE = 4
 Images = list[np.ndarray]
@@ -75,8 +78,25 @@ def in_onnx(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndar
     return [session.run(None, {qdq.INPUT: image})[0] for image in images]
 
 
+def in_coreml(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
+    """By the evaluator; normalised pixels go straight in."""
+    import coremltools as ct
+
+    model = ct.convert(
+        graph.run_decompositions({}),
+        inputs=[ct.TensorType(name="images", shape=images[0].shape)],
+        minimum_deployment_target=ct.target.iOS17,
+        compute_precision=ct.precision.FLOAT32,
+        skip_model_load=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/backbone.mlpackage")
+        program = MilProgram(Path(folder) / "backbone.mlpackage")
+        return [next(iter(program(images=torch.from_numpy(image)).values())).numpy() for image in images]
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("backend", [in_executorch, in_tflite, in_onnx])
+@pytest.mark.parametrize("backend", [in_executorch, in_tflite, in_onnx, in_coreml])
 def test_the_backbone_is_the_same_to_the_bit(program, images: Images, backend: Callable[..., list[np.ndarray]]) -> None:
     graph = backbone(program)
     expected = [graph.module()(torch.from_numpy(image))[0].numpy() for image in images]
