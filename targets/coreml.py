@@ -227,7 +227,7 @@ def _validated_once() -> Iterator[None]:
 
 @contextmanager
 def _constants_once() -> Iterator[None]:
-    """coremltools stores large constants once; here small ones too: copies of them are a quarter of a program's operators."""
+    """coremltools stores large constants once; here small ones too: their copies are a quarter of all operators."""
     deduplication = PASS_REGISTRY["common::const_deduplication"]
     before = deduplication.const_threshold
     deduplication.const_threshold = 1  # it writes its class: every later conversion would have it
