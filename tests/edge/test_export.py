@@ -139,6 +139,18 @@ def test_bytes_and_floats_have_artefacts_of_their_own(dist: Path) -> None:
     assert kinds == ["executorch", "tflite", "tflite-uint8"]
 
 
+def test_both_arithmetics_of_core_ml_share_a_float_twin(tiny_program: Path, tmp_path: Path, capsys) -> None:
+    export_command("coreml", tiny_program, out=tmp_path)
+    assert "--compute float16 is for the Neural Engine" in capsys.readouterr().err
+    export_command("coreml", tiny_program, compute="float16", out=tmp_path)
+    assert "Neural Engine" not in capsys.readouterr().err
+    exact, half, twin = (tmp_path / f"tiny-coreml-{name}.mlpackage" for name in ("int8", "float16-int8", "fp32"))
+    assert {path for path in run.artefacts(tmp_path) if path.suffix == ".mlpackage"} == {exact, half, twin}
+    assert [run.twin(path, "fp32") for path in (exact, half, twin)] == [twin] * 3
+    assert [run.twin(path, "int8") for path in (exact, half, twin)] == [exact, half, exact]
+    assert run.family(half) == [exact, half]
+
+
 def test_lint_and_coverage_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = quantized_student(tmp_path / "program", "symmetric")
     export_command("tensorrt", program.folder, out=tmp_path / "dist", json=tmp_path / "export.json")
