@@ -13,9 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from people_file import person, write_people
 
 from edge.results import tables, with_tables
 
@@ -65,15 +65,9 @@ def test_every_flag_exists(line: str) -> None:
 
 
 def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None:
-    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 60], "area": 2400, "iscrowd": 0}
-    person["keypoints"] = [20, 20, 2] * 5 + [x for i in range(12) for x in (15 + 2 * i, 20 + 3 * i, 2)]
-    from pose.skeleton import COCO_17
-
-    category = {"id": 1, "name": "person", "keypoints": list(COCO_17.joints)}
-    image = {"id": 1, "file_name": "a.png", "width": 64, "height": 80}
-    (tmp_path / "people.json").write_text(json.dumps({"images": [image], "annotations": [person], "categories": [category]}))
-    (tmp_path / "photos").mkdir()
-    cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((80, 64, 3), np.uint8))
+    joints = [(12 + 2 * joint, 18 + 3 * joint) for joint in range(17)]
+    someone = person(np.zeros((80, 64, 3), np.uint8), (10, 10, 40, 60), joints)
+    write_people(tmp_path / "people.json", tmp_path / "photos", [someone])
     for line in PYTHON:
         if module(line).startswith("edge.") and "ssh://" not in line:
             small = [word.format(program=tiny_program) for word in SMALLER[module(line)]]

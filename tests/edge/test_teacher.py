@@ -11,6 +11,7 @@ import pytest
 import yaml
 from conftest import Command
 from foreign_network import description, write_model
+from people_file import person, write_people
 
 from calib_data.coco import open_data
 from edge.teacher import measure
@@ -23,16 +24,7 @@ def test_the_command_finds_the_joint_that_is_in_the_picture(command: Command, tm
     places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]
     image = np.zeros((120, 120, 3), np.uint8)
     cv2.circle(image, places[5], 5, (255, 255, 255), -1)
-    (tmp_path / "images").mkdir()
-    cv2.imwrite(str(tmp_path / "images" / "dot.png"), image)
-    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 100, 110], "area": 11_000, "iscrowd": 0}
-    person["keypoints"] = [value for x, y in places for value in (x, y, 2)]
-    held = {
-        "images": [{"id": 1, "file_name": "dot.png", "width": 120, "height": 120}],
-        "annotations": [person],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(LSP_14.joints)}],
-    }
-    (tmp_path / "people.json").write_text(json.dumps(held))
+    write_people(tmp_path / "people.json", tmp_path / "images", [person(image, (10, 5, 100, 110), places)], LSP_14)
     write_model(tmp_path / "net.onnx")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description()))
     flags = ["--teacher", tmp_path / "mine.yaml", "--data", tmp_path / "people.json", "--json", tmp_path / "out.json"]

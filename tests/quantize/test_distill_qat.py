@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
+from drawn_source import Dots
+from people_file import write_people
 
 from pose import cli, models
 from pose.crop import CropSpec
 from pose.models import ModelSpec, checkpoint
 from pose.program import load_program
-from pose.skeleton import COCO_17
 from quantize import distill, qat, sources, task, teach, teachers
 from quantize import recipe as recipes
 from quantize.distillation import LabelTeacher, Projected, project
@@ -249,34 +250,12 @@ def test_a_teacher_that_is_no_better_is_warned_of(home: Path, capsys: pytest.Cap
 
 
 def test_boxes_are_part_of_what_identifies_the_data(tmp_path: Path) -> None:
-    annotations, boxes = write_people(tmp_path)
+    annotations, boxes = write_people(tmp_path / "people.json", tmp_path, [Dots(1)[0]]), tmp_path / "boxes.json"
     digests = set()
     for score in (0.5, 0.6):
         boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [20, 20, 60, 60], "score": score}]))
         digests.add(sources.annotated([annotations], [tmp_path], str(boxes)).digest)
     assert len(digests) == 2
-
-
-def write_people(folder: Path) -> tuple[Path, Path]:
-    """A json of one person in one photo, and a path for boxes."""
-    import cv2
-    from drawn_source import Dots
-
-    person = Dots(1)[0]
-    cv2.imwrite(str(folder / "one.png"), person.image)
-    document = {
-        "images": [{"id": 1, "file_name": "one.png", "width": 120, "height": 120}],
-        "annotations": [
-            {
-                "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": person.box.tolist(), "area": person.area,
-                "num_keypoints": 17, "keypoints": person.keypoints.round(1).ravel().tolist(),
-            }
-        ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17.joints), "skeleton": []}],
-    }  # fmt: skip
-    path = folder / "people.json"
-    path.write_text(json.dumps(document))
-    return path, folder / "boxes.json"
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

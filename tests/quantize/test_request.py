@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from people_file import person, write_people
 
 from calib_data import photos
 from pose.errors import InputError
-from pose.skeleton import COCO_17
 from quantize import request
 
 
 def annotations(path: Path, images: Path, grey: int, count: int = 1) -> Path:
     """One person in each of some grey images, which lie in a folder of their own."""
-    people = []
-    for number in range(1, count + 1):
-        person = {"id": number, "image_id": number, "category_id": 1, "bbox": [8, 8, 40, 56], "area": 2240, "iscrowd": 0}
-        people.append({**person, "keypoints": [value for joint in range(17) for value in (10 + 2 * joint, 10 + joint, 2)]})
-    images.mkdir(exist_ok=True)
-    for number in range(1, count + 1):
-        cv2.imwrite(str(images / f"{number}.png"), np.full((72, 64, 3), grey + number, np.uint8))
-    held = {
-        "images": [{"id": person["id"], "file_name": f"{person['id']}.png", "width": 64, "height": 72} for person in people],
-        "annotations": people,
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17.joints)}],
-    }
-    path.write_text(json.dumps(held))
-    return path
+    joints = [(10 + 2 * joint, 10 + joint) for joint in range(17)]
+    pictures = [np.full((72, 64, 3), grey + number, np.uint8) for number in range(1, count + 1)]
+    return write_people(path, images, [person(picture, (8, 8, 40, 56), joints) for picture in pictures])
 
 
 def test_photos_of_training_and_validation_lie_anywhere(tmp_path: Path) -> None:
