@@ -9,7 +9,6 @@ from torch import nn
 from calib_data.crops import Crops
 from pose import metrics
 from pose.crop import to_image
-from pose.skeleton import Skeleton
 from quantize.batches import network_input
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
@@ -39,7 +38,7 @@ def score(coords: np.ndarray, scores: np.ndarray, crops: Crops) -> dict[str, flo
     joints = source.skeleton.shared(crops.skeleton)
     theirs, ours = source.skeleton.indices(joints), crops.skeleton.indices(joints)
     truth = np.stack([sample.keypoints for sample in samples])
-    part = Skeleton(f"{source.skeleton.name} shared", joints, ())
+    part = source.skeleton.only(joints)
     ids = [sample.image_id for sample in samples]
     areas, boxes = np.array([sample.area for sample in samples]), np.stack([sample.box for sample in samples])
     annotations = metrics.as_annotations(truth[:, theirs], areas, boxes, ids)
