@@ -82,6 +82,9 @@ class Skeleton:
     def __len__(self) -> int:
         return len(self.joints)
 
+    def __str__(self) -> str:
+        return self.name
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Skeleton) and self.to_dict() == other.to_dict()
 

@@ -21,6 +21,7 @@ from calib_data import synthetic
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
 from pose.models.output import PoseOutput
+from pose.skeleton import Skeleton
 from quantize.deploy import DeployPose
 from quantize.exact import settle
 from quantize.precision import Precision, StudentQuantizer, image_quantization
@@ -138,7 +139,7 @@ def _check_modeless(graph: torch.fx.GraphModule) -> None:
 
 def describe(
     student: str,
-    skeleton: str,
+    skeleton: Skeleton,
     fp32: ExportedProgram,
     int8: ExportedProgram,
     precision: Precision,
