@@ -37,13 +37,13 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     from pose import models
     from pose.errors import InputError
     from pose.files import sha256, write_json
+    from pose.models.deploy import deploy
     from pose.program import save_program
     from pose.weights import weights_file
     from quantize import processes
     from quantize import program as programs
     from quantize import task as tasks
     from quantize.calibrate import calibrate
-    from quantize.deploy import deploy
     from quantize.distillation import project
     from quantize.equalise import equalise
     from quantize.evaluate import BATCH
