@@ -44,12 +44,12 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     from pose import models
     from pose.errors import InputError
     from pose.files import sha256, write_json
+    from pose.models.deploy import deploy
     from pose.program import save_program
     from pose.weights import weights_file
     from quantize import methods
     from quantize import program as programs
     from quantize.calibrate import calibrate
-    from quantize.deploy import deploy
     from quantize.equalise import equalise
 
     out, student, recipe = request.out, request.student, request.recipe

@@ -376,7 +376,7 @@ def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
 
 
 def environment() -> dict[str, str]:
-    paths = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/quantize"))
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/distill"))
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
