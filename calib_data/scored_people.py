@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calib_data.sample import PoseSource, Sample
+from calib_data.sample import Labels, PoseSource, Sample
 from pose import metrics
 from pose.scoring import People
 
 
-def people_of(source: PoseSource, samples: Sequence[Sample]) -> People:
+def people_of(source: PoseSource, samples: Sequence[Labels | Sample]) -> People:
     """The truth for the first `len(samples)` people of a source.
 
     A source of annotated photos also knows crowds and people without a box (`annotations`) and the scores of detected boxes
     (`scores`); they count as COCO's evaluation counts them. People who were left out are not missed.
 
     Args:
-        samples: the first samples of the source, in order; their pixels are not read.
+        samples: the labels of the first people of the source, in order.
     """
     keypoints, boxes = np.stack([s.keypoints for s in samples]), np.stack([s.box for s in samples])
     image_ids = [s.image_id for s in samples]
