@@ -24,28 +24,28 @@ class Data:
     digest: str
 
 
-def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str) -> Data:
+def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str, skeleton: str | None = None) -> Data:
     """People of one or more COCO keypoint files; `images` are their folders in the same order, or none for the usual places.
 
     Raises:
         InputError: see `calib_data.coco.CocoPeople`.
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
-    parts = [open_data(path, folder, boxes=boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
+    parts = [open_data(path, folder, skeleton, boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
     where = sha256(Path(boxes)) if Path(boxes).is_file() else boxes
     digest = hashlib.sha256("".join([where, *(sha256(path) for path in annotations)]).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
 
 
 def drawn(length: int, seed: int) -> Data:
-    """The embedded synthetic set for training; no seed gives anybody whom `drawn_validation` has."""
+    """The embedded synthetic set for training; it never overlaps `drawn_validation`, whatever the seed."""
     from calib_data.synthetic import SyntheticPeople
 
     return Data(SyntheticPeople(length, _FIRST_SEED + seed), _digest(f"{length} {_FIRST_SEED + seed}"))
 
 
 def drawn_validation() -> Data:
-    """The first hundred of the embedded synthetic set for validation: `edge.check` takes them all, training cannot wait."""
+    """The first hundred of the embedded synthetic set for validation; `edge.check` scores all of them."""
     from calib_data import synthetic
 
     return Data(synthetic.validation(_VALIDATED), _digest(f"{_VALIDATED} {synthetic.VALIDATION_SEED}"))

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-Student = Annotated[str, typer.Option(metavar="NAME", help="distilpose_s, distilpose_l or distilpose_edge.")]
+Student = Annotated[
+    str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="distilpose_s, distilpose_l, distilpose_edge, or your own.")
+]
+SkeletonFile = Annotated[
+    str | None, typer.Option("--skeleton", metavar="NAME|YAML", help="Joints of --data [default: those its category names].")
+]
 Teacher = Annotated[
     str, typer.Option(metavar="NAME|YAML", help="A TokenPose by name, movenet_thunder, ..., your own YAML, or labels.")
 ]

@@ -1,4 +1,4 @@
-"""What a training command was asked for."""
+"""The request of a training command: a student, its teacher, the people, and how to train."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Request:
 def people(
     data: Sequence[Path] | None,
     images: Sequence[Path] | None,
+    skeleton: str | None,
     boxes: str,
     val: Path | None,
     val_images: Path | None,
@@ -59,5 +60,8 @@ def people(
     if val_images is not None and val is None:
         raise InputError("--val-images belongs to --val; give both, or neither")
     if not data or val is None:
+        if skeleton is not None:
+            raise InputError("--skeleton is for --data; drawn people have the joints of COCO")
         return sources.drawn(count, seed), sources.drawn_validation()
-    return sources.annotated(data, images or [], boxes), sources.annotated([val], [val_images] if val_images else [], boxes)
+    train = sources.annotated(data, images or [], boxes, skeleton)
+    return train, sources.annotated([val], [val_images] if val_images else [], boxes, skeleton)

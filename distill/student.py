@@ -31,11 +31,13 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     from pose.models import checkpoint
 
     torch.manual_seed(request.recipe.seed)
-    model = models.build(request.student, len(task.skeleton), request.weights)
+    model = models.build(request.student, len(task.skeleton))
+    if request.weights is not None:
+        _load(model, request.weights, request.student)
     if trunk is not None:
         from pose.models.backbones.movenet import MoveNetTrunk, import_weights
 
-        backbone = model.get_submodule("backbone")
+        backbone = getattr(model, "backbone", None)
         if not isinstance(backbone, MoveNetTrunk):
             raise InputError(f"--trunk {trunk} is MoveNet's, and {request.student} has another; leave it out")
         import_weights(backbone, trunk)
@@ -45,6 +47,24 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
         if taken:
             processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
     return model
+
+
+def _load(model: nn.Module, weights: Path, name: str) -> None:
+    """Copy the weights in; of a student of another number of keypoints, every tensor but those that depend on it.
+
+    Raises:
+        InputError: they cannot be read, or are of another network.
+    """
+    from distill import processes
+    from pose.models import checkpoint
+
+    state, tokens = checkpoint.read(weights), "keypoint_token"
+    own = model.state_dict()
+    if tokens in own and tokens in state and own[tokens].shape != state[tokens].shape:
+        processes.note(f"{weights} has another number of keypoints: the keypoint tokens start from random values")
+        checkpoint.load(model, {**state, tokens: own[tokens]}, name)
+    else:
+        checkpoint.load(model, weights, name)
 
 
 def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
@@ -59,6 +79,7 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     from distill import task as tasks
     from distill.objective import project
     from distill.training import Run, require_new_run_dir
+    from pose import models
     from pose.files import sha256, write_json
     from pose.models import checkpoint
 
@@ -68,7 +89,8 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     task = tasks.build(request)
     network = start(request, task, trunk)
     model = project(network, task.live, task.batches.crops.spec)
-    given = {name: sha256(path) for name, path in (("weights", request.weights), ("trunk", trunk)) if path}
+    files = {"weights": request.weights, "trunk": trunk, "student's code": models.MODELS[student].source}
+    given = {name: sha256(path) for name, path in files.items() if path}
     settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
     run = Run(
         out, model, task.objective, task.batches, request.recipe, settings,
@@ -89,6 +111,7 @@ def main(
     teacher_file: options.TeacherFile = None,
     data: options.Data = None,
     images: options.Images = None,
+    skeleton: options.SkeletonFile = None,
     boxes: options.Boxes = "annotation",
     val: options.Validation = None,
     val_images: options.ValImages = None,
@@ -109,10 +132,11 @@ def main(
     from distill import processes
     from distill import recipe as recipes
     from distill import request as requests
+    from pose import models
     from pose.files import write_json
 
-    chosen = recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, boxes, val, val_images, people, chosen.seed)
+    student, chosen = models.resolve(student), recipes.read(recipe, epochs, seed)
+    train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip

@@ -15,6 +15,7 @@ def main(
     teacher: Annotated[str, typer.Option(metavar="NAME", help="tokenpose_s, tokenpose_l, ...")] = "tokenpose_s",
     data: options.Data = None,
     images: options.Images = None,
+    skeleton: options.SkeletonFile = None,
     boxes: options.Boxes = "annotation",
     val: options.Validation = None,
     val_images: options.ValImages = None,
@@ -42,7 +43,7 @@ def main(
     if teachers.is_foreign(teacher):
         raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = people_of(data, images, boxes, val, val_images, people, chosen.seed)
+    train, validation = people_of(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
     require_new_run_dir(out, resume)
     figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:

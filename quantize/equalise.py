@@ -1,13 +1,14 @@
-"""Cross-layer equalisation: channels that share one int8 scale are given ranges alike, and the network stays what it was.
+"""Cross-layer equalisation: channels that share one int8 scale get similar ranges; the network's function stays the same.
 
-An output channel of a convolution or a LayerNorm may be divided by any positive number if all that reads it multiplies by
-the same: ReLU, sums, padding and resizing let it through (Nagel et al., "Data-free quantization through weight equalization
-and bias correction", ICCV 2019). There the ranges come from weights; here from calibration crops, balanced against the
-weights that have to make up for it as in SmoothQuant (Xiao et al., ICML 2023). All channels together are then scaled so that
-int8 spans them with a step that is a power of two (`quantize.exact`). That goes through a clamp as well, whose limit moves.
+An output channel of a convolution or a LayerNorm may be divided by any positive number if every layer that reads it
+multiplies by the same number: ReLU, sums, padding and resizing pass the factor on (Nagel et al., "Data-free quantization
+through weight equalization and bias correction", ICCV 2019). There the ranges come from weights; here from calibration
+crops, balanced against the weights that take up the factor, as in SmoothQuant (Xiao et al., ICML 2023). All channels
+together are then scaled so that int8 spans them with a step that is a power of two (`quantize.exact`). A clamp passes the
+factor on, too, if its limit is scaled.
 
-What the patch embedding writes is added to the tokens as it is, so its channels cannot be scaled; but their middles can be
-taken out of it and into the constant that is added next. One step then spans a half to two thirds of what it did.
+The output of the patch embedding is added to the tokens as it is, so its channels cannot be scaled; but the middle of each
+range can be moved into the constant that is added next. One step then spans a half to two thirds of what it did.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
-from pose.models.deploy import DeployPose
 from quantize.precision import COMPUTE, MAP_RANK, Scheme
 
 aten = torch.ops.aten
@@ -43,14 +43,14 @@ class Group:
         self.writers: dict[str, Node] = {}  # by the name of the weight: a layer may be called twice
         self.readers: dict[str, Node] = {}
         self.clamps: list[Node] = []
-        self.free = True
+        self.scalable = True
 
 
 @torch.no_grad()
 def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], scheme: Scheme = "affine") -> int:
     """Rescale the channels of `model`'s activations by way of its weights, in place; its function stays but for rounding.
 
-    The patches of a deploy form are centred, too.
+    The patch embedding's channels are centred, where the model can do that (`DeployPose.centre`).
 
     Args:
         graph: an export of `model`, in which parameters have the names that they have there.
@@ -60,12 +60,12 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], sc
     Returns:
         The number of groups of activations that were rescaled.
     """
-    groups = [group for group in _groups(graph) if group.free and group.writers and group.readers]
+    groups = [group for group in _groups(graph) if group.scalable and group.writers and group.readers]
     groups = [group for group in groups if all(_is_module(model, clamp) for clamp in group.clamps)]
     for group in groups:
         group.members = [node for node in group.members if not _is_fused(node)]
-    patches = _patches(model, graph)
-    ranges = _Ranges(graph, [*patches, *(node for group in groups for node in group.members)])
+    centred = _centred(model, graph)
+    ranges = _Ranges(graph, [*centred, *(node for group in groups for node in group.members)])
     for batch in batches:
         ranges.run(batch)
     for group in groups:
@@ -80,15 +80,16 @@ def equalise(model: nn.Module, graph: GraphModule, batches: Iterable[Tensor], sc
         for layer in group.readers.values():
             weight = _parameters(model, layer)[0]
             weight.mul_(scale.reshape(-1, 1, 1, 1) if _depthwise(layer) else scale.reshape(-1, *[1] * (weight.ndim - 2)))
-    for node in patches:
-        cast(DeployPose, model).centre((ranges.low[node] + ranges.high[node]) / 2)
+    for node in centred:
+        cast(Any, model).centre((ranges.low[node] + ranges.high[node]) / 2)
     return len(groups)
 
 
-def _patches(model: nn.Module, graph: GraphModule) -> list[Node]:
-    """What the patch embedding of a student writes."""
+def _centred(model: nn.Module, graph: GraphModule) -> list[Node]:
+    """Outputs of the layer whose channels may be centred: of a model with `centred_weight`, the name of its weight."""
+    weight = getattr(model, "centred_weight", None)
     layers = graph.graph.find_nodes(op="call_function", target=aten.conv2d.default)
-    return [layer for layer in layers if isinstance(model, DeployPose) and _weight(layer) == "patch.weight"]
+    return [layer for layer in layers if _weight(layer) == weight]
 
 
 def _scale(group: Group, model: nn.Module, low: Tensor, high: Tensor, scheme: Scheme) -> Tensor:
@@ -112,9 +113,9 @@ def _balance(group: Group, model: nn.Module, largest: Tensor) -> Tensor:
     if dense:
         weights = torch.stack([weight.abs().transpose(0, 1).flatten(1).amax(1) for weight in dense]).amax(0)
         scale = largest**_ALPHA / weights.clamp_min(1e-12) ** (1 - _ALPHA)
-    heard = largest > 1e-6
-    scale[~heard] = 1
-    scale[heard] /= scale[heard].log().mean().exp()
+    active = largest > 1e-6
+    scale[~active] = 1
+    scale[active] /= scale[active].log().mean().exp()
     return scale
 
 
@@ -158,15 +159,15 @@ def _groups(graph: GraphModule) -> list[Group]:
             of[node].writers[_weight(node)] = node
             _merge(of, writes.setdefault(_weight(node), node), node)
         elif node in of:  # the image, or added to something whose scale is not ours
-            of[node].free = False
-        if inputs and node.target in COMPUTE and _can_tell(node):
+            of[node].scalable = False
+        if inputs and node.target in COMPUTE and _has_per_channel_weights(node):
             of[inputs[0]].readers[_weight(node)] = node
             _merge(of, reads.setdefault(_weight(node), inputs[0]), inputs[0])
         else:
             for value in inputs:
-                of[value].free = False
+                of[value].scalable = False
             if node in of and _groups_of(node) > 1:
-                of[node].free = False
+                of[node].scalable = False
     return list({id(group): group for group in of.values()}.values())
 
 
@@ -178,7 +179,7 @@ def _merge(of: dict[Node, Group], first: Node, second: Node) -> None:
     one.writers |= other.writers
     one.readers |= other.readers
     one.clamps += other.clamps
-    one.free &= other.free
+    one.scalable &= other.scalable
     for node in other.members:
         of[node] = one
 
@@ -208,8 +209,8 @@ def _keeps_channels(node: Node) -> bool:
     return node.target in _SAME_CHANNELS and not padded_with
 
 
-def _can_tell(layer: Node) -> bool:
-    """Whether each weight of the layer is for one channel that it can tell; grouped convolutions share theirs."""
+def _has_per_channel_weights(layer: Node) -> bool:
+    """Whether each weight of the layer reads a single input channel; weights of other grouped convolutions read several."""
     return _groups_of(layer) == 1 or _depthwise(layer)
 
 

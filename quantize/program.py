@@ -18,9 +18,9 @@ from torchao.quantization.pt2e import FakeQuantizeBase
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
 from calib_data import synthetic
+from distill.optimisers import declared_groups
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
-from pose.models.deploy import DeployPose
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_saturated_clamps
@@ -36,15 +36,20 @@ _MODES = ("batch_norm", "dropout")  # operators that differ between training and
 class QatStudent(nn.Module):
     """A deploy form with fake quantizers in it: trains like any module, at any batch; its forward returns `PoseOutput`.
 
-    Weight ranges are always those of the weights as they are. `observe` and `fake_quant` switch the rest; both are part of
-    the state dict.
+    Weight ranges always follow the weights. `observe` and `fake_quant` switch the rest; both are part of the state dict.
+
+    Args:
+        groups: parameter name -> its group, see `pose.models.protocols.Student.parameter_groups`.
     """
 
-    def __init__(self, graph: torch.fx.GraphModule, precision: Precision, crop: CropSpec) -> None:
+    def __init__(
+        self, graph: torch.fx.GraphModule, precision: Precision, crop: CropSpec, groups: dict[str, str] | None = None
+    ) -> None:
         super().__init__()
         self.graph = graph
         self.precision = precision
         self.crop = crop
+        self._groups = groups or {}
 
     def forward(self, images: Tensor) -> PoseOutput:
         return self.graph(images)
@@ -67,6 +72,13 @@ class QatStudent(nn.Module):
             if isinstance(module, BiasRounding):
                 module.enabled[0] = enabled
 
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Those of the deploy form."""
+        groups: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self.graph.named_parameters():
+            groups.setdefault(self._groups.get(name, "rest"), []).append(parameter)
+        return groups
+
     def _quantizers(self) -> list[FakeQuantizeBase]:
         return [module for module in self.graph.modules() if isinstance(module, FakeQuantizeBase)]
 
@@ -83,14 +95,14 @@ class _Shipped(nn.Module):
         return output.coords, output.scores
 
 
-def trace(model: DeployPose, crop: CropSpec) -> torch.fx.GraphModule:
+def trace(model: nn.Module, crop: CropSpec) -> torch.fx.GraphModule:
     """The graph of a copy of the deploy form, for any batch; its parameters have the names that they have in the model."""
-    example = torch.zeros(2, 3, crop.height, crop.width, device=model.start.device)
+    example = torch.zeros(2, 3, crop.height, crop.width, device=next(model.parameters()).device)
     batch = {"images": {0: Dim("batch", min=1, max=4096)}}
     return torch.export.export(copy.deepcopy(model), (example,), dynamic_shapes=batch).module()
 
 
-def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStudent:
+def prepare(model: nn.Module, precision: Precision, crop: CropSpec) -> QatStudent:
     """A fake-quantized copy of the deploy form, ranges still unknown (`quantize.calibrate` finds them)."""
     graph = trace(model, crop)
     _check_modeless(graph)
@@ -99,9 +111,15 @@ def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStude
         raise ValueError(f"{', '.join(unknown)}: no such module in the deploy form")
     prepared = prepare_qat_pt2e(graph, StudentQuantizer(precision, crop))
     add_bias_rounding(prepared)
-    student = QatStudent(prepared, precision, crop)
+    student = QatStudent(prepared, precision, crop, _group_names(model))
     student.observe(True)
     return student
+
+
+def _group_names(model: nn.Module) -> dict[str, str]:
+    """Name of each parameter that the model puts into a group -> that group."""
+    group_of = {id(parameter): group for group, some in declared_groups(model).items() for parameter in some}
+    return {name: group_of[id(each)] for name, each in model.named_parameters() if id(each) in group_of}
 
 
 def finish(student: QatStudent) -> ExportedProgram:
@@ -118,7 +136,7 @@ def finish(student: QatStudent) -> ExportedProgram:
     return _ship(converted, student.crop)
 
 
-def float_program(model: DeployPose, crop: CropSpec) -> ExportedProgram:
+def float_program(model: nn.Module, crop: CropSpec) -> ExportedProgram:
     """The float program at batch 1: images -> (coords, scores)."""
     return _ship(copy.deepcopy(model).cpu().eval(), crop)
 

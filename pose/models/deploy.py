@@ -96,6 +96,7 @@ class DeployPose(nn.Module):
     """Images `[N, 3, H, W]` -> `PoseOutput` with everything but heatmaps. See the module; `deploy` makes it."""
 
     position: Tensor
+    centred_weight = "patch.weight"  # of the layer whose channels `centre` may shift
 
     def __init__(self, model: DistilPose) -> None:
         super().__init__()
