@@ -32,7 +32,7 @@ def test_a_package_alone_lists_its_commands(arguments: list[str]) -> None:
     answer = distilpose(*arguments)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "distilpose edge check " in answer.stdout
-    assert "quantize" not in answer.stdout
+    assert "distilpose quantize" not in answer.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["edge", "check", "--version"]])
