@@ -102,7 +102,10 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert f"Version: {__version__}\n" in metadata
     assert "License-Expression: Apache-2.0\n" in metadata
     assert re.search(r"^Requires-Python: \S*>=3\.11", metadata, re.MULTILINE)
-    assert "distilpose = pose.console:main" in archive.read(f"distilpose_edge-{__version__}.dist-info/entry_points.txt").decode()
+    assert (
+        "distilpose = pose.console:main"
+        in archive.read(f"distilpose_edge-{__version__}.dist-info/entry_points.txt").decode()
+    )
 
 
 def test_the_installed_packages_are_not_the_checkouts(installed: Path, tmp_path: Path) -> None:
