@@ -1,4 +1,4 @@
-"""Markdown files: their links resolve, the files that they and the sources name exist, references to the method are numbered there."""
+"""Markdown pages: links resolve, files that pages and sources name exist, references to the paper are numbered in the method."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from pose import __version__
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = [package for package in PROJECT["tool"]["importlinter"]["root_packages"]]
-SKIPPED = {".md"}  # what explains a folder to who reads the repository
+PACKAGES = list(PROJECT["tool"]["importlinter"]["root_packages"])
+SKIPPED = {".md"}  # pages for readers of the repository
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2]))"
 
 
