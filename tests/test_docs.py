@@ -1,4 +1,4 @@
-"""Markdown pages: links resolve, files that pages and sources name exist, references to the paper are numbered in the method."""
+"""Markdown pages: links resolve, files that they name exist, references to the paper are numbered in the method."""
 
 from __future__ import annotations
 
