@@ -50,7 +50,7 @@ class Task:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """`ap` and `pck` of a student on the validation people, 0..100."""
-        return evaluate.score(*evaluate.predict(model, self.held_out), self.held_out)
+        return evaluate.validate(model, self.held_out)
 
     def compare(self, student: dict[str, float]) -> None:
         """Warn where a teacher of ours is no better than the student that it is to teach."""

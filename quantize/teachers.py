@@ -165,7 +165,7 @@ def fit(
     held_out = Crops(validation.source, sized, skeleton)
 
     def validate(module: nn.Module) -> dict[str, float]:
-        return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
+        return evaluate.validate(Decoded(module), held_out)
 
     given = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
     settings = {"teacher": name, "data": train.digest, **given}
