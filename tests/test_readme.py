@@ -1,8 +1,8 @@
 """The README's commands, Python example and tables.
 
-Every flag in a command exists, and the edge commands run as written on a small network, in the README's order. The recipes of
-`make` are read, not run, because they call this test. Training commands take long, and no board is at hand: the flags of both
-are parsed; tests/distill and tests/quantize train small networks, and tests/edge has emulated boards.
+Every flag in a command exists; the edge commands run as written on a small network, in the README's order. The recipes of
+`make` are read, not run, because they call this test. Training commands take long, and no board is at hand: the flags of
+both are parsed; tests/distill and tests/quantize train small networks, and tests/edge has emulated boards.
 """
 
 from __future__ import annotations
