@@ -49,7 +49,7 @@ def main() -> NoReturn:
         print(listing(f"{package}."))
         sys.exit(0)
     module = ".".join([package, *rest[:1]])
-    if module not in COMMANDS:
+    if "." in package or module not in COMMANDS:
         similar = difflib.get_close_matches(module, COMMANDS, n=1)
         hint = f"did you mean 'distilpose {similar[0].replace('.', ' ')}'? " if similar else ""
         command = " ".join([package, *rest[:1]])
