@@ -34,7 +34,7 @@ test: $(INSTALLED)
 
 # A .venv that holds a torch of the pinned version already, such as a CPU build, keeps it: pip installs only what is missing.
 $(INSTALLED): pyproject.toml
-	@echo "Installing into .venv: a few minutes and about 6.6 GB of disk, of which 4.6 GB are the CUDA build of torch."
+	@echo "Installing into .venv: about five minutes and 6.6 GB of disk, of which 4.6 GB are the CUDA build of torch."
 	@echo "README.md, section Installation, says how to start from a CPU build of torch and save about 4 GB."
 	$(if $(PYTHON),$(PYTHON),$(error no Python 3.11, 3.12 or 3.13 on the PATH; install one, or name it: make PYTHON=...)) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[all,dev]'
