@@ -1,4 +1,4 @@
-"""Float training: a student learns from a heatmap teacher; objective and losses, teachers, training loop, recipes.
+"""Float training: DistilPose's distillation losses, teachers (live, cached, foreign, labels), the loop, recipes.
 
-Imports `pose` and `calib_data` only.
+Start reading at `distill.student`, the command, then `distill.task` (what a run needs) and `distill.training` (the loop).
 """

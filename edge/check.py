@@ -60,7 +60,6 @@ def check_all(
     """
     from edge import on_device, run, score
     from pose import card as cards
-    from pose import skeleton
     from pose.files import size
 
     if devices and len(artefacts) == 1:
@@ -72,7 +71,7 @@ def check_all(
     torch_runners = {"fp32": run.open(program.path("fp32"), threads), "fake_quant": run.open(program.path("int8"), threads)}
     lowered = {name: run.open(path, threads) for name, path in named.items()}
     floats = {f"{name} float": run.open(twin, threads) for name, twin in twins.items()}
-    spec, student = program.card.spec, skeleton.get(program.card.skeleton)
+    spec, student = program.card.spec, program.card.skeleton
     both = score.joints(source.skeleton, student)
     count = min(limit or len(source), len(source))
 

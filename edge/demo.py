@@ -55,11 +55,10 @@ def picture(artefact: Path, seed: int) -> np.ndarray:
     """
     from calib_data.synthetic import SyntheticPeople
     from edge import run
-    from pose import skeleton
     from pose.draw import contact_sheet, draw_pose
 
     runners = [run.open(run.twin(artefact, "fp32")), run.open(artefact)]
-    joints = skeleton.get(runners[0].card.skeleton)
+    joints = runners[0].card.skeleton
     tiles = []
     people = SyntheticPeople(PEOPLE, seed)
     for sample in map(people.__getitem__, range(PEOPLE)):

@@ -147,7 +147,7 @@ def _kept(source: Program, target: str, out: Path, how: dict[str, Any]) -> Path 
             card = cards.read(cards.card_path(path))
             if card.precision == "fp32" and run.kind(card) == kind and _is_of(card, source):
                 card.verify(path)
-                new = source.card.model_dump(include={"student", "skeleton", "scheme", "float_modules"})
+                new = {name: getattr(source.card, name) for name in ("student", "skeleton", "scheme", "float_modules")}
                 sources = {**source.card.sources, "program": card.sources["program"]}
                 lowered = {name: said for name, said in card.golden.expected.items() if name == "lowered"}
                 golden = source.card.golden.model_copy(update={"expected": {**source.card.golden.expected, **lowered}})

@@ -96,7 +96,7 @@ def joints(data: Skeleton, student: Skeleton) -> tuple[str, ...]:
 
 def column(people: People, mine: Answers, student: Skeleton, spec: CropSpec, seed: int = 0) -> dict[str, Any]:
     """AP and PCK@0.2 (torso) of one runner in points, 0 to 100, with 95 % bootstrap intervals, and the number of people."""
-    part = Skeleton("shared", joints(people.skeleton, student), ())
+    part = people.skeleton.only(joints(people.skeleton, student))
     placed = np.stack([to_image(c, m, spec) for c, m in zip(mine.coords, people.matrices, strict=True)])
     own, theirs = student.indices(part.joints), people.skeleton.indices(part.joints)
     found = metrics.as_results(placed[:, own], mine.scores[:, own], people.image_ids)

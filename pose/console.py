@@ -11,8 +11,8 @@ from pose import __version__
 
 # module -> what it does, in the order of the work; tests/test_house.py holds that no command is missing
 COMMANDS = {
-    "quantize.teach": "Fit a heatmap teacher to labels",
-    "quantize.distill": "Train a float student against a heatmap teacher",
+    "distill.teacher": "Fit a heatmap teacher to labels",
+    "distill.student": "Train a float student against a heatmap teacher",
     "quantize.qat": "Make an int8 program: calibrate, then fine-tune with the distillation losses active",
     "edge.export": "Lower a program to a backend: artefacts with cards",
     "edge.check": "Score fp32, fake-quantized and lowered on the same people; gates",

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from distill import options
 from pose import cli
-from quantize import options
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from calib_data.crops import Crops
+    from distill.request import Request
     from quantize.precision import Precision
-    from quantize.request import Request
 
 
 def quantize(request: Request, precision: Precision, calibration: int = 128) -> dict[str, dict[str, float]]:
@@ -33,31 +33,33 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         Validation figures of the finished programs, by `fp32`, `ptq` and `qat`: those that `edge.check` gives for them.
 
     Raises:
-        InputError: no float weights, or anything that `quantize.task.build` raises.
+        InputError: no float weights, or anything that `distill.task.build` raises.
     """
     from calib_data.crops import Crops
+    from distill import processes
+    from distill import task as tasks
+    from distill.objective import project
+    from distill.training import Run, check_resume_settings, require_new_run_dir
+    from distill.validation import BATCH, validate_program
     from pose import models
     from pose.errors import InputError
     from pose.files import sha256, write_json
+    from pose.models.deploy import deploy
     from pose.program import save_program
     from pose.weights import weights_file
-    from quantize import processes
+    from quantize import methods
     from quantize import program as programs
-    from quantize import task as tasks
     from quantize.calibrate import calibrate
-    from quantize.deploy import deploy
-    from quantize.distillation import project
     from quantize.equalise import equalise
-    from quantize.evaluate import BATCH, validate_program
-    from quantize.training import Run, claim, compare
 
     out, student, recipe = request.out, request.student, request.recipe
+    method = methods.get(recipe.method)
     if recipe.resolution != 1:
         raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
     if recipe.bf16 or recipe.optimiser == "muon":
         raise InputError("recipe: a program is trained in float32, by adam or adamw; take --recipe qat, or bf16: false")
     tasks.check_names(student, request.teacher)
-    claim(out, request.resume)
+    require_new_run_dir(out, request.resume)
     process = processes.state()
     start = request.weights or weights_file(student)
     task = tasks.build(request)
@@ -78,7 +80,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         "calibration": calibration,
         "digests": sources,
     }
-    compare(out, {"recipe": asdict(recipe), **settings}, request.resume)
+    check_resume_settings(out, {"recipe": asdict(recipe), **settings}, request.resume)
     fp32 = programs.float_program(form, crop)
     figures = {"fp32": validate_program(fp32, task.held_out)}
     task.compare(figures["fp32"])
@@ -94,11 +96,12 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         int8 = programs.finish(quantized)
         figures[column] = validate_program(int8, task.held_out)
         measured: dict[str, Any] = {"validation": {name: figures[name] for name in ("fp32", column)}}
-        card = programs.describe(student, task.skeleton.name, fp32, int8, precision, crop, sources, measured)
+        card = programs.describe(student, task.skeleton, fp32, int8, precision, crop, sources, measured)
         save_program(folder, fp32, int8, card)
 
     if process.is_main_process:
         save(out / "ptq", "ptq")
+    method(quantized)
     model = project(quantized, network, task.live)
     objective = replace(task.objective, twin=network) if recipe.losses.float_twin else task.objective
     run = Run(
@@ -157,11 +160,11 @@ def main(
     """Make an int8 student: calibrate it, then fine-tune it under fake quantization against its teacher."""
     from rich.table import Table
 
+    from distill import processes
+    from distill import recipe as recipes
+    from distill import request as requests
     from pose.errors import InputError
     from pose.files import write_json
-    from quantize import processes
-    from quantize import recipe as recipes
-    from quantize import request as requests
     from quantize.precision import FLOAT_MODULES, Precision
 
     chosen = recipes.read(recipe, epochs, seed)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pose import console
+
 ROOT = Path(__file__).parent.parent
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -55,6 +57,15 @@ def test_pages_that_sources_name_exist() -> None:
     named = {name: re.findall(r"\bdocs/[\w-]+\.md\b", (ROOT / name).read_text()) for name in SOURCES}
     missing = {name: page for name, pages in named.items() for page in pages if not (ROOT / page).is_file()}
     assert not missing
+
+
+def test_commands_that_are_named_exist() -> None:
+    named = {
+        (name, module)
+        for name in {*SOURCES, *PAGES} - {"CHANGELOG.md"}
+        for module in re.findall(r"python -m ((?:edge|distill|quantize|pose|calib_data)\.\w+)", (ROOT / name).read_text())
+    }
+    assert not {(name, module) for name, module in named if module not in {*console.COMMANDS, "pose.console"}}
 
 
 def test_references_to_the_paper_are_numbered_in_the_method() -> None:

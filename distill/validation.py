@@ -13,9 +13,9 @@ from torch.export import ExportedProgram
 from calib_data.crops import Crops
 from calib_data.sample import Sample
 from calib_data.scored_people import people_of
+from distill.batches import network_input
 from pose import scoring
 from pose.crop import to_image
-from quantize.batches import network_input
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
 
