@@ -142,6 +142,8 @@ def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray
 
 def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
     """0, and the turn in degrees that sets a leaning person upright."""
+    if skeleton.upper_body is None:  # no human body: nothing says which way up it is
+        return [0.0]
     hips, shoulders = (skeleton.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "shoulder"))
     if (keypoints[[*hips, *shoulders], 2] == 0).any():
         return [0.0]
