@@ -142,9 +142,10 @@ def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray
 
 def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
     """0, and the turn in degrees that sets a leaning person upright."""
-    if skeleton.upper_body is None:  # no human body: nothing says which way up it is
+    trunk = [("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")]
+    if not {joint for pair in trunk for joint in pair} <= set(skeleton.joints):
         return [0.0]
-    hips, shoulders = (skeleton.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "shoulder"))
+    hips, shoulders = (skeleton.indices(pair) for pair in trunk)
     if (keypoints[[*hips, *shoulders], 2] == 0).any():
         return [0.0]
     up = keypoints[shoulders, :2].mean(0) - keypoints[hips, :2].mean(0)
