@@ -81,13 +81,13 @@ def test_boxes_about_keypoints(folder: Path) -> None:
 
 
 def test_detected_boxes(folder: Path) -> None:
-    found = [
-        {"image_id": 7, "category_id": 1, "bbox": [40, 5, 10, 10], "score": 0.3},  # nobody there
+    boxes = [
+        {"image_id": 7, "category_id": 1, "bbox": [40, 5, 10, 10], "score": 0.3},  # on no person
         {"image_id": 8, "category_id": 1, "bbox": [11, 6, 20, 30], "score": 0.5},  # the second on person 2
         {"image_id": 8, "category_id": 1, "bbox": [10, 5, 21, 30], "score": 0.9},
     ]
     path = folder / "boxes.json"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(boxes))
     people = opened(folder, good(), boxes=path)
     assert people.scores.tolist() == [0.9, 0.5, 0.3]
     assert [people[i].person_id for i in range(3)] == [2, -2, -1]
@@ -99,7 +99,7 @@ def test_detected_boxes(folder: Path) -> None:
         ({"bbox": [90, 0, 5, 5]}, "outside"),
         ({"score": "a"}, "score"),
     ):
-        path.write_text(json.dumps([{**found[0], **change}]))
+        path.write_text(json.dumps([{**boxes[0], **change}]))
         with pytest.raises(InputError, match=message):
             opened(folder, good(), boxes=path)
 
@@ -158,9 +158,9 @@ WRONG = {
     "person null": (change("annotations.1", None), r"annotations\[1\]"),
     "id text": (change("annotations.0.id", "1"), r"annotations\[0\].id: Input should be a valid integer"),
     "id huge": (change("images.0.id", 10**400), r"images\[0\].id"),
-    "image twice": (change("images.1.id", 7), "image id 7 is there twice"),
-    "person twice": (change("annotations.1.id", 1), "annotation id 1 is there twice"),
-    "category twice": (change("categories.1.id", 1), "category id 1 is there twice"),
+    "image twice": (change("images.1.id", 7), "image id 7 is used twice"),
+    "person twice": (change("annotations.1.id", 1), "annotation id 1 is used twice"),
+    "category twice": (change("categories.1.id", 1), "category id 1 is used twice"),
     "unknown image": (change("annotations.0.image_id", 9), "annotation 1: image_id 9 is not in 'images'"),
     "no keypoints": (change("annotations.0.keypoints", ...), "annotation 1 has no keypoints"),
     "too few keypoints": (
@@ -180,7 +180,7 @@ WRONG = {
     "area": (change("annotations.0.area", 0), "area is 0"),
     "area negative": (change("annotations.0.area", -1), "area"),
     "no categories": (change("categories", []), "must name its keypoints"),
-    "boxes only": (change("categories.0.keypoints", ...), "must name its keypoints .*found 'person'"),
+    "boxes only": (change("categories.0.keypoints", ...), "must name its keypoints, not 'person'"),
     "other joints": (change("categories.0.keypoints", ["nose", "tail"]), r"42 keypoint numbers; person needs 3 x 2 = 6"),
     "joint twice": (change("categories.0.keypoints", ["nose"] * 14), "joint 'nose' is named twice"),
     "width 0": (change("images.0.width", 0), "width"),

@@ -109,8 +109,8 @@ def test_half_body_takes_the_half_that_is_labelled_and_needs_enough_joints() -> 
         return draw_affine(np.random.default_rng(seed), how, sample.box, keypoints, COCO_17, SPEC)[0]
 
     assert all(np.allclose(drawn(8, seed), plain) for seed in range(8))
-    upper = [drawn(11, seed) for seed in range(8)]  # whichever half chance says: no joint below the wrists is labelled
-    assert all(np.allclose(each, upper[0]) for each in upper)
+    upper = [drawn(11, seed) for seed in range(8)]  # whichever half is drawn: no joint below the wrists is labelled
+    assert all(np.allclose(matrix, upper[0]) for matrix in upper)
     assert not np.allclose(upper[0], plain)
 
 
@@ -118,11 +118,11 @@ def test_relight_changes_light_and_nothing_else() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     assert relight(np.random.default_rng(0), Augmentation(), ramp) is ramp
     seen = [relight(np.random.default_rng(seed), Augmentation(light=0.3), ramp).astype(int) for seed in range(20)]
-    assert all((np.diff(each, axis=1) >= 0).all() for each in seen)  # brighter stays brighter
-    means = [each.mean() for each in seen]
+    assert all((np.diff(image, axis=1) >= 0).all() for image in seen)  # brighter stays brighter
+    means = [image.mean() for image in seen]
     assert min(means) < 110
     assert max(means) > 145
-    assert any(np.ptp(each, axis=2).max() > 10 for each in seen)  # colour balance
+    assert any(np.ptp(image, axis=2).max() > 10 for image in seen)  # colour balance
 
 
 @pytest.mark.parametrize("wrong", [{"flip": 1.5}, {"scale": 1}, {"rotation": -1}, {"light": float("nan")}])

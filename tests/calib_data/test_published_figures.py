@@ -25,9 +25,9 @@ def predict(teacher: HeatmapTeacher, people: CocoPeople) -> tuple[np.ndarray, np
     for i in range(len(people)):
         sample = people[i]
         matrix = crop.affine(sample.box, teacher.crop)
-        found, sure = teacher.predict(crop.warp(sample.image, matrix, teacher.crop)[None])
-        coords.append(crop.to_image(found[0].astype(np.float64), matrix, teacher.crop))
-        scores.append(sure[0])
+        points, confidence = teacher.predict(crop.warp(sample.image, matrix, teacher.crop)[None])
+        coords.append(crop.to_image(points[0].astype(np.float64), matrix, teacher.crop))
+        scores.append(confidence[0])
         samples.append(sample)
     return np.array(coords), np.array(scores), samples
 

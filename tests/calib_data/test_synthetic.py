@@ -1,4 +1,4 @@
-"""The drawn people: the same from the same seed, labelled exactly, fast, and not told apart by colour."""
+"""Drawn people: the same from the same seed, labelled exactly, drawn fast, no joint with a colour of its own."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE
 
 
 def follow(guide: str, folder: Path) -> int:
-    """Do what the guide says in a folder; the number of blocks that were run."""
+    """Write the guide's files into a folder and run its code and commands there; the number of those that were run."""
     done = 0
     for language, name, text in BLOCK.findall((ROOT / "docs" / guide).read_text()):
         if name:
