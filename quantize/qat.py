@@ -101,8 +101,8 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
 
     if process.is_main_process:
         save(out / "ptq", "ptq")
+    model = project(quantized, task.live, crop)
     method(quantized)
-    model = project(quantized, network, task.live)
     objective = replace(task.objective, twin=network) if recipe.losses.float_twin else task.objective
     run = Run(
         out, model, objective, task.batches, recipe, settings,
