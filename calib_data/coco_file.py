@@ -139,7 +139,9 @@ def _category(path: Path, held: list[CategoryEntry], skeleton: Skeleton | None) 
     people = [category for category in (jointed or held) if category.name == "person"] or jointed or held
     if len(people) != 1 or not (jointed or skeleton):
         names = ", ".join(repr(category.name) for category in people[:5]) or "none"
-        raise InputError(f"{path}: one of 'categories' must name its keypoints, not {names}; is it a keypoint file?")
+        if len(jointed) > 1:
+            raise InputError(f"{path}: several categories name keypoints ({names}); keep the annotations of one")
+        raise InputError(f"{path}: none of 'categories' ({names}) names its keypoints; is it a keypoint file?")
     category = people[0]
     if category.keypoints is None:
         assert skeleton is not None
