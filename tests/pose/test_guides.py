@@ -48,11 +48,11 @@ def test_add_a_skeleton(tmp_path: Path) -> None:
 def test_add_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="foreign teachers need the extra 'train'")
     import foreign_network
-    from people_file import write_people
+    from people_file import sample_of, write_people
 
     monkeypatch.setattr(foreign_network, "W", 192)
     monkeypatch.setattr(foreign_network, "H", 256)
     foreign_network.write_model(tmp_path / "my_pose.onnx")
     people = SyntheticPeople(4)
-    write_people(tmp_path / "people.json", tmp_path / "images", [people[index] for index in range(4)])
+    write_people(tmp_path / "people.json", tmp_path / "images", [sample_of(people, index) for index in range(4)])
     assert follow("add-a-teacher.md", tmp_path) == 3
