@@ -86,7 +86,7 @@ def runnable(artefact: Path, card: Card, architecture: str, folder: Path) -> Pat
         return artefact
     import onnx
 
-    from targets.onnx import unsigned
+    from targets.onnx.backend import unsigned
 
     changed = folder / artefact.name
     changed.write_bytes(unsigned(onnx.load(artefact)).SerializeToString())

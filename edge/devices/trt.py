@@ -17,7 +17,7 @@ from pose.card import Card, digest
 from pose.crop import normalise
 from pose.errors import BackendError
 from pose.files import read_json, sha256
-from targets import trtexec
+from targets.tensorrt import trtexec
 
 BUILD = 1800.0  # seconds for an engine to be built
 
