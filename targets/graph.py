@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.traceback import NodeSource
 
-from targets.base import Finding
+from targets.base import LintFinding
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -112,17 +110,7 @@ def _halve(module: Any, in_float: Callable[[Any], bool]) -> None:
     module.recompile()
 
 
-@contextmanager
-def shared_histories() -> Iterator[None]:
-    """A node that a pass copies shares its history with the copy; torch deep-copies it, which grows with every pass."""
-    NodeSource.__deepcopy__ = lambda source, _: source  # type: ignore[attr-defined]  # it is never changed
-    try:
-        yield
-    finally:
-        del NodeSource.__deepcopy__  # type: ignore[attr-defined]
-
-
-def quantization_findings(program: ExportedProgram) -> list[Finding]:
+def quantization_findings(program: ExportedProgram) -> list[LintFinding]:
     """Quantization that no backend runs well: concatenated ranges that differ, outputs in int8 or with one scale for two."""
     findings = []
     for node in _calls(program):
@@ -130,7 +118,7 @@ def quantization_findings(program: ExportedProgram) -> list[Finding]:
             ranges = {value.args[1:3] for value in node.args[0] if is_dequantize(value)}
             if len(ranges) > 1:
                 message = f"concatenates {len(ranges)} int8 ranges: all but one are quantized again"
-                findings.append(Finding("warning", node.name, message))
+                findings.append(LintFinding("warning", node.name, message))
     sources: dict[Any, str] = {}
     outputs: Any = program.graph.output_node().args[0]
     for output in outputs:
@@ -140,10 +128,10 @@ def quantization_findings(program: ExportedProgram) -> list[Finding]:
         if not is_dequantize(source):
             continue
         step = f"its step is {source.args[1]:.5f}"
-        findings.append(Finding("warning", output.name, f"leaves the network in int8: {step}"))
+        findings.append(LintFinding("warning", output.name, f"leaves the network in int8: {step}"))
         if source.args[0] in sources:
             message = f"shares one int8 scale with {sources[source.args[0]]}; emit separate tensors"
-            findings.append(Finding("error", output.name, message))
+            findings.append(LintFinding("error", output.name, message))
         sources[source.args[0]] = output.name
     return findings
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pose.errors import InputError
 from pose.files import read_yaml
+from targets.base import lowered_names
 
 FOLDER = Path(__file__).parent
 GENERIC = "generic"
@@ -20,17 +21,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Choice(_Part):
-    """A target that makes sense here.
+class BoardTarget(_Part):
+    """A target that makes sense on a board.
 
     Attributes:
-        delegate: what of the runtime takes the graph.
-        why: what to know of it here.
+        target: one that a program is lowered to.
+        delegate: the part of the runtime that runs the graph.
+        why: what to know about it on this board.
     """
 
-    target: Literal["executorch", "tflite", "coreml", "onnx", "tensorrt"]
+    target: str
     delegate: Text
     why: Text
+
+    @field_validator("target")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in lowered_names():
+            raise ValueError(f"there is no target '{name}'; choose one of {', '.join(lowered_names())}")
+        return name
 
 
 class Facts(_Part):
@@ -63,13 +72,13 @@ class Board(_Part):
     title: Text
     match: tuple[Text, ...] = ()
     system: str | None = None
-    runs: Annotated[tuple[Choice, ...], Field(min_length=1)]
+    runs: Annotated[tuple[BoardTarget, ...], Field(min_length=1)]
     threads: int = Field(ge=1)
     latency_budget_ms: float | None = Field(default=None, gt=0)
     facts: Facts = Facts()
     notes: tuple[Text, ...] = ()
 
-    def choice(self, target: str) -> Choice | None:
+    def choice(self, target: str) -> BoardTarget | None:
         """What is known of a target here; None if it makes no sense on this board."""
         return next((each for each in self.runs if each.target == target), None)
 

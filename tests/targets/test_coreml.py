@@ -20,7 +20,8 @@ from pose import card as cards
 from pose.crop import CropSpec, denormalise, normalise
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, coreml
+from targets import base
+from targets.coreml import backend as coreml
 
 PORTRAIT = CropSpec(width=64, height=64)  # a std for each channel
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pose.errors import BackendError
-from targets.coreml_reference import MilProgram
-from targets.mil_ops import KERNELS
+from targets.coreml.mil_ops import KERNELS
+from targets.coreml.reference import MilProgram
 
 OPS = torch.ops.quantized_decomposed  # what programs are made of
 _random = np.random.default_rng(0)

@@ -15,8 +15,10 @@ from calib_data.synthetic import validation
 from pose import weights
 from pose.crop import affine, normalise, warp
 from pose.program import load_program
-from targets import executorch, qdq, tflite_graph
-from targets.coreml_reference import MilProgram
+from targets.coreml.reference import MilProgram
+from targets.executorch import backend as executorch
+from targets.onnx import qdq
+from targets.tflite.graph import convert
 
 PEOPLE = 4
 Images = list[np.ndarray]
@@ -55,7 +57,7 @@ def in_tflite(graph: torch.export.ExportedProgram, images: Images) -> list[np.nd
     from ai_edge_litert.interpreter import Interpreter
 
     height, width = images[0].shape[-2:]
-    interpreter = Interpreter(model_content=tflite_graph.convert(graph, height, width, quantized=True), num_threads=1)
+    interpreter = Interpreter(model_content=convert(graph, height, width, quantized=True), num_threads=1)
     interpreter.allocate_tensors()
     (entry,), (leaving, *_) = interpreter.get_input_details(), interpreter.get_output_details()
     answers = []

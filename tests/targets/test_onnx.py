@@ -20,9 +20,10 @@ from torch import nn
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, qdq
-from targets import onnx as target
+from targets import base
 from targets.graph import arithmetic
+from targets.onnx import backend as target
+from targets.onnx import qdq
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_an_operator_that_onnx_lacks_is_named() -> None:
 @pytest.mark.parametrize("name", ["onnx", "tensorrt"])
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, name: str, package: str) -> None:
-    for module in ("targets.onnx", "targets.tensorrt", "targets.qdq"):
+    for module in ("targets.onnx.backend", "targets.tensorrt.backend", "targets.onnx.qdq"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(BackendError, match=rf"{name} needs {package}; pip install 'distilpose-edge\[{name}\]'"):

@@ -19,7 +19,9 @@ from torch import nn
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import Program, load_program
-from targets import base, executorch
+from targets import base
+from targets.common import artefact_card
+from targets.executorch import backend as executorch
 from targets.graph import WEIGHTED, arithmetic, halved, quantization_findings
 
 
@@ -247,9 +249,9 @@ def test_an_unknown_delegate_is_refused(program: Program, tmp_path: Path) -> Non
 
 
 def test_the_card_holds_the_lint(tmp_path: Path) -> None:
-    findings = [base.Finding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
+    findings = [base.LintFinding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
     program = quantized_student(tmp_path)
-    card = base.artefact_card(program, "executorch", "int8", {"x.pte": "0" * 64}, None, findings, ())
+    card = artefact_card(program, "executorch", "int8", {"x.pte": "0" * 64}, None, findings)
     assert card.metrics["lint"] == [{"severity": "warning", "message": "splits the graph", "nodes": ["norm_0", "norm_1"]}]
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from pose.errors import InputError
 from pose.program import Program
-from targets import base, tensorrt
+from targets import base
+from targets.tensorrt import backend as tensorrt
 
 ops = torch.ops.quantized_decomposed
 

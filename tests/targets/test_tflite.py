@@ -21,9 +21,11 @@ from pose import card as cards
 from pose.crop import CropSpec, normalise
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, tflite, tflite_file
+from targets import base
 from targets.graph import arithmetic
-from targets.tflite_graph import ForLiteRT
+from targets.tflite import backend as tflite
+from targets.tflite import flatbuffer
+from targets.tflite.graph import ForLiteRT
 
 OLD_RUNTIME = """
 import sys
@@ -124,7 +126,7 @@ def test_what_the_converter_gets_is_the_program_to_the_last_bit(program: Program
 
 
 def test_the_arithmetic_is_int8_and_the_weights_are_stored_so(artefacts, program: Program) -> None:
-    tensors, operators = tflite_file.read(artefacts["int8"].path.read_bytes())
+    tensors, operators = flatbuffer.read(artefacts["int8"].path.read_bytes())
     assert (tensors[operators[0].inputs[0]].name, tensors[operators[0].inputs[0]].shape) == ("images", (1, 64, 64, 3))
     for operator in operators:
         if operator.macs and operator.is_int8:
@@ -162,7 +164,7 @@ def test_weights_in_float16_halve_the_file_and_change_nothing_else(artefacts) ->
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
 def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) -> None:
     coverage = artefacts[name].card.coverage
-    _, operators = tflite_file.read(artefacts[name].path.read_bytes())
+    _, operators = flatbuffer.read(artefacts[name].path.read_bytes())
     assert (coverage.delegates, coverage.undelegated) == (1, {})
     assert sum(coverage.delegated.values()) == len(operators)
     names = [operator.name for operator in operators]
@@ -201,7 +203,7 @@ def test_bytes_may_have_a_scale_for_each_channel(converted, program: Program, pr
     camera = program.card.input.model_copy(update={"mean": spec.mean, "std": spec.std})
 
     def answer(dtype: str, image: np.ndarray) -> np.ndarray:
-        content = tflite_file.take(converted(precision), camera.model_copy(update={"dtype": dtype}))
+        content = flatbuffer.take(converted(precision), camera.model_copy(update={"dtype": dtype}))
         interpreter = Interpreter(model_content=content)
         interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
@@ -266,7 +268,7 @@ def test_without_its_packages_it_says_what_to_install(program: Program, tmp_path
         patch.setitem(sys.modules, "litert_torch", None)
         with pytest.raises(BackendError, match=r"needs litert_torch; pip install 'distilpose-edge\[tflite\]'"):
             tflite.lower(program, tmp_path / "out")
-    monkeypatch.delitem(sys.modules, "targets.tflite")
+    monkeypatch.delitem(sys.modules, "targets.tflite.backend")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(BackendError, match=r"needs ai_edge_litert.*; pip install 'distilpose-edge\[tflite\]'"):
         base.get("tflite")
@@ -278,11 +280,11 @@ def test_a_conversion_that_fails_leaves_nothing(program: Program, converted, tmp
         raise RuntimeError("no lowering\nfor aten::abacus")
 
     with monkeypatch.context() as patch:
-        patch.setattr("targets.tflite_graph.convert", fails)
+        patch.setattr("targets.tflite.graph.convert", fails)
         with pytest.raises(BackendError, match="cannot lower the program: no lowering for aten::abacus"):
             tflite.lower(program, tmp_path)
     monkeypatch.setattr(tflite, "_convert", lambda *args: converted("int8"))
-    monkeypatch.setattr(tflite_file, "take", lambda content, camera: content[: len(content) // 2])
+    monkeypatch.setattr(flatbuffer, "take", lambda content, camera: content[: len(content) // 2])
     with pytest.raises(BackendError, match="LiteRT refuses"):
         tflite.lower(program, tmp_path)
     assert list(tmp_path.iterdir()) == []

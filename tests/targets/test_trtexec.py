@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pose.errors import BackendError
-from targets import trtexec
+from targets.tensorrt import trtexec
 
 V10 = """\
 &&&& RUNNING TensorRT.trtexec [TensorRT v100300] [b30] # trtexec --onnx=a.onnx --saveEngine=a.engine --stronglyTyped

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,7 @@ import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 
-from targets.graph import shared_histories
+from targets.patches import pad_in_nhwc, share_node_histories
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -54,7 +52,7 @@ def convert(program: ExportedProgram, height: int, width: int, *, quantized: boo
     litert_torch.config.show_progress = False
     static = pt2e_quantizer.PT2EQuantizer().set_global(pt2e_quantizer.get_symmetric_quantization_config())
     images = torch.zeros(1, height, width, 3)
-    with shared_histories(), _padding_in_nhwc():
+    with share_node_histories(), pad_in_nhwc():
         model = litert_torch.convert(
             ForLiteRT(program), sample_kwargs={"images": images}, quant_config=QuantConfig(static) if quantized else None
         )
@@ -105,19 +103,3 @@ def _flatten_in_place(module: Any) -> None:
         with graph.inserting_before(node):
             last = graph.call_function(aten.permute.default, (source.args[0], [0, 2, 3, 1]))
             node.replace_all_uses_with(graph.call_function(aten.flatten.using_ints, (last, 1, 2)))
-
-
-@contextmanager
-def _padding_in_nhwc() -> Iterator[None]:
-    """litert-torch's layout pass knows no constant padding and would transpose to NCHW and back around each."""
-    from litert_torch._convert.fx_passes.optimize_layout_transposes_pass.layout_rewrite import rewriters
-
-    def rewrite(node: Any) -> None:
-        padding = node.args[1]  # of the last axis, the one before it, ...
-        node.args = (node.args[0], [*(padding[4:6] or [0, 0]), *padding[:4], *padding[6:]], *node.args[2:])
-
-    rewriters[aten.constant_pad_nd.default] = rewrite
-    try:
-        yield
-    finally:
-        del rewriters[aten.constant_pad_nd.default]

@@ -28,33 +28,30 @@ from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
+from targets.base import SPECS, Artefact, LintFinding
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
 from targets.graph import Arithmetic, arithmetic, quantization_findings
-from targets.qdq import INPUT, OUTPUTS, qdq_model
+from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat", "MatMulInteger", "ConvInteger")
 _FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
-_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 _models: dict[tuple[str, bool], onnx.ModelProto] = {}
 
 
-class OnnxRunner:
-    """See `targets.base.Runner`."""
+class OnnxRunner(OneByOneRunner):
+    """An opened `.onnx`."""
 
     def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
-        self.card = card
+        super().__init__(card)
         self._session = session
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return one_by_one(self._run_one, images, self.card)
-
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            coords, scores = self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(image)})
+            coords, scores = self._session.run(OUTPUTS, {INPUT: network_input(crop, self.card)})
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise BackendError(f"ONNX Runtime failed on {self.card.student}: {' '.join(str(error).split())}") from error
         return coords, scores
@@ -70,7 +67,7 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
     return open_for("onnx", path, threads)
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
+def lint(program: ExportedProgram) -> list[LintFinding]:
     """Quantization that costs accuracy; what ONNX cannot hold stops the lowering."""
     return quantization_findings(program)
 
@@ -81,7 +78,7 @@ def write(
     precision: Precision,
     target: str,
     coverage: Callable[[onnx.ModelProto, Arithmetic], Coverage],
-    lint: Callable[[ExportedProgram], list[Finding]],
+    lint: Callable[[ExportedProgram], list[LintFinding]],
 ) -> Artefact:
     """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX: the same model for each.
 
@@ -91,11 +88,11 @@ def write(
     graph = program.graph(precision)
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
     model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
-    path = Path(out) / f"{program.card.student}-{target}-{precision}.onnx"
+    path = Path(out) / SPECS[target].file_name(program.card.student, precision)
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(model.SerializeToString())
         files = {path.name: sha256(file)}
-        card = artefact_card(program, target, precision, files, coverage(model, share), findings, _LIBRARIES)
+        card = artefact_card(program, target, precision, files, coverage(model, share), findings)
         card = with_answer(card, OnnxRunner(_session(model, path), card))
         card.write(card_file)
     return Artefact(path, card)

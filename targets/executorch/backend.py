@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import executorch.extension.pybindings.portable_lib as runtime
@@ -26,10 +26,11 @@ from pose.card import Card, Coverage
 from pose.errors import BackendError, InputError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets import choices
-from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
-from targets.choices import Delegate
-from targets.graph import arithmetic, halved, quantization_findings, shared_histories
+from targets.base import Artefact, LintFinding
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
+from targets.executorch import SPEC
+from targets.graph import arithmetic, halved, quantization_findings
+from targets.patches import share_node_histories
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
@@ -44,19 +45,16 @@ _STEM = 2  # convolutions, the first that the image meets
 _PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
 
 
-class ExecuTorchRunner:
-    """See `targets.base.Runner`."""
+class ExecuTorchRunner(OneByOneRunner):
+    """An opened `.pte`."""
 
     def __init__(self, module: Any, card: Card) -> None:
-        self.card = card
+        super().__init__(card)
         self._module = module
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return one_by_one(self._run_one, images, self.card)
-
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            coords, scores = self._module.forward([torch.from_numpy(np.ascontiguousarray(image))])
+            coords, scores = self._module.forward([torch.from_numpy(network_input(crop, self.card))])
         except RuntimeError as error:
             raise BackendError(f"ExecuTorch failed on {self.card.student}: {' '.join(str(error).split())}") from error
         return coords.numpy().copy(), scores.numpy().copy()  # the runtime reuses its memory
@@ -65,7 +63,7 @@ class ExecuTorchRunner:
 _alive: WeakSet[ExecuTorchRunner] = WeakSet()
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, delegate: Delegate = "xnnpack") -> Artefact:
+def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, delegate: str = "xnnpack") -> Artefact:
     """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card.
 
     Args:
@@ -75,22 +73,19 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
         InputError: no such delegate.
         BackendError: ExecuTorch or what the delegate needs is not installed, or failed.
     """
-    if delegate not in get_args(Delegate):
-        raise InputError(f"there is no delegate '{delegate}'; choose one of {', '.join(get_args(Delegate))}")
+    SPEC.check_option("delegate", delegate, precision)
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "executorch")
     if precision == "fp16":
         precise = partial(_in_float, modules=tuple(program.card.float_modules))
         graph = halved(graph, precise) if delegate == "xnnpack" else halved(graph)
-    path = Path(out) / f"{program.card.student}-{choices.kind('executorch', precision, delegate)}-{precision}.pte"
+    path = Path(out) / SPEC.file_name(program.card.student, precision, {"delegate": delegate})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
         edge, buffer = _lower(graph, delegate)
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(buffer)
-        card = artefact_card(
-            program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), findings, ("executorch",)
-        )
+        card = artefact_card(program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), findings)
         if delegate == "xnnpack":
             card = with_answer(card, ExecuTorchRunner(_load(file), card))
         else:
@@ -118,10 +113,10 @@ def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named
     return runner
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
+def lint(program: ExportedProgram) -> list[LintFinding]:
     """Operators that split the XNNPACK delegate, and quantization that costs accuracy."""
     splits = [
-        Finding("warning", node.name, _NOT_DELEGATED[str(node.target)])
+        LintFinding("warning", node.name, _NOT_DELEGATED[str(node.target)])
         for node in program.graph.nodes
         if str(node.target) in _NOT_DELEGATED
     ]
@@ -135,19 +130,19 @@ def _in_float(node: Any, modules: tuple[str, ...]) -> bool:
     return node in stem or weight.removeprefix("student.").startswith(tuple(f"{module}." for module in modules))
 
 
-def _lower(graph: ExportedProgram, delegate: Delegate) -> tuple[EdgeProgramManager, bytes]:
+def _lower(graph: ExportedProgram, delegate: str) -> tuple[EdgeProgramManager, bytes]:
     from executorch.exir import to_edge_transform_and_lower
 
     partitioner = _partitioner(delegate)
     try:
-        with shared_histories():
+        with share_node_histories():
             edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
             return edge, edge.to_executorch().buffer
     except Exception as error:  # executorch raises its own, assertions, and whatever a pass trips over
         raise BackendError(f"ExecuTorch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
 
 
-def _partitioner(delegate: Delegate) -> Any:
+def _partitioner(delegate: str) -> Any:
     try:
         if delegate == "xnnpack":
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner

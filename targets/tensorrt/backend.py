@@ -1,5 +1,6 @@
-"""TensorRT: explicit-QDQ ONNX that `trtexec` builds on the Jetson (`targets.trtexec`); its accuracy is measured here under
-ONNX Runtime, which does the same arithmetic on the same file.
+"""TensorRT: explicit-QDQ ONNX that `trtexec` builds on the Jetson (`targets.tensorrt.trtexec`).
+
+Its accuracy is measured here under ONNX Runtime, which does the same arithmetic on the same file.
 
 For TensorRT 10 (JetPack 6.1) and later: the weights are int8 in the file, and the network is strongly typed, so that what is
 float stays float. TensorRT's int8 has no zero point: the program has to be of the `symmetric` scheme.
@@ -18,9 +19,9 @@ import torch
 
 from pose.card import Coverage, Precision
 from pose.program import Program
-from targets.base import Artefact, Finding, RefusedError
+from targets.base import Artefact, LintFinding, RefusedError
 from targets.graph import WEIGHTED, Arithmetic, is_dequantize, quantization_findings
-from targets.onnx import OnnxRunner, open_for, write
+from targets.onnx.backend import OnnxRunner, open_for, write
 
 if TYPE_CHECKING:
     import onnx
@@ -78,7 +79,7 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
     return open_for("tensorrt", path, threads)
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
+def lint(program: ExportedProgram) -> list[LintFinding]:
     """What TensorRT refuses (errors) or runs in float for want of a quantize/dequantize pair (warnings)."""
     findings = []
     zero_points = _constants(program)
@@ -88,13 +89,13 @@ def lint(program: ExportedProgram) -> list[Finding]:
         if "quantize_per" in str(node.target):
             findings += _quantization(node, zero_points)
         elif node.target not in _TAKEN:
-            findings.append(Finding("error", node.name, f"TensorRT is not known to take {node.target}"))
+            findings.append(LintFinding("error", node.name, f"TensorRT is not known to take {node.target}"))
         elif node.target in WEIGHTED or node.target == aten.add.Tensor:
             findings += _placement(node)
     return findings + quantization_findings(program)
 
 
-def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[Finding]:
+def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[LintFinding]:
     """Of one quantize or dequantize node: no zero point, int8, and a weight's scales along its output channels."""
     found = []
     if "per_channel" in str(node.target):
@@ -111,10 +112,10 @@ def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[Finding
         found.append("has a zero point other than 0; quantize with quantize.qat --scheme symmetric")
     if dtype != torch.int8:
         found.append(f"is {dtype}; TensorRT takes int8 activations and weights")
-    return [Finding("error", node.name, message) for message in found]
+    return [LintFinding("error", node.name, message) for message in found]
 
 
-def _placement(node: Any) -> list[Finding]:
+def _placement(node: Any) -> list[LintFinding]:
     """An operator that reads int8 on one side only runs in float, and the other side's rounding bought nothing."""
     quantized = [is_dequantize(value) for value in node.args[:2] if isinstance(value, torch.fx.Node)]
     if not any(quantized) or all(quantized):
@@ -123,7 +124,7 @@ def _placement(node: Any) -> list[Finding]:
         message = "adds int8 to float: it does not fuse; quantize both inputs, or neither"
     else:
         message = "has one int8 input and runs in float; quantize its activation and its weight"
-    return [Finding("warning", node.name, message)]
+    return [LintFinding("warning", node.name, message)]
 
 
 def _constants(program: ExportedProgram) -> dict[str, torch.Tensor]:

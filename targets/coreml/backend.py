@@ -3,7 +3,7 @@
 The input is an RGB image, so that a `CVPixelBuffer` or Vision goes straight in. Normalisation is the program's first two
 operators, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
 
-On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml_reference`.
+On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml.reference`.
 
 int8 (W8A8): weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`. What Core ML
 makes of that is its own: kernels of int8 where a unit has them, or floats that were rounded to int8. Between, all is
@@ -16,32 +16,30 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import coremltools as ct
 import numpy as np
 import torch
-from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder
 from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
-from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, register_pass
+from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 from torch import Tensor
 
 from pose import card as cards
 from pose.card import Card, Coverage
-from pose.crop import CropSpec, denormalise
+from pose.crop import CropSpec
 from pose.errors import BackendError
 from pose.files import whole, whole_folder
 from pose.program import Program
-from targets import choices
-from targets.base import Artefact, Finding, Runner, accepted, artefact_card, one_by_one, verified_card, with_answer
-from targets.choices import Compute
-from targets.coreml_reference import MilProgram
-from targets.graph import quantization_findings, shared_histories
-from targets.torch import on_threads
+from targets.base import Artefact, LintFinding, Runner
+from targets.common import OneByOneRunner, accepted, artefact_card, verified_card, with_answer
+from targets.coreml import SPEC
+from targets.coreml.reference import MilProgram
+from targets.graph import quantization_findings
+from targets.patches import deduplicate_small_constants, share_node_histories, validate_mil_once
+from targets.torch.backend import on_threads
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -68,45 +66,42 @@ class normalise_pixels(AbstractGraphPass):  # noqa: N801 - coremltools names pas
         function.replace_uses_of_var_after_op(anchor_op=normalised.op, old_var=images, new_var=normalised)
 
 
-class ReferenceRunner:
-    """The package, evaluated by torch. See `targets.base.Runner`; pixels are rounded to the bytes of an image."""
+class ReferenceRunner(OneByOneRunner):
+    """A package, evaluated by torch."""
 
     def __init__(self, program: MilProgram, card: Card, threads: int) -> None:
-        self.card = card
+        super().__init__(card)
         self._program = program
         self._threads = threads
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with on_threads(self._threads):
-            return one_by_one(self._run_one, images, self.card)
+            return super().predict(crops)
 
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels = torch.from_numpy(denormalise(image[0], self.card.spec)).permute(2, 0, 1)[None].float()
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pixels = torch.from_numpy(crop.astype(np.float32)).permute(2, 0, 1)[None]
         answer = self._program(**{self.card.input.name: pixels})
         return answer["coords"].numpy(), answer["scores"].numpy()
 
 
-class CoreMLRunner:
-    """The package in Core ML itself, on whichever units it chooses: macOS only. See `targets.base.Runner`."""
+class CoreMLRunner(OneByOneRunner):
+    """A package in Core ML itself, on whichever units it chooses: macOS only."""
 
     def __init__(self, model: Any, card: Card) -> None:
-        self.card = card
+        super().__init__(card)
         self._model = model
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return one_by_one(self._run_one, images, self.card)
-
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from PIL import Image
 
         try:
-            answer = self._model.predict({self.card.input.name: Image.fromarray(denormalise(image[0], self.card.spec))})
+            answer = self._model.predict({self.card.input.name: Image.fromarray(crop)})
         except RuntimeError as error:
             raise BackendError(f"Core ML failed on {self.card.student}: {' '.join(str(error).split())}") from error
         return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, compute: Compute = "float32") -> Artefact:
+def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, compute: str = "float32") -> Artefact:
     """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card.
 
     Args:
@@ -114,13 +109,13 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     """
     graph = program.graph(precision)
     findings = accepted(lint(graph, compute), program, "coreml")
-    path = Path(out) / f"{program.card.student}-{choices.kind('coreml', precision, compute)}-{precision}.mlpackage"
+    path = Path(out) / SPEC.file_name(program.card.student, precision, {"compute": compute})
     model = _convert(graph, program.card, precision, compute)
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
         files = {path.name: cards.digest(folder)}
-        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings, ("coremltools",))
+        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings)
         card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
         if precision == "int8":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
@@ -136,20 +131,20 @@ def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Ta
     return _runner(path, card, threads)
 
 
-def lint(program: ExportedProgram, compute: Compute = "float32") -> list[Finding]:
+def lint(program: ExportedProgram, compute: str = "float32") -> list[LintFinding]:
     """What Core ML has no form for, quantization that float16 cannot express, and quantization that costs accuracy."""
     findings = []
     for node in program.graph.nodes:
         value, name = node.meta.get("val"), str(node.target)
         if isinstance(value, Tensor) and value.ndim > _MOST_DIMENSIONS:
-            findings.append(Finding("error", node.name, f"has {value.ndim} dimensions; Core ML has at most 5"))
+            findings.append(LintFinding("error", node.name, f"has {value.ndim} dimensions; Core ML has at most 5"))
         if "quantize_per_tensor" in name:
             scale, _, lowest, highest = node.args[1:5]
             if compute == "float16" and scale < _SMALLEST_SCALE:
-                findings.append(Finding("error", node.name, f"scale {scale:.2g} vanishes in float16"))
+                findings.append(LintFinding("error", node.name, f"scale {scale:.2g} vanishes in float16"))
             if (lowest, highest) not in ((-128, 127), (0, 255)):
                 message = f"clamps to {lowest}..{highest}; Core ML clamps to the whole type"
-                findings.append(Finding("warning", node.name, message))
+                findings.append(LintFinding("warning", node.name, message))
     return findings + quantization_findings(program)
 
 
@@ -187,13 +182,13 @@ def coverage(function: Any) -> Coverage:
     )
 
 
-def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: Compute) -> Any:
+def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: str) -> Any:
     in_float32 = precision == "fp32" or (precision == "int8" and compute == "float32")
     passes = ct.PassPipeline.DEFAULT
     passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:
-        with shared_histories(), _validated_once(), _constants_once():
+        with share_node_histories(), validate_mil_once(), deduplicate_small_constants():
             model = ct.convert(
                 graph.run_decompositions({}),
                 inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
@@ -211,30 +206,6 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
     model.output_description["coords"] = "x, y of each keypoint, 0 to 1 across the crop"
     model.output_description["scores"] = "how sure each keypoint is"
     return model
-
-
-@contextmanager
-def _validated_once() -> Iterator[None]:
-    """coremltools validates the whole program after each of its passes, as long as they take: here only after the last."""
-    validate, waiting = mil.Program.validate, []
-    mil.Program.validate = lambda program, **_: waiting.append(program)
-    try:
-        yield
-    finally:
-        mil.Program.validate = validate
-    waiting[-1].validate()
-
-
-@contextmanager
-def _constants_once() -> Iterator[None]:
-    """coremltools stores large constants once; here small ones too: their copies are a quarter of all operators."""
-    deduplication = PASS_REGISTRY["common::const_deduplication"]
-    before = deduplication.const_threshold
-    deduplication.const_threshold = 1  # it writes its class: every later conversion would have it
-    try:
-        yield
-    finally:
-        deduplication.const_threshold = before
 
 
 def _save(model: Any, folder: Path) -> None:

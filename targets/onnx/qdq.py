@@ -19,7 +19,8 @@ import torch
 from onnx_ir.passes import Sequential, common
 
 from pose.errors import BackendError
-from targets.graph import halved, shared_histories
+from targets.graph import halved
+from targets.patches import share_node_histories
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -45,7 +46,7 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
         if half:
             graph = halved(graph)
         _flatten_linears(graph.graph_module)
-        with warnings.catch_warnings(), shared_histories():
+        with warnings.catch_warnings(), share_node_histories():
             warnings.simplefilter("ignore")  # of the exporter about itself
             exported = torch.onnx.export(
                 graph,

@@ -13,7 +13,8 @@ import torch
 from pose.card import Card, Precision
 from pose.errors import InputError
 from pose.program import Program, load_program
-from targets.base import Artefact, Finding, one_by_one
+from targets.base import Artefact, LintFinding
+from targets.common import OneByOneRunner, network_input
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -30,21 +31,21 @@ def on_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class TorchRunner:
-    """See `targets.base.Runner`."""
+class TorchRunner(OneByOneRunner):
+    """The program's graph, in torch."""
 
     def __init__(self, program: ExportedProgram, card: Card, threads: int) -> None:
-        self.card = card
+        super().__init__(card)
         self._module = program.module()
         self._threads = threads
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with on_threads(self._threads):
-            return one_by_one(self._run_one, images, self.card)
+            return super().predict(crops)
 
     @torch.no_grad()
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        coords, scores = self._module(torch.from_numpy(np.ascontiguousarray(image)))
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        coords, scores = self._module(torch.from_numpy(network_input(crop, self.card)))
         return coords.numpy(), scores.numpy()
 
 
@@ -63,6 +64,6 @@ def open(path: Path, threads: int = 1) -> TorchRunner:  # noqa: A001, named by t
     raise InputError(f"{path}: a program's graphs are called student_fp32.pt2 and student_int8.pt2")
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
+def lint(program: ExportedProgram) -> list[LintFinding]:
     """Torch runs all that it exports."""
     return []

@@ -19,7 +19,7 @@ from coremltools.converters.mil.mil import types
 from torch import Tensor
 
 from pose.errors import BackendError
-from targets.mil_ops import KERNELS
+from targets.coreml.mil_ops import KERNELS
 
 _DTYPES = {
     types.fp32: torch.float32,

@@ -20,13 +20,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from pose import card as cards
 from pose.card import Card, Coverage
-from pose.crop import denormalise
 from pose.errors import BackendError
 from pose.files import sha256, whole
 from pose.program import Program
-from targets import choices, tflite_file
-from targets.base import Artefact, Finding, accepted, artefact_card, one_by_one, verified_card, with_answer
-from targets.choices import Pixels
+from targets.base import Artefact, LintFinding
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
+from targets.tflite import SPEC, flatbuffer
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -40,23 +39,19 @@ _COSTLY = {
 }
 
 
-class TFLiteRunner:
-    """See `targets.base.Runner`. A file that takes bytes gets those that the normalised images came from."""
+class TFLiteRunner(OneByOneRunner):
+    """An opened `.tflite`."""
 
     def __init__(self, path: Path, card: Card, threads: int) -> None:
-        self.card = card
+        super().__init__(card)
         self._interpreter = _open(path, threads)
         self._input = self._interpreter.get_input_details()[0]["index"]
         outputs = {each["name"]: each["index"] for each in self._interpreter.get_output_details()}
         self._outputs = [outputs[name] for name in ("coords", "scores")]
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return one_by_one(self._run_one, images, self.card)
-
-    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        nhwc = image.transpose(0, 2, 3, 1)
-        if self.card.input.dtype == "uint8":
-            nhwc = denormalise(image[0], self.card.spec)[None]
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        takes_pixels = self.card.input.dtype == "uint8"
+        nhwc = crop[None] if takes_pixels else network_input(crop, self.card).transpose(0, 2, 3, 1)
         try:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(nhwc))
             self._interpreter.invoke()
@@ -71,24 +66,24 @@ def lower(
     out: Path,
     precision: cards.Precision = "int8",
     *,
-    input: Pixels = "float32",  # noqa: A002 - `--input` of the command
+    input: str = "float32",  # noqa: A002 - `--input` of the command
 ) -> Artefact:
     """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
 
     Args:
         input: what the file takes; see the module. One that takes bytes says so in its name.
     """
+    SPEC.check_option("input", input, precision)
     camera = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "tflite")
-    content = tflite_file.take(_convert(graph, camera, precision), camera)
+    content = flatbuffer.take(_convert(graph, camera, precision), camera)
     if precision == "fp16":
-        content = tflite_file.halve(content)
-    path = Path(out) / f"{program.card.student}-{choices.kind('tflite', precision, input)}-{precision}.tflite"
+        content = flatbuffer.halve(content)
+    path = Path(out) / SPEC.file_name(program.card.student, precision, {"input": input})
     with whole(cards.card_path(path)) as card_file, whole(path) as file:
         file.write_bytes(content)
-        files, libraries = {path.name: sha256(file)}, ("litert-torch", "ai-edge-litert")
-        card = artefact_card(program, "tflite", precision, files, _coverage(file), findings, libraries)
+        card = artefact_card(program, "tflite", precision, {path.name: sha256(file)}, _coverage(file), findings)
         card = card.model_copy(update={"input": camera})
         card = with_answer(card, TFLiteRunner(file, card, threads=1))
         card.write(card_file)
@@ -102,12 +97,12 @@ def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by 
     return TFLiteRunner(path, card, threads)
 
 
-def lint(program: ExportedProgram) -> list[Finding]:
+def lint(program: ExportedProgram) -> list[LintFinding]:
     """Operators that become many or are copied, and quantization that costs accuracy."""
     from targets.graph import quantization_findings
 
     costly = [
-        Finding("warning", node.name, _COSTLY[str(node.target)])
+        LintFinding("warning", node.name, _COSTLY[str(node.target)])
         for node in program.graph.nodes
         if str(node.target) in _COSTLY and (str(node.target) != _GELU or "dequantize" in str(node.args[0].target))
     ]
@@ -117,11 +112,11 @@ def lint(program: ExportedProgram) -> list[Finding]:
 def _convert(graph: ExportedProgram, camera: cards.Input, precision: cards.Precision) -> bytes:
     _, _, height, width = camera.shape
     try:
-        from targets.tflite_graph import convert
+        from targets.tflite.graph import convert
 
         return convert(graph, height, width, quantized=precision == "int8")
     except ModuleNotFoundError as error:
-        raise BackendError(f"target tflite needs {error.name}; pip install 'distilpose-edge[tflite]'") from error
+        raise SPEC.not_installed(error.name) from error
     except Exception as error:  # torch's, MLIR's, and whatever a pass trips over
         raise BackendError(f"litert-torch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
 
@@ -138,7 +133,7 @@ def _open(path: Path, threads: int) -> Any:
 def _coverage(path: Path) -> Coverage:
     """What the file holds, and what XNNPACK in this machine's ai-edge-litert takes of it."""
     nodes = _open(path, threads=1)._get_ops_details()
-    tensors, operators = tflite_file.read(path.read_bytes())
+    tensors, operators = flatbuffer.read(path.read_bytes())
     delegates = nodes[len(operators) :]
     makers = {output: operator for operator in operators for output in operator.outputs}
     inside: set[int] = set()  # by their first output
@@ -165,5 +160,5 @@ def _coverage(path: Path) -> Coverage:
     )
 
 
-def _count(tensors: list[tflite_file.Tensor], operators: list[tflite_file.Operator]) -> dict[str, int]:
+def _count(tensors: list[flatbuffer.Tensor], operators: list[flatbuffer.Operator]) -> dict[str, int]:
     return dict(Counter(operator.label(tensors) for operator in operators).most_common())

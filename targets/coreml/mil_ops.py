@@ -1,7 +1,7 @@
 """What the operators of a MIL program compute, in torch: names and parameters are those of MIL's iOS 17 opset.
 
 Floats are float32 here whatever the program says, and integers have the program's type; the caller rounds each result to the
-type that the program declares for it (`targets.coreml_reference`).
+type that the program declares for it (`targets.coreml.reference`).
 """
 
 from __future__ import annotations
