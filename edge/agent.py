@@ -310,7 +310,7 @@ def stages(model: Model, runs: int) -> dict[str, list[float]]:
 
 
 def infer(job: Job) -> None:
-    """Write the answers to `crops`, an .npy of uint8 [N, H, W, 3], to `answers`: an .npz of coords [N, K, 2], scores [N, K]."""
+    """Write the answers to `crops`, .npy of uint8 [N, H, W, 3], to `answers`: .npz of coords [N, K, 2], scores [N, K]."""
     (artefact,) = job["artefacts"]
     model = Model(artefact, job["threads"])
     model.replay()
@@ -366,7 +366,7 @@ def read_numbers(files: list[Path], unit: float) -> list[float]:
 
 
 def peak_mb() -> float:
-    """Peak resident memory of this process so far. Linux counts the starting process in getrusage, so its own file is read."""
+    """Peak resident memory of this process so far. On Linux getrusage would count the parent process, too."""
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():

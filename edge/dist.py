@@ -71,9 +71,7 @@ class Artefact(base.Artefact):
         for field in ("student", "skeleton", "spec"):
             mine, its = getattr(card, field), getattr(program.card, field)
             if mine != its:
-                raise InputError(
-                    f"{cards.card_path(self.path)}: {field} is {mine}, its program's {its}; export it again"
-                )
+                raise InputError(f"{cards.card_path(self.path)}: {field} is {mine}, its program's {its}; export it again")
         return program
 
     @property
@@ -200,7 +198,7 @@ class Dist:
                 shutil.copyfile(program.folder / name, temporary)
 
 
-def open_artefact(path: Path) -> Artefact:
+def find(path: Path) -> Artefact:
     """The artefact at a path, with its folder.
 
     Raises:

@@ -60,9 +60,7 @@ def require_answerable(artefact: Artefact) -> Card:
     """
     card = jobs.require_runnable(artefact)
     if tool := jobs.device_tool(card):
-        raise InputError(
-            f"{artefact.path}: no answers are collected from {tool}; it replays the golden crop in edge.bench"
-        )
+        raise InputError(f"{artefact.path}: no answers are collected from {tool}; it replays the golden crop in edge.bench")
     return card
 
 

@@ -1,7 +1,7 @@
 """Facts of a device: one shell script reads them before a run and after it, and `warnings` tells what disturbed the run.
 
-Everything is read in one round trip, through `sh` and files that every Linux and Android has; missing ones are left out. What
-only some boards have (`vcgencmd`, `nvpmodel`, `dumpsys`) is named in `targets/boards/*.yaml`.
+Everything is read in one round trip, through `sh` and files that every Linux and Android has; missing ones are left out.
+What only some boards have (`vcgencmd`, `nvpmodel`, `dumpsys`) is named in `targets/boards/*.yaml`.
 """
 
 from __future__ import annotations

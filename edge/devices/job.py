@@ -43,8 +43,8 @@ def require_runnable(artefact: Artefact) -> Card:
     card = artefact.card
     if runtime_of(card) is None:
         raise InputError(
-            f"{artefact.path} is for {card.target}, which is evaluated here operator by operator: no device's agent runs it; "
-            f"take one of {', '.join(device_targets())}"
+            f"{artefact.path} is for {card.target}, which is evaluated here operator by operator: no device's agent runs "
+            f"it; take one of {', '.join(device_targets())}"
         )
     if not artefact.answered_here:
         delegate = card.metrics.get("delegate")

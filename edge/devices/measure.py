@@ -119,8 +119,8 @@ class _Run:
             golden_px = self._engines[name].golden_px if name in self._engines else self._fields[name]["golden_px"]
             if (golden_px or 0) > OTHER_KERNELS:
                 warnings.append(
-                    f"{name} answers the golden crop up to {golden_px:.1f} px otherwise than this machine: other kernels, or "
-                    "another version; edge.check --device shows what that costs"
+                    f"{name} answers the golden crop up to {golden_px:.1f} px otherwise than this machine: other kernels, "
+                    "or another version; edge.check --device shows what that costs"
                 )
         if self._plan.mode == "sustained" and not emulated:
             warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]

@@ -56,7 +56,9 @@ def setup(device: Device, target: str) -> None:
     if _succeeds(device, [python, "-c", f"import {names}"]):
         return
     failure, own = f"{device.name}: cannot install {', '.join(wheels)} there", f"{environment}/bin/python"
-    if python != own or not _succeeds(device, [own, "-m", "pip", "--version"]):  # an environment that was never finished has no pip
+    if python != own or not _succeeds(
+        device, [own, "-m", "pip", "--version"]
+    ):  # an environment that was never finished has no pip
         try:
             base = "python3" if python == own else python
             list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
@@ -65,7 +67,9 @@ def setup(device: Device, target: str) -> None:
         except CommandFailed as error:
             if error.complaint:
                 raise BackendError(f"{failure} ({error.complaint})") from error
-            needs = "its Python makes no environment; sudo apt install python3-venv there"  # Debian's python3 says so on stdout
+            needs = (
+                "its Python makes no environment; sudo apt install python3-venv there"  # Debian's python3 says so on stdout
+            )
             raise BackendError(f"{failure}: {needs}") from error
     try:
         list(device.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels], timeout=LONG))

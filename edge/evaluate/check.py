@@ -66,9 +66,7 @@ class _Scorer:
         return FloatTwin(artefact=str(artefact.path), bytes=size(artefact.path), torch_px=apart)
 
 
-def check(
-    artefact: Artefact, source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0
-) -> Check:
+def check(artefact: Artefact, source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0) -> Check:
     """Accuracy of the float program, the int8 program (fake quantization) and the artefact in its runtime.
 
     Raises:

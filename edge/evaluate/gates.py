@@ -48,8 +48,8 @@ def accuracy(checks: Sequence[Check], max_drop: float) -> list[Gate]:
 def require_something_to_lose(check: Check) -> None:
     """Raises InputError where the float program is so bad that no artefact could be worse.
 
-    That is an AP that is not defined (nobody has labelled joints of the student) or 0, or a PCK near chance. Chance is what an
-    answer reaches that ignores the picture: each joint at its mean place among the other people (`Check.chance_pck`). A
+    That is an AP that is not defined (nobody has labelled joints of the student) or 0, or a PCK near chance. Chance is the
+    PCK of an answer that ignores the picture: each joint at its mean place among the other people (`Check.chance_pck`). A
     regression network that has learned nothing answers with this mean pose, and so does its int8 version. "Near" is
     less than `NEAR_CHANCE` points above it. A file without `chance_pck` is held against `LEAST_PCK`: keypoints at random in
     the crop reach about 1 %, the area of a circle of 0.2 torsos over that of the crop.
@@ -141,4 +141,6 @@ def require(gates: Sequence[Gate]) -> None:
 
 def _gate(name: str, where: str, limit: float, value: float | None, unit: str) -> Gate:
     measured = value if value is not None and math.isfinite(value) else None
-    return Gate(name=name, where=where, limit=limit, value=measured, unit=unit, ok=measured is not None and measured <= limit)
+    return Gate(
+        name=name, where=where, limit=limit, value=measured, unit=unit, ok=measured is not None and measured <= limit
+    )

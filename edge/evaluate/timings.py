@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from edge.evaluate.records import Record, validated
 
@@ -17,8 +17,8 @@ class Throttled(Record):
     """What a Raspberry Pi reports about its supply and heat: reasons now, and since it was started."""
 
     raw: str = ""
-    now: list[str] = []
-    since_boot: list[str] = []
+    now: list[str] = Field(default=[])
+    since_boot: list[str] = Field(default=[])
 
 
 class Battery(Record):
@@ -53,22 +53,22 @@ class Facts(Record):
     soc: str = ""
     cpu: str = ""
     cores: int = 0
-    features: list[str] = []
+    features: list[str] = Field(default=[])
     architecture: str = ""
     kernel: str = ""
     os: str = ""
     governor: str = ""
-    mhz: list[float] = []
-    max_mhz: list[float] = []
-    celsius: list[float] = []
+    mhz: list[float] = Field(default=[])
+    max_mhz: list[float] = Field(default=[])
+    celsius: list[float] = Field(default=[])
     trtexec: str = ""
     memory_mb: int = 0
     load: float = 0.0
     emulated: str | bool = False
-    runtime: dict[str, str] = {}
+    runtime: dict[str, str] = Field(default={})
     throttled: Throttled = Throttled()
     power_mode: str = ""
-    power: dict[str, float] = {}
+    power: dict[str, float] = Field(default={})
     thermal: str = "none"
     battery: Battery = Battery()
 
@@ -171,7 +171,7 @@ class Device(Record):
     emulated: bool = False
     error: str | None = None
     facts: DeviceFacts = DeviceFacts()
-    warnings: list[str] = []
+    warnings: list[str] = Field(default=[])
     fp32: Timing | None = None
     int8: Timing | None = None
 
@@ -198,7 +198,7 @@ class Bench(Record):
     command: str | None = None
     mode: Mode
     threads: int
-    affinity: list[int] = []
+    affinity: list[int] = Field(default=[])
     created: str = ""
     artefacts: dict[Role, File]
     devices: list[Device]
