@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from distill import losses
+from distill.losses import Target
+from distill.recipe import LossWeights
 from pose.models.output import PoseOutput
-from quantize import losses
-from quantize.losses import Target
-from quantize.recipe import LossWeights
 
 VECTORS = Path(os.environ.get("POSE_DATA", "absent")).parent / "parity" / "losses.npz"
 W, H = 12, 16

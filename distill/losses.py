@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill.recipe import LossWeights
 from pose.models.output import PoseOutput
-from quantize.recipe import LossWeights
 
 LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
 

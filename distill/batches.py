@@ -11,15 +11,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from calib_data.crops import Crops
+from distill.losses import Target
+from distill.teacher_cache import TeacherCache, warp_heatmaps
 from pose.crop import CropSpec, normalise
 from pose.errors import InputError
-from quantize.losses import Target
-from quantize.views import TeacherViews, warp_heatmaps
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from its views."""
+    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from its cache."""
 
     images: Tensor
     target: Target
@@ -42,7 +42,7 @@ class Batches(Dataset[Batch]):
 
     Args:
         size: crops a batch, over all processes. rank, world: which share of every batch this process has.
-        views: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
+        cache: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
         grid: (width, height) of the heatmaps that the losses compare.
 
     Raises:
@@ -54,13 +54,13 @@ class Batches(Dataset[Batch]):
         crops: Crops,
         size: int,
         grid: tuple[int, int],
-        views: TeacherViews | None = None,
+        cache: TeacherCache | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         if size % world:
             raise InputError(f"a batch of {size} does not divide among {world} processes; change the recipe's batch")
-        self.crops, self.size, self.grid, self.views = crops, size // world, grid, views
+        self.crops, self.size, self.grid, self.cache = crops, size // world, grid, cache
         self.rank, self.world = rank, world
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -73,10 +73,10 @@ class Batches(Dataset[Batch]):
         coords = torch.from_numpy(np.stack([crop.coords for crop in crops]))
         weight = torch.from_numpy(np.stack([crop.weight for crop in crops]))
         heatmaps = None
-        if self.views is not None:
-            view = torch.from_numpy(self.views.heatmaps[indices]).float()
+        if self.cache is not None:
+            view = torch.from_numpy(self.cache.heatmaps[indices]).float()
             pairs = zip(indices, crops, strict=True)
-            to_grid = np.stack([self.views.to_grid(index, crop.matrix, self.crops.spec, self.grid) for index, crop in pairs])
+            to_grid = np.stack([self.cache.to_grid(index, crop.matrix, self.crops.spec, self.grid) for index, crop in pairs])
             flip = torch.tensor([crop.flipped for crop in crops])
             mirrored = torch.from_numpy(self.crops.skeleton.flip)
             heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)

@@ -1,4 +1,4 @@
-"""`python -m quantize.distill`: float distillation, from scratch or from weights."""
+"""`python -m distill.student`: float distillation, from scratch or from weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distill import options
 from pose import cli
-from quantize import options
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from quantize.request import Request
-    from quantize.task import Task
+    from distill.request import Request
+    from distill.task import Task
 
 
 def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
@@ -25,10 +25,10 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     """
     import torch
 
+    from distill import processes
     from pose import models
     from pose.errors import InputError
     from pose.models import checkpoint
-    from quantize import processes
 
     torch.manual_seed(request.recipe.seed)
     model = models.build(request.student, len(task.skeleton), request.weights)
@@ -54,17 +54,17 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
         trunk: the ONNX file whose trunk the student starts from.
 
     Raises:
-        InputError: see `quantize.task.build` and `quantize.training.Run`.
+        InputError: see `distill.task.build` and `distill.training.Run`.
     """
+    from distill import task as tasks
+    from distill.objective import project
+    from distill.training import Run, require_new_run_dir
     from pose.files import sha256, write_json
     from pose.models import checkpoint
-    from quantize import task as tasks
-    from quantize.distillation import project
-    from quantize.training import Run, claim
 
     out, student = request.out, request.student
     tasks.check_names(student, request.teacher)
-    claim(out, request.resume)
+    require_new_run_dir(out, request.resume)
     task = tasks.build(request)
     network = start(request, task, trunk)
     model = project(network, network, task.live)
@@ -106,10 +106,10 @@ def main(
     seed: options.Seed = None,
 ) -> None:
     """Distil a float regression student from a heatmap teacher."""
+    from distill import processes
+    from distill import recipe as recipes
+    from distill import request as requests
     from pose.files import write_json
-    from quantize import processes
-    from quantize import recipe as recipes
-    from quantize import request as requests
 
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = requests.people(data, images, boxes, val, val_images, people, chosen.seed)
@@ -125,4 +125,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main, "quantize.distill", "python -m quantize.distill --student distilpose_s --teacher tokenpose_s --epochs 3")
+    cli.run(main, "distill.student", "python -m distill.student --student distilpose_s --teacher tokenpose_s --epochs 3")

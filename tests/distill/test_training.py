@@ -23,16 +23,16 @@ from torch import nn
 
 from calib_data.augment import Augmentation
 from calib_data.crops import Crops
+from distill import training
+from distill.batches import Batch, Batches
+from distill.fitting import AuxiliaryOutput, HeatmapFit, WithAuxiliaryHeads
+from distill.losses import simulate_heatmaps
+from distill.recipe import LossWeights, Recipe
+from distill.training import Average, Run
 from pose.errors import InputError
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
 from pose.skeleton import COCO_17
-from quantize import training
-from quantize.batches import Batch, Batches
-from quantize.fitting import Guess, Guided, HeatmapFit
-from quantize.losses import simulate_heatmaps
-from quantize.recipe import LossWeights, Recipe
-from quantize.training import Average, Run
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(epochs=3, batch=3, optimiser="muon", lr=1e-2, weight_decay=0.1, ema=0.9, bf16=False)
@@ -337,7 +337,7 @@ def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
 def test_a_guided_teacher_says_three_things_in_training_and_heatmaps_otherwise() -> None:
     batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
     network = TinyTeacher()
-    guided = Guided(network)
+    guided = WithAuxiliaryHeads(network)
     guess = guided(batch.images)
     assert guess.coords.shape == (4, 17, 2)
     assert guess.parts.shape == (4, 17, 32, 32)  # where its backbone's features are
@@ -353,7 +353,7 @@ def test_the_guide_of_the_backbone_wants_each_joint_where_it_is() -> None:
     drawn = simulate_heatmaps(batch.target.coords, torch.full_like(batch.target.coords, 1.0), 16, 16)
 
     def part(logits: torch.Tensor) -> float:
-        guess = Guess(drawn, batch.target.coords, logits)
+        guess = AuxiliaryOutput(drawn, batch.target.coords, logits)
         return float(HeatmapFit(LossWeights())(lambda images: guess, batch)["part"])
 
     assert part(5 * drawn) < part(torch.zeros_like(drawn)) < part(-5 * drawn)
@@ -364,11 +364,11 @@ def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
     batch.target.weight[:, 3] = 0
 
     class Fixed(nn.Module):
-        def forward(self, images: torch.Tensor) -> Guess:
+        def forward(self, images: torch.Tensor) -> AuxiliaryOutput:
             sigmas = torch.full_like(batch.target.coords, 2.0)
             drawn = simulate_heatmaps(batch.target.coords, sigmas, 16, 16)
             drawn[:, 3] = 7  # nobody labelled it
-            return Guess(drawn, batch.target.coords + 0.1, drawn)
+            return AuxiliaryOutput(drawn, batch.target.coords + 0.1, drawn)
 
     terms = HeatmapFit(LossWeights(regression=0.5))(Fixed(), batch)
     assert terms["heatmap"] == 0
@@ -385,7 +385,7 @@ def distill(cache: Path, out: Path, *flags: str, processes: int = 1) -> list[str
     recipe = cache / "recipe.yaml"  # L_sim is a product of two means over the batch, so sharing a batch changes it
     recipe.write_text("{batch: 4, lr: 0.003, bf16: false, ema: 0.9, losses: {simulated_heatmap: 0}}\n")
     return [
-        sys.executable, *launcher, str(ROOT / "tests" / "tiny_models.py"), str(cache), "quantize.distill",
+        sys.executable, *launcher, str(ROOT / "tests" / "tiny_models.py"), str(cache), "distill.student",
         "--student", "tiny_plain", "--teacher", "tiny_teacher", "--teacher-file", str(cache / "teacher.safetensors"),
         "--recipe", str(recipe), "--people", "24", "--epochs", "4", "--out", str(out), *flags,
     ]  # fmt: skip

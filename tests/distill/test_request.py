@@ -9,8 +9,8 @@ import pytest
 from people_file import person, write_people
 
 from calib_data import photos
+from distill import request
 from pose.errors import InputError
-from quantize import request
 
 
 def annotations(path: Path, images: Path, grey: int, count: int = 1) -> Path:

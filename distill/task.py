@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from calib_data.crops import Crops
+from distill import processes, validation
+from distill.batches import Batches, network_input
+from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
+from distill.request import Request
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
+from distill.teachers import DecodedNetwork, NetworkTeacher, cache_folder, find, is_foreign, resized
 from pose import foreign, models
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
-from quantize import evaluate, processes
-from quantize.batches import Batches, network_input
-from quantize.distillation import Distillation, LabelTeacher, LiveTeacher, Teacher, view_teacher
-from quantize.request import Request
-from quantize.teachers import Decoded, TorchTeacher, cache_folder, find, is_foreign, resized
-from quantize.views import TeacherViews, ask, settle_labels
 
 LABELS = "labels"  # as --teacher: none but the labels themselves, for people whose labels are exact
 
@@ -33,7 +33,7 @@ class Task:
 
     Attributes:
         skeleton: of the student.
-        batches, objective: see `quantize.training.Run`.
+        batches, objective: see `distill.training.Run`.
         held_out: plain crops of the validation people, at the student's size.
         teacher: its name. teacher_model: where it is a network of ours; live: where it sees the student's own crops, too.
         digests: sha256 of what the result depends on: training data, teacher.
@@ -50,13 +50,13 @@ class Task:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """`ap` and `pck` of a student on the validation people, 0..100."""
-        return evaluate.score(*evaluate.predict(model, self.held_out), self.held_out)
+        return validation.validate(model, self.held_out)
 
     def compare(self, student: dict[str, float]) -> None:
         """Warn where a teacher of ours is no better than the student that it is to teach."""
         if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
             return
-        theirs = self.validate(Decoded(self.teacher_model))
+        theirs = self.validate(DecodedNetwork(self.teacher_model))
         if theirs["ap"] <= student["ap"]:
             processes.note(
                 f"warning: the teacher has AP {theirs['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
@@ -92,47 +92,47 @@ def build(request: Request) -> Task:
     recipe, source = request.recipe, request.train.source
     spec = models.MODELS[request.student]
     crop = resized(spec.crop, recipe.resolution)
-    taught = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, crop)
-    crops = Crops(source, crop, taught.skeleton, recipe.augmentation, recipe.seed, taught.labels)
+    setup = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, crop)
+    crops = Crops(source, crop, setup.skeleton, recipe.augmentation, recipe.seed, setup.labels)
     process = processes.state()
     return Task(
-        skeleton=taught.skeleton,
-        batches=Batches(crops, recipe.batch, spec.heatmap, taught.views, process.process_index, process.num_processes),
-        objective=Distillation(taught.teacher, recipe.losses),
-        held_out=Crops(request.validation.source, spec.crop, taught.skeleton),
-        teacher=taught.name,
-        teacher_model=taught.model,
-        live=taught.live,
-        digests={"training data": request.train.digest, "validation data": request.validation.digest, **taught.digests},
+        skeleton=setup.skeleton,
+        batches=Batches(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
+        objective=Distillation(setup.teacher, recipe.losses),
+        held_out=Crops(request.validation.source, spec.crop, setup.skeleton),
+        teacher=setup.name,
+        teacher_model=setup.model,
+        live=setup.live,
+        digests={"training data": request.train.digest, "validation data": request.validation.digest, **setup.digests},
     )
 
 
 @dataclass(frozen=True)
-class _Taught:
+class TeacherSetup:
     """What a teacher brings to a task; `labels` of the crops where it has completed them."""
 
     name: str
     teacher: Teacher
     skeleton: Skeleton
     digests: dict[str, str]
-    views: TeacherViews | None = None
+    cache: TeacherCache | None = None
     labels: np.ndarray | None = None
     model: nn.Module | None = None
     live: nn.Module | None = None
 
 
-def _labels(request: Request, grid: tuple[int, int]) -> _Taught:
+def _labels(request: Request, grid: tuple[int, int]) -> TeacherSetup:
     if request.teacher_file:
         raise InputError(f"--teacher {LABELS} has no weights; leave out --teacher-file {request.teacher_file}")
     processes.note("the labels are the teacher: there are no tokens, the token losses are off")
-    return _Taught(LABELS, LabelTeacher(grid), request.train.source.skeleton, {})
+    return TeacherSetup(LABELS, LabelTeacher(grid), request.train.source.skeleton, {})
 
 
-def _teacher(request: Request, crop: CropSpec) -> _Taught:
+def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     process = processes.state()
     student, teacher, train = request.student, request.teacher, request.train
-    source, views, labels = train.source, None, None
-    chosen: TorchTeacher | foreign.HeatmapTeacher
+    source, cache, labels = train.source, None, None
+    chosen: NetworkTeacher | foreign.HeatmapTeacher
     if is_foreign(teacher):
         chosen = foreign.load_teacher(teacher, file=request.teacher_file, threads=torch.get_num_threads())
         digest = sha256(chosen.path)
@@ -141,19 +141,19 @@ def _teacher(request: Request, crop: CropSpec) -> _Taught:
     else:
         chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
         digest = chosen.digest
-    live = chosen.model if isinstance(chosen, TorchTeacher) and chosen.crop == crop else None
+    live = chosen.model if isinstance(chosen, NetworkTeacher) and chosen.crop == crop else None
     if live is None:
         processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
         with process.main_process_first():
-            views = ask(chosen, digest, source, train.digest, cache_folder())
-        labels = settle_labels(source, views, chosen.skeleton)
-    return _Taught(
+            cache = cache_teacher(chosen, digest, source, train.digest, cache_folder())
+        labels = merge_teacher_labels(source, cache, chosen.skeleton)
+    return TeacherSetup(
         name=chosen.name,
-        teacher=LiveTeacher(live) if live else view_teacher,
+        teacher=LiveTeacher(live) if live else cached_teacher,
         skeleton=chosen.skeleton,
         digests={"teacher": digest},
-        views=views,
+        cache=cache,
         labels=labels,
-        model=chosen.model if isinstance(chosen, TorchTeacher) else None,
+        model=chosen.model if isinstance(chosen, NetworkTeacher) else None,
         live=live,
     )

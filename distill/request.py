@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calib_data import sources
+from calib_data.sources import Data
+from distill.recipe import Recipe
 from pose.errors import InputError
-from quantize import sources
-from quantize.recipe import Recipe
-from quantize.sources import Data
 
 
 @dataclass(frozen=True)

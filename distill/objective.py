@@ -9,10 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from distill import losses, processes
+from distill.batches import Batch
+from distill.recipe import LossWeights
 from pose.models.output import PoseOutput
-from quantize import losses, processes
-from quantize.batches import Batch
-from quantize.recipe import LossWeights
 
 Teacher = Callable[[Batch], PoseOutput]
 
@@ -42,7 +42,7 @@ class LabelTeacher:
         return PoseOutput(heatmaps=losses.label_heatmaps(batch.target, self.grid))
 
 
-def view_teacher(batch: Batch) -> PoseOutput:
+def cached_teacher(batch: Batch) -> PoseOutput:
     """A teacher that has spoken already: the heatmaps that came with the batch, no tokens."""
     return PoseOutput(heatmaps=batch.heatmaps)
 
@@ -85,7 +85,7 @@ def project(student: nn.Module, network: nn.Module, teacher: nn.Module | None) -
 
 @dataclass(frozen=True)
 class Distillation:
-    """The terms of the loss of a batch; see `quantize.losses`.
+    """The terms of the loss of a batch; see `distill.losses`.
 
     Attributes:
         twin: the float student in evaluation mode, while its int8 twin is trained and is to stay near it.

@@ -18,11 +18,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from distill import processes
+from distill.batches import Batch, Batches
+from distill.recipe import Recipe
 from pose import files
 from pose.errors import InputError
-from quantize import processes
-from quantize.batches import Batch, Batches
-from quantize.recipe import Recipe
 
 _CHECKPOINT_SECONDS = 120.0
 _VALIDATIONS, _LEAST_BETWEEN = 10, 100  # over a run, and steps from one to the next
@@ -79,7 +79,7 @@ class Run:
         self.validate, self.workers = validate, workers
         self.steps = recipe.steps(len(batches.crops))
         self.every = max(_LEAST_BETWEEN, math.ceil(self.steps / _VALIDATIONS))
-        claim(self.folder, resume)
+        require_new_run_dir(self.folder, resume)
         processes.state()
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -177,7 +177,7 @@ class Run:
         described = {"recipe": asdict(self.recipe), **settings}
         checkpoint = self.folder / "checkpoint.pt"
         self._began = time.time()
-        compare(self.folder, described, resume)
+        check_resume_settings(self.folder, described, resume)
         self.accelerator.wait_for_everyone()  # every process has looked before one writes
         if self.main:
             files.write_json(self.folder / "run.json", files.plain(described))
@@ -227,7 +227,7 @@ class Run:
 FIGURES = ("ap", "pck")  # what a validation measures
 
 
-def claim(folder: Path, resume: bool) -> None:
+def require_new_run_dir(folder: Path, resume: bool) -> None:
     """Ask for a run's folder before any long work is done for it.
 
     Raises:
@@ -238,7 +238,7 @@ def claim(folder: Path, resume: bool) -> None:
     files.require_writable(folder / "checkpoint.pt")
 
 
-def compare(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
+def check_resume_settings(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
     """Hold a run's settings against those that its folder records; nothing recorded is a run that was killed early.
 
     Raises:

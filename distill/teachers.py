@@ -14,6 +14,14 @@ import torch
 from torch import nn
 
 from calib_data.crops import Crops
+from calib_data.sources import Data
+from distill import processes
+from distill import recipe as recipes
+from distill.batches import Batches, network_input
+from distill.fitting import HeatmapFit, WithAuxiliaryHeads
+from distill.recipe import Recipe
+from distill.training import Run
+from distill.validation import validate as validate_network
 from pose import cli, decode, foreign, models, weights
 from pose.crop import CropSpec
 from pose.errors import InputError
@@ -21,13 +29,6 @@ from pose.files import sha256, write_json
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
-from quantize import evaluate, processes
-from quantize import recipe as recipes
-from quantize.batches import Batches, network_input
-from quantize.fitting import Guided, HeatmapFit
-from quantize.recipe import Recipe
-from quantize.sources import Data
-from quantize.training import Run
 
 FITTED = "teacher.safetensors"  # in the folder of a run
 _RECIPE = "teacher"  # of one that has to be fitted first
@@ -43,7 +44,7 @@ def cache_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class TorchTeacher:
+class NetworkTeacher:
     """A heatmap network of ours.
 
     Attributes:
@@ -69,7 +70,7 @@ class TorchTeacher:
         return heatmaps, *_decode(heatmaps)
 
 
-class Decoded(nn.Module):
+class DecodedNetwork(nn.Module):
     """A heatmap network with its decoding behind it, so that it is scored like a student."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -105,14 +106,14 @@ def is_foreign(name: str) -> bool:
     raise InputError(f"teacher '{name}' is not known; choose one of {', '.join(names())}, or give a .yaml file")
 
 
-def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> TorchTeacher:
+def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> NetworkTeacher:
     """A teacher of ours: from `file`, else the bundled weights of that name, else fitted on the training data and cached."""
     skeleton = train.source.skeleton
     path = file or weights.FOLDER / f"{name}.safetensors"
     if file is None and not (path.is_file() and skeleton.name == weights.SKELETON):
         path = _fitted(name, train, validation, recipes.read(_RECIPE, seed=seed))
     model = models.build(name, len(skeleton), path)
-    return TorchTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))
+    return NetworkTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))
 
 
 def _fitted(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
@@ -165,13 +166,13 @@ def fit(
     held_out = Crops(validation.source, sized, skeleton)
 
     def validate(module: nn.Module) -> dict[str, float]:
-        return evaluate.score(*evaluate.predict(Decoded(module), held_out), held_out)
+        return validate_network(DecodedNetwork(module), held_out)
 
     given = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
     settings = {"teacher": name, "data": train.digest, **given}
     run = Run(
         folder,
-        Guided(model),
+        WithAuxiliaryHeads(model),
         HeatmapFit(recipe.losses),
         batches,
         recipe,

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill import losses
+from distill.batches import Batch
+from distill.recipe import LossWeights
 from pose.models.encoder import TokenNetwork
-from quantize import losses
-from quantize.batches import Batch
-from quantize.recipe import LossWeights
 
 _PART = 0.01  # weight of the backbone's guide
 
 
 @dataclass(frozen=True)
-class Guess:
+class AuxiliaryOutput:
     """What a guided network says in training: heatmaps `[N, K, H, W]`, coords `[N, K, 2]`, parts `[N, K, h, w]` (logits)."""
 
     heatmaps: Tensor
@@ -26,7 +26,7 @@ class Guess:
     parts: Tensor
 
 
-class Guided(nn.Module):
+class WithAuxiliaryHeads(nn.Module):
     """A heatmap network in training, with two linear guides that are dropped in the end.
 
     Heatmaps alone teach a transformer that starts from nothing very slowly: for a long time an empty map is the best answer.
@@ -42,12 +42,12 @@ class Guided(nn.Module):
         self.part = nn.Conv2d(tokens.patch.linear.in_features // (rows * columns), tokens.keypoints, 1)
         tokens.patch.register_forward_pre_hook(self._look)
 
-    def forward(self, images: Tensor) -> Guess:
+    def forward(self, images: Tensor) -> AuxiliaryOutput:
         out = self.network(images)
         if not self.training:
             return out
         tokens = F.layer_norm(out.keypoint_tokens.float(), out.keypoint_tokens.shape[-1:])
-        return Guess(out.heatmaps, self.point(tokens).sigmoid(), self.part(self._features))
+        return AuxiliaryOutput(out.heatmaps, self.point(tokens).sigmoid(), self.part(self._features))
 
     def _look(self, patch: nn.Module, features: tuple[Tensor, ...]) -> None:
         (self._features,) = features
@@ -64,7 +64,7 @@ class HeatmapFit:
         self.weights = weights
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        guess: Guess = model(batch.images)
+        guess: AuxiliaryOutput = model(batch.images)
         with torch.autocast(batch.images.device.type, enabled=False):
             target, heatmaps, parts = batch.target, guess.heatmaps.float(), guess.parts.float()
             weight = target.weight[..., None, None]

@@ -1,4 +1,4 @@
-"""The flags that `quantize.distill` and `quantize.qat` share."""
+"""The flags that `distill.student` and `quantize.qat` share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Boxes = Annotated[str, typer.Option(metavar="annotation|keypoints", help="Boxes 
 ValImages = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of --val [default: images beside it].")]
 Validation = Annotated[Path | None, typer.Option("--val", metavar="JSON", help="Held-out people [default: drawn people].")]
 People = Annotated[int, typer.Option(min=1, help="Drawn people to train on, without --data.")]
-RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see quantize/recipes.")]
+RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see distill/recipes.")]
 Epochs = Annotated[float | None, typer.Option(min=1e-6, max=1e6, help="Passes over the data, instead of the recipe's.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Of everything random [default: the recipe's].")]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where training starts.")]

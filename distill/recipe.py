@@ -1,6 +1,6 @@
 """Training recipes: everything that determines a run's result, apart from the networks and the data.
 
-The packaged ones are the YAML files of `quantize/recipes/`; a path names one's own.
+The packaged ones are the YAML files of `distill/recipes/`; a path names one's own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Recipe:
 
     Attributes:
         epochs: passes over the data. batch: crops a step, over all processes.
-        optimiser: `adam`, `adamw`, or `muon` (see `quantize.training.optimisers`).
+        optimiser: `adam`, `adamw`, or `muon` (see `distill.training.optimisers`).
         lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
         schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
         warmup: share of the run with a linearly growing rate.

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from calib_data.augment import Augmentation, draw_affine
 from calib_data.crops import Crops
 from calib_data.sample import Sample
+from distill.batches import Batches
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels, warp_heatmaps
 from pose.crop import CropSpec, affine, invert, to_normalised, transform
 from pose.errors import InputError
 from pose.skeleton import COCO_17
-from quantize.batches import Batches
-from quantize.views import TeacherViews, ask, settle_labels, warp_heatmaps
 
 TEACHER = CropSpec(width=64, height=64, padding=1.6)
 STUDENT = CropSpec(width=96, height=128)
@@ -66,7 +66,7 @@ def test_a_peak_lands_on_the_same_pixel_of_the_student(seed: int, offset: float,
     view = affine(box, TEACHER, rotation=lean)
     index = to_normalised(point, view, TEACHER) * VIEW - offset
     maps = np.stack([gaussians(index[None], VIEW)[0]] * 17)
-    views = TeacherViews(maps[None], view[None], np.zeros((1, 17, 3)), TEACHER, offset)
+    views = TeacherCache(maps[None], view[None], np.zeros((1, 17, 3)), TEACHER, offset)
     rng = np.random.default_rng(seed)
     matrix, flip = draw_affine(rng, Augmentation(shift=0.1), box, np.zeros((17, 3)), COCO_17, STUDENT)
     to_grid = torch.from_numpy(views.to_grid(0, matrix, STUDENT, GRID))[None]
@@ -101,7 +101,7 @@ def test_outside_the_view_the_teacher_says_nothing() -> None:
 
 def test_every_batch_has_the_dot_where_its_label_is(tmp_path: Path) -> None:
     source = Dots()
-    views = ask(Sees(), "a", source, "b", tmp_path)
+    views = cache_teacher(Sees(), "a", source, "b", tmp_path)
     crops = Crops(source, STUDENT, COCO_17, Augmentation(half_body=0, scale=0.2))
     batch = Batches(crops, 8, GRID, views)[3]
     assert batch.heatmaps is not None
@@ -117,23 +117,23 @@ def test_every_batch_has_the_dot_where_its_label_is(tmp_path: Path) -> None:
 
 def test_a_teacher_is_asked_once(tmp_path: Path) -> None:
     teacher, source = Sees(), Dots()
-    first = ask(teacher, "weights", source, "data", tmp_path)
+    first = cache_teacher(teacher, "weights", source, "data", tmp_path)
     asked = teacher.asked
     assert asked > len(source)
-    again = ask(teacher, "weights", source, "data", tmp_path)
+    again = cache_teacher(teacher, "weights", source, "data", tmp_path)
     assert teacher.asked == asked
     assert np.array_equal(first.heatmaps, again.heatmaps)
     assert first.heatmaps.dtype == np.float16
-    ask(teacher, "other weights", source, "data", tmp_path)
+    cache_teacher(teacher, "other weights", source, "data", tmp_path)
     assert teacher.asked > asked
 
 
 def test_a_damaged_answer_is_named(tmp_path: Path) -> None:
-    ask(Sees(), "weights", Dots(), "data", tmp_path)
+    cache_teacher(Sees(), "weights", Dots(), "data", tmp_path)
     (heatmaps,) = tmp_path.rglob("heatmaps.npy")
     heatmaps.write_bytes(heatmaps.read_bytes()[:-100])
     with pytest.raises(InputError, match=rf"{heatmaps.parent}, .* is damaged .*; remove that folder") as caught:
-        ask(Sees(), "weights", Dots(), "data", tmp_path)
+        cache_teacher(Sees(), "weights", Dots(), "data", tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -145,15 +145,15 @@ def test_a_teacher_that_was_interrupted_leaves_no_half_answer(tmp_path: Path) ->
             return super().observe(crops)
 
     with pytest.raises(KeyboardInterrupt):
-        ask(Tired(), "weights", Dots(), "data", tmp_path)
+        cache_teacher(Tired(), "weights", Dots(), "data", tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert np.isfinite(ask(Sees(), "weights", Dots(), "data", tmp_path).heatmaps).all()
+    assert np.isfinite(cache_teacher(Sees(), "weights", Dots(), "data", tmp_path).heatmaps).all()
 
 
 def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write"):
-        ask(Sees(), "weights", Dots(), "data", tmp_path / "file")
+        cache_teacher(Sees(), "weights", Dots(), "data", tmp_path / "file")
 
 
 class Leaning(Dots):
@@ -174,7 +174,7 @@ def test_a_person_who_lies_is_shown_upright_as_well(tmp_path: Path) -> None:
             plain = self.asked % 2 == 0  # after one black crop: plain, upright, plain, upright ...
             return maps, coords, scores * (0.5 if plain else 1)
 
-    views = ask(LikesUpright(), "weights", Leaning(), "data", tmp_path)
+    views = cache_teacher(LikesUpright(), "weights", Leaning(), "data", tmp_path)
     for index, sample in enumerate(Leaning()[i] for i in range(5)):
         hips, shoulders = (transform(sample.keypoints[COCO_17.indices((f"left_{part}",)), :2], views.matrices[index])[0]
                            for part in ("hip", "shoulder"))  # fmt: skip
@@ -191,8 +191,8 @@ def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
     keypoints[0, 0] = (50, 50, 0.7)  # very sure and far from the label; then very sure and near it
     keypoints[0, 1, :2], keypoints[0, 1, 2] = keypoints[0, 1, :2] + 2, 0.9
     keypoints[0, 2] = (50, 50, 0.5)  # far, but not sure enough
-    views = TeacherViews(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, 0.0)
-    labels, own = settle_labels(source, views, COCO_17)[0], source[0].keypoints
+    views = TeacherCache(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, 0.0)
+    labels, own = merge_teacher_labels(source, views, COCO_17)[0], source[0].keypoints
     assert np.linalg.norm(own[0, :2] - 50) > 0.12 * 60
     assert labels[0].tolist() == [50, 50, 1]
     assert np.array_equal(labels[1:], own[1:])

@@ -1,4 +1,4 @@
-"""`python -m quantize.teach`: fits a heatmap teacher to labels, for who has none."""
+"""`python -m distill.teacher`: fits a heatmap teacher to labels, for who has none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from distill import options
 from pose import cli
-from quantize import options
 
 
 def main(
@@ -32,18 +32,18 @@ def main(
     seed: options.Seed = None,
 ) -> None:
     """Fit a heatmap teacher to the labels of photos, or of drawn people."""
+    from distill import processes, teachers
+    from distill import recipe as recipes
+    from distill.request import people as people_of
+    from distill.training import require_new_run_dir
     from pose.errors import InputError
     from pose.files import write_json
-    from quantize import processes, teachers
-    from quantize import recipe as recipes
-    from quantize.request import people as people_of
-    from quantize.training import claim
 
     if teachers.is_foreign(teacher):
         raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = people_of(data, images, boxes, val, val_images, people, chosen.seed)
-    claim(out, resume)
+    require_new_run_dir(out, resume)
     figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:
         return
@@ -53,4 +53,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main, "quantize.teach", "python -m quantize.teach --teacher tokenpose_s --epochs 3")
+    cli.run(main, "distill.teacher", "python -m distill.teacher --teacher tokenpose_s --epochs 3")

@@ -31,7 +31,7 @@ _FAR = 0.12  # ... further off than this share of the box's longer side (about 0
 
 
 class Observer(Protocol):
-    """A teacher that can be asked: `pose.foreign.HeatmapTeacher` and `quantize.teachers.TorchTeacher`."""
+    """A teacher that can be asked: `pose.foreign.HeatmapTeacher` and `distill.teachers.NetworkTeacher`."""
 
     @property
     def name(self) -> str: ...
@@ -48,7 +48,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
-class TeacherViews:
+class TeacherCache:
     """What the teacher said of each of M samples.
 
     Attributes:
@@ -88,7 +88,7 @@ def warp_heatmaps(heatmaps: Tensor, to_grid: Tensor, flip: Tensor, mirrored: Ten
     """Heatmaps `[N, K, H, W]` of a batch of crops from those of their views `[N, K, h, w]`; 0 outside the view.
 
     Args:
-        to_grid: `[N, 2, 3]` of `TeacherViews.to_grid`.
+        to_grid: `[N, 2, 3]` of `TeacherCache.to_grid`.
         flip: `[N]`, bool. mirrored: `[K]`, the mirrored joint of each.
         grid: (width, height).
     """
@@ -98,7 +98,7 @@ def warp_heatmaps(heatmaps: Tensor, to_grid: Tensor, flip: Tensor, mirrored: Ten
     return torch.where(flip[:, None, None, None], warped[:, mirrored], warped)
 
 
-def ask(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherViews:
+def cache_teacher(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherCache:
     """The teacher's views of every sample of `source`: from `cache`, or asked now and kept there.
 
     Args:
@@ -123,7 +123,7 @@ def ask(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest:
         kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{folder}, what {teacher.name} said before, is damaged ({error}); remove that folder") from error
-    return TeacherViews(**kept, crop=teacher.crop, grid_offset=teacher.grid_offset)
+    return TeacherCache(**kept, crop=teacher.crop, grid_offset=teacher.grid_offset)
 
 
 def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
     return [0.0, -lean] if abs(lean) > _LEANING else [0.0]
 
 
-def settle_labels(source: PoseSource, views: TeacherViews, skeleton: Skeleton) -> np.ndarray:
+def merge_teacher_labels(source: PoseSource, views: TeacherCache, skeleton: Skeleton) -> np.ndarray:
     """Labels float64 `[M, K, 3]`, (x, y, v) in image pixels: the annotated ones, completed and mended by a sure teacher.
 
     A joint that is not annotated (the face in LSP's photos) takes the teacher's point; so does one whose annotation is far
