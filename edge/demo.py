@@ -25,12 +25,11 @@ def picture(artefact: Path, seed: int) -> np.ndarray:
     """
     from calib_data.synthetic import SyntheticPeople
     from edge import dist, run
-    from pose import skeleton
     from pose.draw import contact_sheet, draw_pose
 
     int8 = dist.find(artefact)
     runners = [int8.twin("fp32").open(), int8.open()]
-    joints = skeleton.get(int8.card.skeleton)
+    joints = int8.card.skeleton
     tiles = []
     people = SyntheticPeople(PEOPLE, seed)
     for sample in map(people.__getitem__, range(PEOPLE)):

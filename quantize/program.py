@@ -21,6 +21,7 @@ from calib_data import synthetic
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
 from pose.models.output import PoseOutput
+from pose.skeleton import Skeleton
 from quantize.deploy import DeployPose
 from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_saturated_clamps
 from quantize.precision import Precision, StudentQuantizer, image_quantization
@@ -144,7 +145,7 @@ def _check_modeless(graph: torch.fx.GraphModule) -> None:
 
 def describe(
     student: str,
-    skeleton: str,
+    skeleton: Skeleton,
     fp32: ExportedProgram,
     int8: ExportedProgram,
     precision: Precision,

@@ -94,7 +94,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         int8 = programs.finish(quantized)
         figures[column] = validate_program(int8, task.held_out)
         measured: dict[str, Any] = {"validation": {name: figures[name] for name in ("fp32", column)}}
-        card = programs.describe(student, task.skeleton.name, fp32, int8, precision, crop, sources, measured)
+        card = programs.describe(student, task.skeleton, fp32, int8, precision, crop, sources, measured)
         save_program(folder, fp32, int8, card)
 
     if process.is_main_process:

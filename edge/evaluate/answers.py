@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from calib_data.sample import PoseSource, Sample
-from pose import metrics
-from pose.crop import CropSpec, affine, warp
+from calib_data.scored_people import people_of
+from pose.crop import CropSpec, affine, to_image, warp
 from pose.errors import BackendError
-from pose.skeleton import Skeleton
+from pose.scoring import People
 
 
 class Predictor(Protocol):
@@ -24,32 +24,24 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class People:
-    """The people on whom every column is scored, in image pixels and the joints of the data.
-
-    Attributes:
-        skeleton: K joints.
-        keypoints: float64 [N, K, 3], (x, y, v).
-        image_ids: [N].
-        matrices: float64 [N, 2, 3], image pixels to crop pixels.
-        box_scores: float64 [N], of the detector; 1 for annotated boxes.
-        truth: COCO annotations against which AP is measured, with crowds and people who are no sample.
-    """
-
-    skeleton: Skeleton
-    keypoints: np.ndarray
-    image_ids: list[int]
-    matrices: np.ndarray
-    box_scores: np.ndarray
-    truth: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
 class Answers:
     """Answers of one runner with S joints: coords float64 [N, S, 2] in 0..1 of the crop, scores float64 [N, S]."""
 
     coords: np.ndarray
     scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The people whom all runners see, and the matrices float64 [N, 2, 3] from image to crop pixels."""
+
+    people: People
+    matrices: np.ndarray
+    spec: CropSpec
+
+    def in_image(self, coords: np.ndarray) -> np.ndarray:
+        """Coords [N, K, 2] in 0..1 of the crops as image pixels."""
+        return np.stack([to_image(c, matrix, self.spec) for c, matrix in zip(coords, self.matrices, strict=True)])
 
 
 def answer(
@@ -59,7 +51,7 @@ def answer(
     limit: int | None = None,
     track: Callable[[Iterable[int]], Iterable[int]] = iter,
     on_crop: Callable[[np.ndarray], None] = lambda crop: None,
-) -> tuple[People, dict[str, Answers]]:
+) -> tuple[Scene, dict[str, Answers]]:
     """The answers of every runner to the plain crops of the first `limit` samples.
 
     Args:
@@ -88,7 +80,7 @@ def answer(
     }
     for name, mine in answers.items():
         require_finite(mine, name)
-    return _people(source, samples, np.stack(matrices)), answers
+    return Scene(people_of(source, samples), np.stack(matrices), spec), answers
 
 
 def require_finite(answers: Answers, where: str) -> None:
@@ -110,22 +102,3 @@ def require_finite(answers: Answers, where: str) -> None:
 
 def _without_image(sample: Sample) -> Sample:
     return Sample(np.empty(0), sample.box, sample.keypoints, sample.area, sample.image_id, sample.person_id)
-
-
-def _people(source: PoseSource, samples: list[Sample], matrices: np.ndarray) -> People:
-    keypoints, boxes = np.stack([s.keypoints for s in samples]), np.stack([s.box for s in samples])
-    image_ids = [s.image_id for s in samples]
-    everyone = getattr(source, "annotations", None)
-    if everyone is None:
-        truth = metrics.as_annotations(keypoints, np.array([s.area for s in samples]), boxes, image_ids)
-    elif len(samples) == len(source):
-        truth = everyone
-    else:  # people whom the limit left out are not counted as missed
-        scored = {s.person_id for s in samples}
-        truth = [
-            person
-            for person in everyone
-            if person["id"] in scored or (person.get("iscrowd") and person["image_id"] in image_ids)
-        ]
-    box_scores = np.asarray(getattr(source, "scores", np.ones(len(source))))[: len(samples)]
-    return People(source.skeleton, keypoints, image_ids, matrices, box_scores, truth)

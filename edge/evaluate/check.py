@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.evaluate.answers import Answers, People, answer
+from edge.evaluate.answers import Answers, Scene, answer
 from edge.evaluate.columns import (
     accuracy,
     chance_pck,
     pixels_apart,
     pixels_per_joint,
-    shared_joints,
     worst_people,
 )
-from edge.evaluate.records import Check, Column, FloatTwin
+from edge.evaluate.records import Check, Column, FloatTwin, Pixels
 from pose import cli
 from pose.files import size
+from pose.scoring import shared_joints
 from targets.base import open_artefact
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from calib_data.sample import PoseSource
     from edge.devices.base import Device
     from edge.dist import Artefact
-    from pose.crop import CropSpec
-    from pose.program import Program
     from pose.skeleton import Skeleton
 
 
@@ -36,34 +34,32 @@ if TYPE_CHECKING:
 class _Scorer:
     """Columns of runners, against the float program."""
 
-    people: People
+    scene: Scene
     answers: dict[str, Answers]
-    student: Skeleton
-    spec: CropSpec
+    skeleton: Skeleton
     seed: int
+
+    def _apart(self, name: str, other: str) -> Pixels:
+        return pixels_apart(self.answers[name], self.answers[other], self.scene.spec, self.seed)
 
     def column(self, name: str) -> Column:
         """Accuracy of one runner, and the distance of its keypoints from the float program's."""
         mine, fp32 = self.answers[name], self.answers["fp32"]
-        column = accuracy(self.people, mine, self.student, self.spec, self.seed)
-        per_joint = {} if name == "fp32" else pixels_per_joint(mine, fp32, self.student, self.spec)
-        apart = pixels_apart(mine, fp32, self.spec, self.seed)
-        return column.model_copy(update={"keypoint_px": apart, "per_joint_px": per_joint})
+        column = accuracy(self.scene, mine, self.skeleton, self.seed)
+        per_joint = {} if name == "fp32" else pixels_per_joint(mine, fp32, self.skeleton, self.scene.spec)
+        return column.model_copy(update={"keypoint_px": self._apart(name, "fp32"), "per_joint_px": per_joint})
 
     def lowered(self, name: str) -> Column:
         """The column of an artefact here."""
-        apart = pixels_apart(self.answers[name], self.answers["fake_quant"], self.spec, self.seed)
-        return self.column(name).model_copy(update={"fake_quant_px": apart})
+        return self.column(name).model_copy(update={"fake_quant_px": self._apart(name, "fake_quant")})
 
     def on_device(self, name: str, host: str) -> Column:
         """The column of an artefact on a device; `host` is the same artefact here."""
-        apart = pixels_apart(self.answers[name], self.answers[host], self.spec, self.seed)
-        return self.column(name).model_copy(update={"host_px": apart})
+        return self.column(name).model_copy(update={"host_px": self._apart(name, host)})
 
     def float_twin(self, artefact: Artefact, name: str) -> FloatTwin:
         """The float artefact beside one."""
-        apart = pixels_apart(self.answers[name], self.answers["fp32"], self.spec, self.seed)
-        return FloatTwin(artefact=str(artefact.path), bytes=size(artefact.path), torch_px=apart)
+        return FloatTwin(artefact=str(artefact.path), bytes=size(artefact.path), torch_px=self._apart(name, "fp32"))
 
 
 def check(artefact: Artefact, source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0) -> Check:
@@ -102,8 +98,8 @@ def check_all(
     candidates = {name: artefact.find_twin("fp32") for name, artefact in named.items()}
     twins = {name: twin for name, twin in candidates.items() if twin is not None and twin is not named[name]}
     count = min(limit or len(source), len(source))
-    spec, student = program.card.spec, _skeleton(program)
-    joints = shared_joints(source.skeleton, student)
+    spec, skeleton = program.card.spec, program.card.skeleton
+    joints = shared_joints(source.skeleton, skeleton)
     with cli.quiet():  # ExecuTorch reports on the processor
         runners = {"fp32": open_artefact(program.path("fp32"), threads)}
         runners["fake_quant"] = open_artefact(program.path("int8"), threads)
@@ -114,11 +110,11 @@ def check_all(
         return cli.track(numbers, "Checking", count)
 
     crops: list[np.ndarray] = []
-    people, answers = answer(runners, spec, source, limit, track, crops.append if devices else lambda crop: None)
-    scorer = _Scorer(people, answers, student, spec, seed)
+    scene, answers = answer(runners, spec, source, limit, track, crops.append if devices else lambda crop: None)
+    scorer = _Scorer(scene, answers, skeleton, seed)
     on_device = _score_on_devices(scorer, named, devices, crops, threads)
     fp32, fake_quant = scorer.column("fp32"), scorer.column("fake_quant")
-    chance = chance_pck(people, student, spec)
+    chance = chance_pck(scene, skeleton)
     return {
         name: Check(
             artefact=str(artefact.path),
@@ -129,12 +125,13 @@ def check_all(
             student=program.card.student,
             persons=count,
             joints=list(joints),
+            limbs=list(skeleton.limbs),
             crop=(spec.width, spec.height),
             chance_pck=chance,
             fp32=fp32,
             fake_quant=fake_quant,
             lowered=scorer.lowered(name),
-            worst=worst_people(people, answers[name], answers["fp32"], spec),
+            worst=worst_people(scene, answers[name], answers["fp32"]),
             on_device=on_device[name],
         )
         for name, artefact in named.items()
@@ -167,12 +164,6 @@ def _score_on_devices(
 
 def _float(name: str) -> str:
     return f"{name} float"
-
-
-def _skeleton(program: Program) -> Skeleton:
-    from pose import skeleton
-
-    return skeleton.get(program.card.skeleton)
 
 
 def open_source(data: Path | None, images: Path | None, boxes: str, skeleton: str | None = None) -> PoseSource:

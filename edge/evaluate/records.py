@@ -128,6 +128,7 @@ class Check(Record):
 
     Attributes:
         joints: those that the data and the student share.
+        limbs: pairs of the student's joints, for drawings.
         crop: width and height in pixels.
         data, images, boxes, skeleton: the options of `edge.check`; `data` is a path or `EMBEDDED`.
         chance_pck: PCK of the mean pose of the other people, which an answer that ignores the picture reaches; None of
@@ -150,6 +151,7 @@ class Check(Record):
     float_twin: FloatTwin | None = None
     persons: int
     joints: list[str]
+    limbs: list[tuple[str, str]] = []
     crop: tuple[int, int]
     data: str = EMBEDDED
     images: str | None = None

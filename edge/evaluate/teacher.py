@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.evaluate.answers import answer
-from edge.evaluate.columns import accuracy, shared_joints
+from edge.evaluate.columns import accuracy
 from edge.evaluate.records import TeacherScore
 from pose import cli
+from pose.scoring import shared_joints
 
 if TYPE_CHECKING:
     from calib_data.sample import PoseSource
@@ -28,8 +29,8 @@ def score_teacher(
     """
     joints = shared_joints(source.skeleton, teacher.skeleton)
     count = min(limit or len(source), len(source))
-    people, answers = answer(
+    scene, answers = answer(
         {teacher.name: teacher}, teacher.crop, source, limit, lambda numbers: cli.track(numbers, "Scoring", count)
     )
-    column = accuracy(people, answers[teacher.name], teacher.skeleton, teacher.crop, seed)
+    column = accuracy(scene, answers[teacher.name], teacher.skeleton, seed)
     return TeacherScore(teacher=teacher.name, joints=list(joints), data=data, **column.model_dump())

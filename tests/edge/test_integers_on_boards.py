@@ -19,6 +19,7 @@ from pose import models, weights
 from pose.card import card_path, read
 from pose.crop import affine, normalise, warp
 from pose.program import save_program
+from pose.skeleton import COCO_17
 from quantize.precision import Precision, StudentQuantizer
 from quantize.program import describe
 from targets import base
@@ -59,7 +60,7 @@ def artefacts(crops: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory)
             for image in examples:
                 prepared(image)
             int8 = torch.export.export(convert_pt2e(prepared), (examples[0],))
-        card = describe(STUDENT, "coco17", fp32, int8, Precision(), SPEC, {"weights": "0" * 64})
+        card = describe(STUDENT, COCO_17, fp32, int8, Precision(), SPEC, {"weights": "0" * 64})
         made.append(base.get(target).lower(save_program(folder / "program", fp32, int8, card), folder, "int8").path)
     return made
 

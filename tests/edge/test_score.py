@@ -92,7 +92,7 @@ def test_a_coco_student_is_scored_on_the_joints_of_lsp() -> None:
 
 def test_skeletons_without_a_common_joint_are_refused() -> None:
     with pytest.raises(InputError, match="share no joint"):
-        score.joints(Skeleton("tail", ("tail",), ()), COCO_17)
+        score.joints(Skeleton("tail", ("tail",)), COCO_17)
 
 
 def test_whom_limit_leaves_out_is_not_missed() -> None:
