@@ -258,7 +258,7 @@ def main(
         _require_int8_share(made, min_int8_macs)
 
 
-def _with_target_options(command: Callable[..., None]) -> Callable[..., None]:
+def with_target_options(command: Callable[..., None]) -> Callable[..., None]:
     """Make the options of all targets those of the command: typer reads them from its signature."""
     signature = inspect.signature(command, eval_str=True)
     fixed = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -279,7 +279,7 @@ def _with_target_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_with_target_options(main)
+with_target_options(main)
 
 if __name__ == "__main__":
     cli.run(main, "edge.export", "python -m edge.export --target executorch --out dist")

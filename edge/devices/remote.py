@@ -1,8 +1,8 @@
 """A device behind a connection with a shell: what ssh and adb have in common.
 
-A command runs in a session of its own on the device, so that all of it can be ended: by the end of the connection (where that
-carries stdin), by the host, and in any case by a timer of its own. Its output is framed by two lines of ours: banners outside
-them are no output, and the second line holds the exit status, so that a cut connection is no success.
+A command runs in a session of its own on the device, so that all of it can be ended: by the end of the connection (where
+that carries stdin), by the host, and in any case by a timer of its own. Two lines of ours frame its output: banners outside
+them are no output, and the second one holds the exit status, so that a cut connection is no success.
 """
 
 from __future__ import annotations
