@@ -331,7 +331,7 @@ def test_the_command(pair: dict[str, Artefact], tmp_path: Path, capsys: pytest.C
     main(["local"], pair["int8"].path, max_p90_ms=1e6, json=out)
     assert "p90" in capsys.readouterr().out
     assert json.loads(out.read_text())["devices"][0]["int8"]["latency_ms"]["runs"] == 200
-    with pytest.raises(GateError, match="1 of 1 gates failed: p90 latency, onnx on local: .* ms, 0 allowed"):
+    with pytest.raises(GateError, match=r"1 of 1 gates failed: p90 latency, onnx on local: .* ms, 0 allowed"):
         main(["local"], pair["int8"].path, max_p90_ms=0)
     out.unlink()
     monkeypatch.setattr("edge.devices.open", lambda name: Elsewhere(name))

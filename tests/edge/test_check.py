@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answered_people import AnsweredPeople
 from tiny_network import make_program
 
 from calib_data.synthetic import SyntheticPeople
@@ -99,10 +100,14 @@ def test_a_missing_twin_is_left_out(two_targets: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_prints_a_row_for_each_target(
-    two_targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    two_targets: Path,
+    tiny_program: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dist, "DEFAULT", two_targets)
-    monkeypatch.setattr("calib_data.synthetic.validation", lambda: SyntheticPeople(4))
+    monkeypatch.setattr("calib_data.synthetic.validation", lambda: AnsweredPeople(tiny_program, 4))
     check_command(target="all", json=tmp_path / "all.json")
     printed = capsys.readouterr().out
     assert "executorch" in printed
@@ -112,7 +117,7 @@ def test_the_command_prints_a_row_for_each_target(
     assert list(held["targets"]) == ["executorch", "onnx"]
     check_command(target="executorch", json=tmp_path / "one.json")
     assert json.loads((tmp_path / "one.json").read_text())["artefact"].endswith("tiny-executorch-int8.pte")
-    with pytest.raises(GateError, match=r"^(executorch|onnx): (fake_quant|lowered) loses"):
+    with pytest.raises(GateError, match=r"gates failed: AP lost, (executorch|onnx) (fake-quant|lowered): "):
         check_command(target="all", max_drop=-100)
 
 
@@ -127,8 +132,13 @@ def test_a_card_that_is_not_its_programs_is_refused(two_targets: Path, tmp_path:
 
 
 def test_a_float16_artefact_is_held_against_float_alone(
-    two_targets: Path, tiny_program: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    two_targets: Path,
+    tiny_program: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("calib_data.synthetic.validation", lambda: AnsweredPeople(tiny_program, 8))
     folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
     export(tiny_program, "onnx", "fp16", folder)
     check_command(folder / "tiny-onnx-fp16.onnx", limit=4, max_drop=0.0, json=tmp_path / "check.json")
@@ -148,3 +158,31 @@ def test_the_artefact_must_be_unambiguous(two_targets: Path) -> None:
     with pytest.raises(InputError, match=r"no int8 artefact of coreml .*edge\.export --target coreml"):
         dist.Dist(two_targets).latest(("coreml",))
     assert dist.Dist(two_targets).latest(("onnx",)).path.name == "tiny-onnx-int8.onnx"
+
+
+def test_a_float_program_that_finds_nobody_is_a_wrong_input(two_targets: Path, tmp_path: Path) -> None:
+    """The tiny network is not trained: it has nothing to lose on people who are labelled where they are."""
+    with pytest.raises(InputError, match=r"onnx: the float program has AP 0\.0 on 4 people of synthetic validation"):
+        check_command(two_targets / "tiny-onnx-int8.onnx", limit=4, max_drop=100.0, json=tmp_path / "check.json")
+    assert json.loads((tmp_path / "check.json").read_text())["fp32"]["ap"] == 0  # the figures are written all the same
+
+
+def test_every_card_is_read_once(two_targets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the folder; opening an artefact or a program verifies it against its card once more."""
+    reads: list[str] = []
+    original = cards.read
+
+    def counted(path: Path) -> cards.Card:
+        reads.append(Path(path).name)
+        return original(path)
+
+    monkeypatch.setattr(cards, "read", counted)
+    artefact = dist.find(two_targets / "tiny-onnx-int8.onnx")
+    siblings = artefact.siblings
+    twins = [sibling.twin("fp32") for sibling in siblings]
+    assert [twin.twin("int8") for twin in twins] == siblings
+    assert sorted(reads) == sorted([*(cards.card_path(path).name for path in artefact.dist.paths), "card.yaml"])
+    reads.clear()
+    check_all(siblings, SyntheticPeople(2))
+    assert max(reads.count(name) for name in reads if name != "card.yaml") == 1
+    assert reads.count("card.yaml") == 2  # the float graph and the int8 one are opened

@@ -134,7 +134,7 @@ def test_check_finds_lowered_equal_to_fake_quant(artefact: Path) -> None:
 def test_chance_is_the_pck_of_the_mean_pose() -> None:
     """Four people of whom three stand in the same way: their mean pose is right for them, with the fourth one in it."""
     drawn = SyntheticPeople(1)[0]
-    apart = Sample(drawn.image, drawn.box, drawn.keypoints + [[500, 0, 0]], drawn.area, 2, 2)
+    apart = Sample(drawn.image, drawn.box, drawn.keypoints + np.array([500, 0, 0]), drawn.area, 2, 2)
 
     class Alike:
         skeleton = COCO_17

@@ -1,4 +1,4 @@
-"""Exact arithmetic on boards: the bundled student's trunk, int8 from the image on, gives on boards what it gives on this machine."""
+"""Exact arithmetic: the bundled student's trunk, int8 from the image on, gives the same answers on boards and here."""
 
 from __future__ import annotations
 
