@@ -11,7 +11,7 @@ import numpy as np
 
 from calib_data.coco_file import BoxEntry, ImageEntry, PersonEntry, read_boxes, read_people
 from calib_data.photos import Photos
-from calib_data.sample import Sample
+from calib_data.sample import Labels, Samples
 from pose import skeleton as skeletons
 from pose.errors import InputError
 from pose.joint_names import DEFAULT_SIGMA
@@ -31,7 +31,7 @@ class _Person:
     score: float
 
 
-class CocoPeople:
+class CocoPeople(Samples):
     """A `calib_data.sample.PoseSource` of annotated people, or of detected boxes.
 
     Attributes:
@@ -83,10 +83,12 @@ class CocoPeople:
     def __len__(self) -> int:
         return len(self._people)
 
-    def __getitem__(self, index: int) -> Sample:
+    def labels(self, index: int) -> Labels:
         person = self._people[index]
-        image = self._photos.read(person.image)
-        return Sample(image, person.box, person.keypoints, person.area, person.image.id, person.person_id)
+        return Labels(person.box, person.keypoints, person.area, person.image.id, person.person_id)
+
+    def image(self, index: int) -> np.ndarray:
+        return self._photos.read(self._people[index].image)
 
 
 def open_data(

@@ -1,4 +1,4 @@
-"""Crops of a data source as a network sees them: with labels in 0..1 of the crop and the affine that made them."""
+"""Crops of a data source as a network sees them, with labels in 0..1 of the crop and the affine that cut them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pose.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class Crop:
-    """One person as a network sees them.
+    """One person as a network sees them, with the labels of that view.
 
     Attributes:
         pixels: uint8 `[H, W, 3]`, RGB.
         coords: float32 `[K, 2]`, (x, y) in 0..1 of the crop.
         weight: float32 `[K]`, 1 where the joint is labelled and inside the crop, else 0.
         matrix: float64 `[2, 3]`, image pixels to crop pixels.
-        flipped: left and right are exchanged, in the picture and in the labels.
+        flipped: the picture is mirrored, and left and right are exchanged in the labels.
     """
 
     pixels: np.ndarray
@@ -32,12 +32,12 @@ class Crop:
 
 
 class Crops:
-    """Crops of every sample of `source`, in the joints of `skeleton`.
+    """A crop of every person of `source`, with labels in the joints of `skeleton`.
 
     Args:
-        augmentation: None for the plain crop that is evaluated.
+        augmentation: None for the plain crop, on which networks are evaluated.
         labels: keypoints float `[len(source), K, 3]` in image pixels and the joints of `skeleton`, in place of the source's
-            own (completed by a teacher, say).
+            own: those completed by a teacher, for example.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class Crops:
         return len(self.source)
 
     def get(self, index: int, epoch: int = 0) -> Crop:
-        """The crop of sample `index`: a function of seed, epoch and index alone."""
-        sample = self.source[index]
-        own = self.source.skeleton.convert(sample.keypoints, self.skeleton)
+        """The crop of person `index`; it depends on seed, epoch and index alone."""
+        annotation, image = self.source.labels(index), self.source.image(index)
+        own = self.source.skeleton.convert(annotation.keypoints, self.skeleton)
         keypoints = own if self.labels is None else self.labels[index]
         if self.augmentation is None:
-            matrix, flipped = affine(sample.box, self.spec), False
-            pixels = warp(sample.image, matrix, self.spec)
+            matrix, flipped = affine(annotation.box, self.spec), False
+            pixels = warp(image, matrix, self.spec)
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
-            matrix, flipped = draw_affine(rng, self.augmentation, sample.box, keypoints, self.skeleton, self.spec)
-            pixels = relight(rng, self.augmentation, warp(sample.image, matrix, self.spec))
+            matrix, flipped = draw_affine(rng, self.augmentation, annotation.box, keypoints, self.skeleton, self.spec)
+            pixels = relight(rng, self.augmentation, warp(image, matrix, self.spec))
         if flipped:
             keypoints = keypoints[self.skeleton.flip]
         coords = to_normalised(keypoints[:, :2], matrix, self.spec)

@@ -6,13 +6,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from calib_data.sample import PoseSource, Sample
+import numpy as np
+
+from calib_data.sample import Labels, PoseSource, Samples
 from pose.errors import InputError
 from pose.skeleton import Skeleton
 
 
-class Joined:
-    """The samples of every source, one source after the other; all have the same skeleton."""
+class Joined(Samples):
+    """The people of every source, one source after the other; a `calib_data.sample.PoseSource`.
+
+    Raises:
+        InputError: the sources' skeletons have different joints.
+    """
 
     def __init__(self, sources: Sequence[PoseSource]) -> None:
         self.sources, self.skeleton = sources, sources[0].skeleton
@@ -23,10 +29,19 @@ class Joined:
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, index: int) -> Sample:
+    def labels(self, index: int) -> Labels:
+        source, index = self._locate(index)
+        return source.labels(index)
+
+    def image(self, index: int) -> np.ndarray:
+        source, index = self._locate(index)
+        return source.image(index)
+
+    def _locate(self, index: int) -> tuple[PoseSource, int]:
+        """The source that holds a sample, and the sample's number there."""
         index = range(len(self))[index]
         which = bisect_right(self._ends, index)
-        return self.sources[which][index - (self._ends[which - 1] if which else 0)]
+        return self.sources[which], index - (self._ends[which - 1] if which else 0)
 
 
 def _require_same_joints(first: Skeleton, other: Skeleton) -> None:

@@ -1,4 +1,4 @@
-"""What every data source yields: a photo, a person's box, and where the joints are."""
+"""The interface of every data source: where a person is in an image and where the joints are, and the image itself."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from pose.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One person in one image.
+class Labels:
+    """The annotation of one person.
 
     Attributes:
-        image: uint8 `[H, W, 3]`, RGB.
         box: float64 `[4]`, (x, y, width, height) in image pixels, before any padding.
         keypoints: float64 `[K, 3]`, (x, y, v) in image pixels; v is 0 (not labelled), 1 (occluded) or 2 (visible).
         area: the person's area in square pixels, the scale of the object keypoint similarity.
         image_id, person_id: as in the annotation file.
     """
+
+    box: np.ndarray
+    keypoints: np.ndarray
+    area: float
+    image_id: int
+    person_id: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The annotation of one person, see `Labels`, and `image`: uint8 `[H, W, 3]`, RGB."""
 
     image: np.ndarray
     box: np.ndarray
@@ -31,10 +41,32 @@ class Sample:
 
 
 class PoseSource(Protocol):
-    """A sequence of samples with one skeleton. `source[i]` is deterministic."""
+    """Numbered people of one skeleton; what a number stands for never changes.
+
+    Both methods take negative numbers, counted from the end, and raise IndexError beyond either end.
+    """
 
     skeleton: Skeleton
 
     def __len__(self) -> int: ...
 
+    def labels(self, index: int) -> Labels:
+        """The annotation; no pixels are decoded for it."""
+        ...
+
+    def image(self, index: int) -> np.ndarray:
+        """The image that the person is in, uint8 `[H, W, 3]`, RGB.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        ...
+
     def __getitem__(self, index: int) -> Sample: ...
+
+
+class Samples:
+    """Gives a source `source[index]`: the image and its labels together."""
+
+    def __getitem__(self: PoseSource, index: int) -> Sample:
+        return Sample(self.image(index), **vars(self.labels(index)))

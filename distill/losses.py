@@ -1,4 +1,4 @@
-"""DistilPose's five losses, each on its own (PAPER: equations 3 to 9), one for quantization, and their weighted sum.
+"""DistilPose's five losses, each on its own (PAPER: equations 3 to 9), one for quantization, and the registry of them all.
 
 Weights of keypoints, `[N, K]`, are 0 where a joint is not labelled. As in the published implementation both sides are
 multiplied by the weight before they are compared and the mean runs over everything, unlabelled joints included.
@@ -6,14 +6,15 @@ multiplied by the weight before they are compared and the mean runs over everyth
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import cast
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill.recipe import LossWeights
+from pose.errors import InputError
 from pose.models.output import PoseOutput
 
 LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
@@ -56,7 +57,7 @@ def simulate_heatmaps(coords: Tensor, sigmas: Tensor, height: int, width: int) -
 
 
 def label_heatmaps(target: Target, size: tuple[int, int], sigma: float = LABEL_SIGMA) -> Tensor:
-    """Gaussians `[N, K, H, W]` at the labels, the maps of unlabelled joints empty: what a perfect teacher would see.
+    """Gaussians `[N, K, H, W]` at the labels, the maps of unlabelled joints empty: what a perfect teacher predicts.
 
     Args:
         size: (W, H).
@@ -95,29 +96,106 @@ def confidence(scores: Tensor, coords: Tensor, heatmaps: Tensor, weight: Tensor)
 def float_twin(coords: Tensor, twin: Tensor, beta: float = 1.0) -> Tensor:
     """Smooth L1 between coordinates `[N, K, 2]` of a student under fake quantization and those of its float twin.
 
-    All joints count, labelled or not: what quantization is to keep is the student's answer, right or wrong.
+    All joints count, labelled or not: quantization should keep the student's predictions, right or wrong.
     """
     return F.smooth_l1_loss(coords, twin, beta=beta)
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What a registered loss may compare; what is missing on one side is None.
+
+    Attributes:
+        student, teacher: predictions of both for the same crops.
+        target: the labels.
+        float_coords: `[N, K, 2]` of the float student, while its int8 form is trained.
+        beta: see `LossWeights`.
+    """
+
+    student: PoseOutput
+    teacher: PoseOutput
+    target: Target
+    float_coords: Tensor | None
+    beta: float
+
+
+Loss = Callable[[LossInputs], Tensor | None]  # a scalar; None where one side lacks what the loss compares
+LOSSES: dict[str, Loss] = {}
+
+
+def register(name: str) -> Callable[[Loss], Loss]:
+    """Decorator: make a loss available to recipes under that name.
+
+    Raises:
+        ValueError: another loss has the name.
+    """
+
+    def add(loss: Loss) -> Loss:
+        if name in LOSSES:
+            raise ValueError(f"a loss called '{name}' is registered already")
+        LOSSES[name] = loss
+        return loss
+
+    return add
+
+
+@register("regression")
+def _regression(inputs: LossInputs) -> Tensor:
+    return regression(_given(inputs.student.coords), inputs.target, inputs.beta)
+
+
+@register("simulated_heatmap")
+def _simulated_heatmap(inputs: LossInputs) -> Tensor | None:
+    student, heatmaps = inputs.student, inputs.teacher.heatmaps
+    if heatmaps is None or student.sigmas is None:
+        return None
+    return simulated_heatmap(_given(student.coords), student.sigmas, heatmaps, inputs.target.weight)
+
+
+@register("confidence")
+def _confidence(inputs: LossInputs) -> Tensor | None:
+    student, heatmaps = inputs.student, inputs.teacher.heatmaps
+    if heatmaps is None or student.scores is None:
+        return None
+    return confidence(student.scores, _given(student.coords), heatmaps, inputs.target.weight)
+
+
+@register("float_twin")
+def _float_twin(inputs: LossInputs) -> Tensor | None:
+    if inputs.float_coords is None:
+        return None
+    return float_twin(_given(inputs.student.coords), inputs.float_coords, inputs.beta)
+
+
+def _tokens(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """The token loss; None without tokens on both sides, or where their numbers differ: patches of another grid."""
+    return None if ours is None or theirs is None or ours.shape[1] != theirs.shape[1] else token(ours, theirs)
+
+
+@register("keypoint_token")
+def _keypoint_token(inputs: LossInputs) -> Tensor | None:
+    return _tokens(inputs.student.keypoint_tokens, inputs.teacher.keypoint_tokens)
+
+
+@register("visual_token")
+def _visual_token(inputs: LossInputs) -> Tensor | None:
+    return _tokens(inputs.student.visual_tokens, inputs.teacher.visual_tokens)
+
+
+def _given(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise InputError("a student must predict coordinates; its forward returned PoseOutput(coords=None)")
+    return value
 
 
 def terms(
     student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights, twin: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Every term times its weight, by the names of `LossWeights`; their sum is the loss.
+    """Every registered term times its weight, by name; their sum is the loss.
 
-    A term whose other side is missing is left out: a teacher without tokens, or with patches of another grid; coordinates of
-    a float `twin`, `[N, K, 2]`.
+    A term is left out where one side lacks what it compares: a teacher without tokens, a student without sigmas, no float
+    `twin` (coordinates `[N, K, 2]`); and where a recipe does not name it.
     """
-    coords, scores, sigmas = (cast(Tensor, each) for each in (student.coords, student.scores, student.sigmas))
-    found = {"regression": regression(coords, target, weights.beta)}
-    if teacher.heatmaps is not None:
-        found["simulated_heatmap"] = simulated_heatmap(coords, sigmas, teacher.heatmaps, target.weight)
-        found["confidence"] = confidence(scores, coords, teacher.heatmaps, target.weight)
-    if twin is not None:
-        found["float_twin"] = float_twin(coords, twin, weights.beta)
-    for name in ("keypoint_token", "visual_token"):
-        ours, theirs = getattr(student, f"{name}s"), getattr(teacher, f"{name}s")
-        if ours is not None and theirs is not None and ours.shape[1] == theirs.shape[1]:
-            found[name] = token(ours, theirs)
-    factors = asdict(weights)
-    return {name: factors[name] * term for name, term in found.items()}
+    inputs = LossInputs(student, teacher, target, twin, weights.beta)
+    values = {name: loss(inputs) for name, loss in LOSSES.items() if name in weights.extra or hasattr(weights, name)}
+    return {name: weights.factor(name) * value for name, value in values.items() if value is not None}

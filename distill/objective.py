@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from distill import losses, processes
 from distill.batches import Batch
+from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
+from pose.crop import CropSpec
 from pose.models.output import PoseOutput
 
 Teacher = Callable[[Batch], PoseOutput]
@@ -43,7 +44,7 @@ class LabelTeacher:
 
 
 def cached_teacher(batch: Batch) -> PoseOutput:
-    """A teacher that has spoken already: the heatmaps that came with the batch, no tokens."""
+    """Precomputed predictions of a teacher: the heatmaps that came with the batch, no tokens."""
     return PoseOutput(heatmaps=batch.heatmaps)
 
 
@@ -61,26 +62,49 @@ class Projected(nn.Module):
         self.visual_map = nn.Linear(dim, teacher_dim)
 
     def forward(self, images: Tensor) -> PoseOutput:
-        out = self.student(images)
+        output = self.student(images)
         if not self.training:
-            return out
-        tokens = self.keypoint_map(out.keypoint_tokens), self.visual_map(out.visual_tokens)
-        return PoseOutput(out.coords, out.scores, out.sigmas, None, *tokens)
+            return output
+        visual = None if output.visual_tokens is None else self.visual_map(output.visual_tokens)
+        return replace(output, keypoint_tokens=self.keypoint_map(output.keypoint_tokens), visual_tokens=visual)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Those of the student; the maps are in none."""
+        return declared_groups(self.student)
 
 
-def project(student: nn.Module, network: nn.Module, teacher: nn.Module | None) -> nn.Module:
+def project(student: nn.Module, teacher: nn.Module | None, crop: CropSpec) -> nn.Module:
     """The student, behind linear maps where its tokens are narrower or wider than the teacher's.
 
+    Which losses between tokens are possible follows from the shapes of both networks' outputs; those that are not are named
+    once.
+
     Args:
-        student: what is trained: `network`, or a quantized form of it.
-        teacher: whose tokens the student sees; None where there are none.
+        student: the network that is trained, or a quantized form of it.
+        teacher: a network that sees the student's own crops; None where there is none.
+        crop: what both see.
     """
     if teacher is None:
         return student
-    if network.grid != teacher.grid:
-        processes.note(f"the student has {network.grid} patches, its teacher {teacher.grid}: the visual token loss is off")
-    ours, theirs = (cast(Tensor, each.keypoint_token).shape[-1] for each in (network, teacher))
-    return student if theirs == ours else Projected(student, ours, theirs)
+    ours, theirs = (_probe(network, crop) for network in (student, teacher))
+    if ours.keypoint_tokens is None or theirs.keypoint_tokens is None:
+        side = "student" if ours.keypoint_tokens is None else "teacher"
+        processes.note(f"the {side} has no tokens: the token losses are off")
+        return student
+    patches = [0 if output.visual_tokens is None else output.visual_tokens.shape[1] for output in (ours, theirs)]
+    if patches[0] != patches[1] or not patches[0]:
+        processes.note(f"the student has {patches[0]} patches, its teacher {patches[1]}: the visual token loss is off")
+    dims = [output.keypoint_tokens.shape[-1] for output in (ours, theirs) if output.keypoint_tokens is not None]
+    return student if dims[0] == dims[1] else Projected(student, *dims)
+
+
+@torch.no_grad()
+def _probe(network: nn.Module, crop: CropSpec) -> PoseOutput:
+    """The network's output for one black crop, in evaluation mode."""
+    training, device = network.training, next(network.parameters()).device
+    output: PoseOutput = network.eval()(torch.zeros(1, 3, crop.height, crop.width, device=device))
+    network.train(training)
+    return output
 
 
 @dataclass(frozen=True)
@@ -96,14 +120,14 @@ class Distillation:
     twin: nn.Module | None = None
 
     def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        taught = self.teacher(batch)
+        predictions = self.teacher(batch)
         twin = None
         if self.twin is not None:
             with torch.no_grad():
                 twin = self.twin.to(batch.images.device)(batch.images).coords.float()
-        seen = _as_float(student(batch.images))
+        output = _as_float(student(batch.images))
         with torch.autocast(batch.images.device.type, enabled=False):
-            return losses.terms(seen, taught, batch.target, self.weights, twin)
+            return losses.terms(output, predictions, batch.target, self.weights, twin)
 
 
 def _as_float(output: PoseOutput) -> PoseOutput:

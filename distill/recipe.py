@@ -1,16 +1,16 @@
 """Training recipes: everything that determines a run's result, apart from the networks and the data.
 
-The packaged ones are the YAML files of `distill/recipes/`; a path names one's own.
+The packaged ones are the YAML files of `distill/recipes`; `--recipe` also takes the path of a user's own file.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from calib_data.augment import Augmentation
@@ -25,14 +25,17 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 class LossWeights:
     """Factor of each term of the loss; the defaults are the paper's (PAPER: section 4.1), which has no float twin.
 
+    A recipe names terms beside these as it names these: any that is registered in `distill.losses.LOSSES`.
+
     Attributes:
         regression: smooth L1 between coordinates and labels.
         keypoint_token, visual_token: MSE between tokens of student and teacher.
         simulated_heatmap: MSE between the student's Gaussian and the teacher's heatmap.
         confidence: L1 between the score and the teacher's heatmap at the student's point.
-        float_twin: smooth L1 between coordinates and those of the float student, in `quantize.qat` alone. It alone says what
-            quantization is to keep: the answer for every joint, labelled or not.
+        float_twin: smooth L1 between coordinates and those of the float student, in `quantize.qat` alone. It is the only
+            term that says what quantization should keep: the predictions for every joint, labelled or not.
         beta: error, as a share of the crop, from which both smooth L1 are linear (the paper's 1: never).
+        extra: weights of other registered terms, by name.
     """
 
     regression: NonNegativeFloat = 1.0
@@ -42,6 +45,22 @@ class LossWeights:
     confidence: NonNegativeFloat = 1e-2
     float_twin: NonNegativeFloat = 0.0
     beta: PositiveFloat = 1.0
+    extra: dict[str, NonNegativeFloat] = field(default_factory=dict)
+
+    def factor(self, name: str) -> float:
+        """The weight of a term, 0 where the recipe does not name it."""
+        return self.extra[name] if name in self.extra else getattr(self, name, 0.0)
+
+
+def _sort_extra(value: Any) -> Any:
+    """`losses` of a recipe with registered terms that `LossWeights` has no field for under `extra`."""
+    if not isinstance(value, dict) or set(value) <= {each.name for each in fields(LossWeights)}:
+        return value
+    from distill.losses import LOSSES
+
+    built_in = {each.name for each in fields(LossWeights)}
+    extra = {name: weight for name, weight in value.items() if name in LOSSES and name not in built_in}
+    return {**{name: weight for name, weight in value.items() if name not in extra}, "extra": extra}
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -54,6 +73,7 @@ class Recipe:
         lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
         schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
         warmup: share of the run with a linearly growing rate.
+        method: of quantization-aware fine-tuning, one of `quantize.methods.METHODS`; float training has none.
         clip: largest norm of the gradient; 0 does not clip.
         ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
@@ -68,12 +88,13 @@ class Recipe:
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
+    method: str = "frozen_ranges"
     clip: NonNegativeFloat = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: PositiveFloat = 1.0
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    losses: LossWeights = field(default_factory=LossWeights)
+    losses: Annotated[LossWeights, BeforeValidator(_sort_extra)] = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def steps(self, people: int) -> int:
@@ -96,7 +117,7 @@ def packaged() -> list[str]:
 
 
 def read(name: str, epochs: float | None = None, seed: int | None = None) -> Recipe:
-    """A packaged recipe by name, or a YAML file by path; `epochs` and `seed` override what it says.
+    """A packaged recipe by name, or a YAML file by path; `epochs` and `seed` take precedence over its own.
 
     Raises:
         InputError: no such recipe, or a field that is unknown or wrong.

@@ -67,7 +67,7 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     require_new_run_dir(out, request.resume)
     task = tasks.build(request)
     network = start(request, task, trunk)
-    model = project(network, network, task.live)
+    model = project(network, task.live, task.batches.crops.spec)
     given = {name: sha256(path) for name, path in (("weights", request.weights), ("trunk", trunk)) if path}
     settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
     run = Run(

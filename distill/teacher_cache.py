@@ -1,7 +1,7 @@
-"""A heatmap teacher's opinion of every photo, asked once and kept on disk.
+"""Cached teacher predictions: a heatmap teacher runs once on every person, and its heatmaps are kept on disk.
 
 The teacher sees each person in one view, without augmentation; a training crop then takes its heatmaps from that view by an
-affine, whatever its own rotation, scale and flip. So a pass over the data costs no teacher at all.
+affine map, whatever its own rotation, scale and flip. So a pass over the data does not run the teacher.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pose.skeleton import Skeleton
 
 _VERSION = 1  # of what is cached
 _LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
-_SURE = 0.3  # score from which the teacher's point stands in for a missing label
-_OVERRULES = 0.6  # score from which it also stands in for a label that is ...
-_FAR = 0.12  # ... further off than this share of the box's longer side (about 0.4 of a torso)
+_SURE = 0.3  # score from which the teacher's point replaces a missing label
+_OVERRULES = 0.6  # score from which it also replaces a label that is ...
+_FAR = 0.12  # ... farther from it than this share of the box's longer side (about 0.4 of a torso)
 
 
 class Observer(Protocol):
-    """A teacher that can be asked: `pose.foreign.HeatmapTeacher` and `distill.teachers.NetworkTeacher`."""
+    """A teacher whose predictions can be cached: `pose.foreign.HeatmapTeacher` and `distill.teachers.NetworkTeacher`."""
 
     @property
     def name(self) -> str: ...
@@ -49,7 +49,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class TeacherCache:
-    """What the teacher said of each of M samples.
+    """The teacher's predictions for each of M samples, one view a sample.
 
     Attributes:
         heatmaps: float16 `[M, K, h, w]`, mapped from disk.
@@ -99,40 +99,50 @@ def warp_heatmaps(heatmaps: Tensor, to_grid: Tensor, flip: Tensor, mirrored: Ten
 
 
 def cache_teacher(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherCache:
-    """The teacher's views of every sample of `source`: from `cache`, or asked now and kept there.
+    """The teacher's predictions for every sample of `source`: read from the folder `cache`, or computed and kept there.
 
     Args:
-        teacher_digest, data_digest: sha256 of its weights and of what determines `source`; they name the views in the cache.
+        teacher_digest, data_digest: sha256 of its weights and of what determines `source`; the cache is found by them.
+
+    Raises:
+        InputError: a cached file is damaged, or the folder cannot be written to.
     """
     key = hashlib.sha256(f"{_VERSION} {teacher_digest} {data_digest} {len(source)}".encode()).hexdigest()[:16]
     folder = cache / f"views-{teacher.name}-{key}"
     if not (folder / "keypoints.npy").is_file():  # written last
-        shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
-        matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
-        # Written in order: a memory map on a disk that fills up kills the process.
-        with whole(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
-            header = {"descr": "<f2", "fortran_order": False, "shape": (len(source), *shape)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for index in cli.track(range(len(source)), f"Asking {teacher.name}", len(source)):
-                heatmaps, matrices[index], keypoints[index] = _view(teacher, source, index)
-                file.write(heatmaps.astype("<f2").tobytes())
-        for name, array in (("matrices", matrices), ("keypoints", keypoints)):
-            with whole(folder / f"{name}.npy") as temporary:
-                np.save(temporary, array)
+        _compute(teacher, source, folder)
     try:
-        kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
     except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{folder}, what {teacher.name} said before, is damaged ({error}); remove that folder") from error
-    return TeacherCache(**kept, crop=teacher.crop, grid_offset=teacher.grid_offset)
+        raise InputError(
+            f"{folder}, the cached predictions of {teacher.name}, is damaged ({error}); remove that folder"
+        ) from error
+    return TeacherCache(**arrays, crop=teacher.crop, grid_offset=teacher.grid_offset)
 
 
-def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Heatmaps, matrix and keypoints of the view that the teacher is surest of."""
-    sample = source[index]
+def _compute(teacher: Observer, source: PoseSource, folder: Path) -> None:
+    shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
+    matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
+    # Written in order: a memory map on a disk that fills up kills the process.
+    with whole(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": (len(source), *shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in cli.track(range(len(source)), f"Running {teacher.name}", len(source)):
+            heatmaps, matrices[index], keypoints[index] = _best_view(teacher, source, index)
+            file.write(heatmaps.astype("<f2").tobytes())
+    for name, array in (("matrices", matrices), ("keypoints", keypoints)):
+        with whole(folder / f"{name}.npy") as temporary:
+            np.save(temporary, array)
+
+
+def _best_view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heatmaps, matrix and keypoints of the view of the person in which the teacher's scores are highest."""
+    labels, image = source.labels(index), source.image(index)
     best: tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
-    for rotation in _rotations(sample.keypoints, source.skeleton):
-        matrix = affine(sample.box, teacher.crop, rotation=rotation)
-        heatmaps, coords, scores = (each[0] for each in teacher.observe(warp(sample.image, matrix, teacher.crop)[None]))
+    for rotation in _rotations(labels.keypoints, source.skeleton):
+        matrix = affine(labels.box, teacher.crop, rotation=rotation)
+        outputs = teacher.observe(warp(image, matrix, teacher.crop)[None])
+        heatmaps, coords, scores = (output[0] for output in outputs)
         if best is None or scores.mean() > best[0]:
             points = to_image(coords.astype(np.float64), matrix, teacher.crop)
             best = float(scores.mean()), (heatmaps, matrix, np.column_stack([points, scores]))
@@ -140,9 +150,14 @@ def _view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray
     return best[1]
 
 
+_TORSO_JOINTS = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
+
+
 def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
-    """0, and the turn in degrees that sets a leaning person upright."""
-    hips, shoulders = (skeleton.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "shoulder"))
+    """0, and the rotation in degrees that turns a leaning person upright; only 0 without labelled hips and shoulders."""
+    if not {joint for pair in _TORSO_JOINTS for joint in pair} <= set(skeleton.joints):
+        return [0.0]
+    hips, shoulders = (skeleton.indices(pair) for pair in _TORSO_JOINTS)
     if (keypoints[[*hips, *shoulders], 2] == 0).any():
         return [0.0]
     up = keypoints[shoulders, :2].mean(0) - keypoints[hips, :2].mean(0)
@@ -150,20 +165,21 @@ def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
     return [0.0, -lean] if abs(lean) > _LEANING else [0.0]
 
 
-def merge_teacher_labels(source: PoseSource, views: TeacherCache, skeleton: Skeleton) -> np.ndarray:
-    """Labels float64 `[M, K, 3]`, (x, y, v) in image pixels: the annotated ones, completed and mended by a sure teacher.
+def merge_teacher_labels(source: PoseSource, cache: TeacherCache, skeleton: Skeleton) -> np.ndarray:
+    """Labels float64 `[M, K, 3]`, (x, y, v) in image pixels: the annotated ones, completed and corrected by the teacher.
 
-    A joint that is not annotated (the face in LSP's photos) takes the teacher's point; so does one whose annotation is far
-    from where a very sure teacher sees the joint, which in crowd-sourced data is most often the annotation's fault.
+    A joint that is not annotated (the face in LSP's photos) takes the teacher's point where its score is at least 0.3; so
+    does one whose annotation lies far from a teacher's point of score 0.6 or more: in crowd-sourced data the annotation is
+    most often the wrong one of the two.
     """
     labels, reach = np.empty((len(source), len(skeleton), 3)), np.empty((len(source), 1))
-    for index in range(len(source)):  # one at a time: a sample holds its picture
-        sample = source[index]
-        labels[index] = source.skeleton.convert(sample.keypoints, skeleton)
-        reach[index] = _FAR * sample.box[2:].max()
-    points, scores = views.keypoints[..., :2], views.keypoints[..., 2]
+    for index in range(len(source)):
+        person = source.labels(index)
+        labels[index] = source.skeleton.convert(person.keypoints, skeleton)
+        reach[index] = _FAR * person.box[2:].max()
+    points, scores = cache.keypoints[..., :2], cache.keypoints[..., 2]
     missing = labels[..., 2] == 0
     far = np.linalg.norm(labels[..., :2] - points, axis=-1) > reach
-    taken = (missing & (scores >= _SURE)) | (~missing & far & (scores >= _OVERRULES))
-    labels[taken, :2], labels[taken, 2] = points[taken], 1
+    replaced = (missing & (scores >= _SURE)) | (~missing & far & (scores >= _OVERRULES))
+    labels[replaced, :2], labels[replaced, 2] = points[replaced], 1
     return labels

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from distill import processes
 from distill.batches import Batch, Batches
+from distill.optimisers import optimisers
 from distill.recipe import Recipe
 from pose import files
 from pose.errors import InputError
@@ -265,28 +266,3 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """The recipe's optimiser, two rates apart: backbone and the rest; biases and norms are not decayed.
-
-    Muon takes the matrices between the encoder's tokens (K. Jordan et al., 2024; its steps are as large as Adam's, so one
-    rate serves both), AdamW everything else.
-    """
-    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        rate = recipe.backbone_lr if "backbone" in name else recipe.lr
-        if rate == 0:
-            parameter.requires_grad_(False)
-        if parameter.requires_grad:
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-            turned = recipe.optimiser == "muon" and parameter.ndim == 2 and "encoder" in name
-            groups.setdefault((turned, rate, decay), []).append(parameter)
-    parts: dict[bool, list[dict[str, Any]]] = {}
-    for (turned, rate, decay), group in groups.items():
-        parts.setdefault(turned, []).append({"params": group, "peak": rate, "weight_decay": decay})
-    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    found: list[torch.optim.Optimizer] = [kind(parts[False], lr=recipe.lr)] if False in parts else []
-    if True in parts:
-        found.append(torch.optim.Muon(parts[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from calib_data.crops import Crops
-from calib_data.sample import Sample
 from calib_data.scored_people import people_of
 from distill.batches import network_input
 from pose import scoring
@@ -46,16 +44,13 @@ def validate_program(program: ExportedProgram, crops: Crops) -> dict[str, float]
 def _score(run: Callable[[Tensor], tuple[Tensor, Tensor]], crops: Crops, batch: int) -> dict[str, float]:
     coords: list[np.ndarray] = []
     scores: list[np.ndarray] = []
-    samples: list[Sample] = []
     for start in range(0, len(crops), batch):
         some = [crops.get(index) for index in range(start, min(start + batch, len(crops)))]
         outputs = run(network_input([crop.pixels for crop in some], crops.spec))
         points, confidences = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
         coords += [to_image(person, crop.matrix, crops.spec) for person, crop in zip(points, some, strict=True)]
         scores += list(confidences)
-    for index in range(len(crops)):
-        samples.append(replace(crops.source[index], image=np.empty(0)))  # its picture is not kept
-    people = people_of(crops.source, samples)
+    people = people_of(crops.source)
     scored = scoring.score(people, np.stack(coords), np.stack(scores), crops.skeleton)
     return {"ap": _number(scored.ap), "pck": _number(scored.pck)}
 

@@ -64,9 +64,7 @@ def _as_skeleton(value: Any) -> Skeleton:
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-_Skeleton = Annotated[
-    Skeleton, PlainValidator(_as_skeleton), PlainSerializer(Skeleton.to_dict, return_type=dict, when_used="json")
-]
+_Skeleton = Annotated[Skeleton, PlainValidator(_as_skeleton), PlainSerializer(Skeleton.to_dict, return_type=dict)]
 
 
 class _Part(BaseModel):

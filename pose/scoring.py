@@ -39,6 +39,7 @@ class Score:
 
     Attributes:
         ap_95, pck_95: 95 % bootstrap intervals; (None, None) where none were asked for.
+        pck_reference: the length that errors are measured by, see `metrics.reference_length`.
         persons: number of people scored.
     """
 
@@ -49,6 +50,7 @@ class Score:
     ap_95: Interval
     pck: float | None
     pck_95: Interval
+    pck_reference: metrics.Reference
     persons: int
 
 
@@ -98,7 +100,14 @@ def score(
         ap_95 = _points(low), _points(high)
         low, high = metrics.bootstrap(counts, metrics.ratio, resamples, seed)
         pck_95 = _points(low), _points(high)
-    return Score(**summary, ap_95=ap_95, pck=_points(metrics.ratio(counts)), pck_95=pck_95, persons=len(coords))
+    return Score(
+        **summary,
+        ap_95=ap_95,
+        pck=_points(metrics.ratio(counts)),
+        pck_95=pck_95,
+        pck_reference=metrics.pck_reference(people.skeleton),
+        persons=len(coords),
+    )
 
 
 def _some_joints(keypoints: list[float], joints: np.ndarray) -> list[float]:

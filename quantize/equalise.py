@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
-from quantize.deploy import DeployPose
+from pose.models.deploy import DeployPose
 from quantize.precision import COMPUTE, MAP_RANK, Scheme
 
 aten = torch.ops.aten

@@ -20,9 +20,9 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 from calib_data import synthetic
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
+from pose.models.deploy import DeployPose
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
-from quantize.deploy import DeployPose
 from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_saturated_clamps
 from quantize.precision import Precision, StudentQuantizer, image_quantization
 

@@ -44,14 +44,16 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     from pose import models
     from pose.errors import InputError
     from pose.files import sha256, write_json
+    from pose.models.deploy import deploy
     from pose.program import save_program
     from pose.weights import weights_file
+    from quantize import methods
     from quantize import program as programs
     from quantize.calibrate import calibrate
-    from quantize.deploy import deploy
     from quantize.equalise import equalise
 
     out, student, recipe = request.out, request.student, request.recipe
+    method = methods.get(recipe.method)
     if recipe.resolution != 1:
         raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
     if recipe.bf16 or recipe.optimiser == "muon":
@@ -99,7 +101,8 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
 
     if process.is_main_process:
         save(out / "ptq", "ptq")
-    model = project(quantized, network, task.live)
+    model = project(quantized, task.live, crop)
+    method(quantized)
     objective = replace(task.objective, twin=network) if recipe.losses.float_twin else task.objective
     run = Run(
         out, model, objective, task.batches, recipe, settings,

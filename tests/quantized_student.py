@@ -9,10 +9,10 @@ from tiny_student import SPEC, tiny_images, tiny_student
 from torch import Tensor
 
 from pose.crop import CropSpec
+from pose.models.deploy import deploy
 from pose.program import Program, save_program
 from pose.skeleton import COCO_17
 from quantize.calibrate import calibrate
-from quantize.deploy import deploy
 from quantize.precision import Precision, Scheme
 from quantize.program import describe, finish, float_program, prepare
 from targets import base

@@ -25,10 +25,10 @@ GRID = (16, 16)
 class TinyTeacher(TokenPose):
     """As many patches as the student; wider tokens; heatmaps of 16x16."""
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, side: int = 4) -> None:
         torch.manual_seed(1)
         encoder = TokenEncoder(width, 1, heads=2)
-        super().__init__(TinyBackbone(), PatchEmbedding(8, (8, 8), width), (4, 4), 17, encoder)
+        super().__init__(TinyBackbone(), PatchEmbedding(8, (32 // side,) * 2, width), (side, side), 17, encoder)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 256), nn.Unflatten(-1, GRID))
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
@@ -53,6 +53,18 @@ class Plain(nn.Module):
         visual = features.flatten(2).transpose(1, 2)
         keypoint = self.keypoint_token + visual.mean(1, keepdim=True)
         return PoseOutput(raw[..., :2].sigmoid(), raw[..., 2], nn.functional.softplus(raw[..., 3:]), None, keypoint, visual)
+
+
+class NoTokens(nn.Module):
+    """A student of coordinates, scores and sigmas, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = Plain()
+
+    def forward(self, images: torch.Tensor) -> PoseOutput:
+        output = self.plain(images)
+        return PoseOutput(output.coords, output.scores, output.sigmas)
 
 
 MODELS = {

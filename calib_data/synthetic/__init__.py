@@ -1,11 +1,14 @@
-"""The embedded data set: drawn people with exact COCO-17 keypoints. It needs no download and never ends."""
+"""The embedded data set: drawn people with exact COCO-17 keypoints, as many as wanted, without a download."""
 
 from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from calib_data.sample import Sample
+from calib_data.sample import Labels, Samples
 from calib_data.synthetic.body import Body, sample_body
 from calib_data.synthetic.canvas import Canvas
 from calib_data.synthetic.figure import OTHER, View, draw_person, inside, keypoints_3d, visibility
@@ -14,25 +17,39 @@ from calib_data.synthetic.wardrobe import sample_look
 from pose.errors import InputError
 from pose.skeleton import COCO_17
 
-VERSION = (
-    3  # of the drawing: raised by any change that alters a sample, so that what was made from another is not taken for it
-)
+VERSION = 3  # of the drawing: any change that alters a sample raises it, so that nothing made from other samples is reused
 _ODDS_BEHIND, _ODDS_BEFORE, _ODDS_HIDDEN, _ODDS_CUT = 0.35, 0.07, 0.25, 0.12
 
 
-class SyntheticPeople:
-    """Drawn people, one a sample; implements `calib_data.sample.PoseSource`.
+@dataclass(frozen=True)
+class _Scene:
+    """One drawn person: the labels, and what the camera makes the image from."""
 
-    `source[i]` depends on the seed and i alone: not on the length, the order of access or the process. Images are uint8
+    index: int
+    labels: Labels
+    canvas: Canvas
+    rng: np.random.Generator  # as it is when the photograph is taken
+
+    def image(self) -> np.ndarray:
+        return photograph(self.canvas.image, copy.deepcopy(self.rng))
+
+
+class SyntheticPeople(Samples):
+    """Drawn people, one in each image; a `calib_data.sample.PoseSource`.
+
+    Person i depends on the seed and i alone: not on the length, the order of access or the process. Images are uint8
     [288, 256, 3]. As in COCO, a joint behind something, the person's own body included, has v 1; one that is outside the
     image, or none of whose parts shows near it, has v 0 and is at the origin (`figure.visibility`). The box is the tight
     box of the whole drawn body and its joints within the image, hidden parts included, and the area is that body's
     pixels: COCO's area is that of the segment, not of the box, and hidden parts count so that an occluder does not make
     the object keypoint similarity stricter. Image and person ids count from 1 (pycocotools takes 0 for "no match").
 
+    Labels are exact because they are read off the drawing; the last scene is kept, so that asking for labels and image of
+    one person draws once.
+
     Args:
-        length: how many samples.
-        seed: another seed, other people; sets of different seeds share no sample.
+        length: number of people.
+        seed: another seed gives other people; sets of different seeds share nobody.
 
     Raises:
         InputError: the length is below 1 or the seed below 0.
@@ -42,37 +59,49 @@ class SyntheticPeople:
 
     def __init__(self, length: int, seed: int = 0) -> None:
         if length < 1:
-            raise InputError(f"a synthetic set of {length} samples is empty; ask for 1 or more")
+            raise InputError(f"a synthetic set of {length} samples is empty; give 1 or more")
         if seed < 0:
             raise InputError(f"seed {seed} is negative; use 0 or more")
         self._indices, self._seed = range(length), seed
+        self._last: _Scene | None = None
 
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, index: int) -> Sample:
-        index = self._indices[index]
+    def labels(self, index: int) -> Labels:
+        return self._scene(index).labels
+
+    def image(self, index: int) -> np.ndarray:
+        return self._scene(index).image()
+
+    def _scene(self, index: int) -> _Scene:
+        index, scene = self._indices[index], self._last
+        if scene is None or scene.index != index:
+            scene = self._last = self._drawn(index)
+        return scene
+
+    def _drawn(self, index: int) -> _Scene:
         rng = np.random.default_rng((self._seed, index))
         while True:
             canvas, body, pixels = _picture(rng)
             flags = visibility(canvas, body, pixels)
             if np.count_nonzero(flags == 2) >= 5:
                 break
-        return Sample(
-            image=photograph(canvas.image, rng),
+        labels = Labels(
             box=_tight_box(canvas.mask, pixels[inside(canvas, pixels)]),
             keypoints=np.column_stack([pixels * (flags > 0)[:, None], flags]),
             area=float(np.count_nonzero(canvas.mask)),
             image_id=index + 1,
             person_id=index + 1,
         )
+        return _Scene(index, labels, canvas, rng)
 
 
 VALIDATION_PEOPLE, VALIDATION_SEED = 300, 1
 
 
 def validation(people: int = VALIDATION_PEOPLE) -> SyntheticPeople:
-    """The people that students are validated and artefacts are checked on; no training set is drawn from this seed."""
+    """The people that students are validated on and artefacts are checked on; no training set has this seed."""
     return SyntheticPeople(people, VALIDATION_SEED)
 
 

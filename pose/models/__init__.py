@@ -1,11 +1,19 @@
-"""Networks by name. Importing this package does not import torch: a builder imports what it needs when it is called."""
+"""Networks by name. Importing this package does not import torch: a builder imports what it needs when it is called.
+
+A network of the project's own is a module here and one line in `MODELS`; one from outside is `path/file.py:factory`, see
+`resolve`, or is registered by `register`. What a network must offer is in `pose.models.protocols`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pose.crop import CropSpec
@@ -17,19 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What the toolkit knows of a network before it is built.
+    """What is known of a network before it is built.
 
     Attributes:
         builder: number of keypoints -> network with random weights.
-        crop: what it sees.
-        heatmap: (width, height) of the grid on which heatmaps are compared: the teacher's own, the student's simulated ones.
-        teacher: it makes heatmaps; a student makes coordinates.
+        crop: the crop that it takes.
+        heatmap: (width, height) of the grid on which heatmaps are compared: a teacher's own, a student's simulated ones.
+        teacher: it predicts heatmaps; a student predicts coordinates.
+        source: the Python file that the builder comes from, for a network from outside the project.
     """
 
     builder: Callable[[int], nn.Module]
     crop: CropSpec
     heatmap: tuple[int, int]
     teacher: bool
+    source: Path | None = None
 
 
 def _lazy(module: str, name: str) -> Callable[[int], nn.Module]:
@@ -56,20 +66,114 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 
+def register(name: str, spec: ModelSpec) -> None:
+    """Make a network known under a name, which becomes part of file names.
+
+    Raises:
+        InputError: another network has the name, or it holds more than letters, digits, `-` and `_`.
+    """
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise InputError(f"'{name}' cannot be the name of a network; use letters, digits, - and _")
+    if MODELS.get(name, spec) != spec:
+        raise InputError(f"there already is a network '{name}'; give the new one another name")
+    MODELS[name] = spec
+
+
+def resolve(text: str, *, teacher: bool = False) -> str:
+    """The name in `MODELS` of what a command line names: a registered network, or `path/file.py:factory`.
+
+    A factory is registered under its own name. **This runs the code in the user's file.**
+
+    Raises:
+        InputError: see `load_factory` and `register`.
+    """
+    path, _, factory = text.rpartition(":")
+    if not path.endswith(".py"):
+        return text
+    register(factory, load_factory(text, teacher=teacher))
+    return factory
+
+
+def load_factory(text: str, *, teacher: bool = False) -> ModelSpec:
+    """The network that `path/file.py:factory` names: a class or function of the user's that takes the number of keypoints.
+
+    `crop` and `heatmap` are attributes of the factory (of a class, its class attributes) or else of what it builds.
+
+    Raises:
+        InputError: there is no such file or factory, the file cannot be imported, or `crop` or `heatmap` is missing.
+    """
+    path, factory = Path(text.rpartition(":")[0]), text.rpartition(":")[2]
+    if not path.is_file():
+        raise InputError(f"no file {path}; a network from outside is given as path/file.py:factory")
+    source = path.resolve()
+    module = _import_file(source)
+    builder = getattr(module, factory, None)
+    if not callable(builder):
+        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        raise InputError(f"{path} defines no class or function '{factory}'; it defines: {', '.join(own) or 'none'}")
+    described: Any = builder if hasattr(builder, "crop") and hasattr(builder, "heatmap") else _built(text, builder, 1)
+    crop, heatmap = getattr(described, "crop", None), getattr(described, "heatmap", None)
+    if not isinstance(crop, CropSpec):
+        raise InputError(f"{text} has no attribute `crop` that is a pose.crop.CropSpec: the crop that it takes")
+    if not isinstance(heatmap, tuple) or [type(side) for side in heatmap] != [int, int] or min(heatmap) < 1:
+        raise InputError(f"{text} has no attribute `heatmap` that is (width, height): the grid of its heatmaps")
+    return ModelSpec(builder, crop, heatmap, teacher, source)
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"distilpose_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:  # a file is imported once, whichever of its factories are loaded
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything
+        del sys.modules[name]
+        raise InputError(f"{path} cannot be imported ({_one_line(error)}); run it with python to see where") from error
+    return module
+
+
+def _built(name: str, builder: Callable[[int], nn.Module], keypoints: int) -> nn.Module:
+    try:
+        return builder(keypoints)
+    except Exception as error:  # the user's code may raise anything
+        raise InputError(f"{name} cannot be built for {keypoints} keypoints ({_one_line(error)})") from error
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def build(name: str, keypoints: int = 17, weights: Path | str | Mapping[str, Any] | None = None) -> nn.Module:
     """A network of `MODELS`, in training mode; its forward returns `pose.models.output.PoseOutput`.
+
+    It has the `crop` and `heatmap` of its `ModelSpec` as attributes.
 
     Args:
         weights: a file or a state dict, in our layout or a public one (see `checkpoint.load`); random weights when None.
 
     Raises:
-        InputError: no such model, no keypoints, or weights that cannot be read or do not fit.
+        InputError: no such model, no keypoints, weights that cannot be read or do not fit, or a student from outside that is
+            no `pose.models.protocols.Student`.
     """
     if name not in MODELS:
-        raise InputError(f"there is no model '{name}'; choose one of {', '.join(MODELS)}")
+        raise InputError(
+            f"there is no model '{name}'; choose one of {', '.join(MODELS)}, or name a factory: path/file.py:factory"
+        )
     if keypoints < 1:
         raise InputError(f"{name} needs at least 1 keypoint, not {keypoints}")
-    model = MODELS[name].builder(keypoints)
+    spec = MODELS[name]
+    model = spec.builder(keypoints) if spec.source is None else _built(name, spec.builder, keypoints)
+    for attribute in ("crop", "heatmap"):
+        if not hasattr(model, attribute):
+            setattr(model, attribute, getattr(spec, attribute))
+    if spec.source is not None and not spec.teacher:
+        from pose.models.protocols import require_student
+
+        require_student(model, name, keypoints)
     if weights is not None:
         from pose.models import checkpoint
 

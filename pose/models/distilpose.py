@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +12,9 @@ from pose.models.backbones.hrnet import HRNet
 from pose.models.backbones.stemnet import StemNet
 from pose.models.encoder import PatchEmbedding, TokenEncoder, TokenNetwork, raise_patches
 from pose.models.output import PoseOutput
+
+if TYPE_CHECKING:
+    from pose.models.deploy import DeployPose
 
 _DIM = 192
 
@@ -44,6 +49,12 @@ class DistilPose(TokenNetwork):
             keypoint_tokens=keypoint,
             visual_tokens=visual,
         )
+
+    def deploy(self) -> DeployPose:
+        """The form that ships, equal to this network in evaluation mode; see `pose.models.deploy`."""
+        from pose.models.deploy import DeployPose
+
+        return DeployPose(self)
 
 
 def _student(backbone: nn.Module, channels: int, keypoints: int) -> DistilPose:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose.models.protocols import Groups, parameter_groups
+
 
 class TokenBatchNorm(nn.BatchNorm1d):
     """Batch norm over the channel of tokens `[N, L, D]`; unlike LayerNorm it folds into the linear that follows it."""
@@ -173,6 +175,10 @@ class TokenNetwork(nn.Module):
         self.position = nn.Parameter(sine_position(*grid, dim), requires_grad=False)
         self.keypoint_token = nn.Parameter(torch.randn(1, keypoints, dim) * 0.02)
         self.encoder = encoder
+
+    def parameter_groups(self) -> Groups:
+        """The backbone, the matrices of the encoder, and the rest; see `pose.models.protocols.Student`."""
+        return parameter_groups(self, [self.backbone], [self.encoder])
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens `[N, K + P, D]` that the encoder starts from, and the position embedding `[1, P, D]` of the visual ones.

@@ -112,6 +112,16 @@ def test_cache_gives_the_same_pixels(folder: Path) -> None:
     assert np.array_equal(people[0].image, picture(7))
 
 
+def test_labels_need_no_pixels(folder: Path) -> None:
+    people = opened(folder, good())
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"no image")
+    assert people.labels(-1).person_id == people.labels(1).person_id == 2
+    assert people.labels(0).keypoints[:2].tolist() == [[10, 10, 2], [20, 30, 1]]
+    with pytest.raises(InputError, match="not readable"):
+        people.image(0)
+
+
 def test_open_data_finds_the_images(folder: Path) -> None:
     opened(folder, good())
     assert len(open_data(folder / "people.json")) == 2

@@ -138,6 +138,7 @@ def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
     parts = [source[index] for source in (a, b) for index in range(len(source))]
     assert all(np.array_equal(joined[index].image, part.image) for index, part in enumerate(parts))
     assert np.array_equal(joined[-1].image, parts[-1].image)
+    assert [joined.labels(index).person_id for index in (0, 1, 2, -1)] == [1, 2, 1, 3]
     with pytest.raises(IndexError):
         joined[5]
     with pytest.raises(InputError, match="coco17, lsp14"):

@@ -65,6 +65,15 @@ def test_a_sample_depends_on_seed_and_index_alone() -> None:
     assert process.stdout.strip() == first[17]
 
 
+def test_labels_and_image_are_those_of_the_sample_in_any_order() -> None:
+    source = SyntheticPeople(3, seed=3)
+    samples = [source[index] for index in range(3)]
+    for index in (2, 0, 0, 1):
+        assert np.array_equal(source.image(index), samples[index].image)
+        assert np.array_equal(source.image(index), samples[index].image)  # a second photograph of one scene
+        assert np.array_equal(source.labels(index).keypoints, samples[index].keypoints)
+
+
 def test_samples_are_those_of_this_version() -> None:
     """Labels alone: pictures may differ by a bit between builds of OpenCV. Another digest is another VERSION."""
     source = SyntheticPeople(200, seed=3)

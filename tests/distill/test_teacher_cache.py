@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from calib_data.augment import Augmentation, draw_affine
 from calib_data.crops import Crops
-from calib_data.sample import Sample
+from calib_data.sample import Labels
 from distill.batches import Batches
 from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels, warp_heatmaps
 from pose.crop import CropSpec, affine, invert, to_normalised, transform
@@ -159,12 +159,12 @@ def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> Non
 class Leaning(Dots):
     """Five people whose torso lies on its side."""
 
-    def __getitem__(self, index: int) -> Sample:
-        sample = super().__getitem__(index)
-        keypoints = sample.keypoints.copy()
+    def labels(self, index: int) -> Labels:
+        labels = super().labels(index)
+        keypoints = labels.keypoints.copy()
         keypoints[COCO_17.indices(("left_hip", "right_hip")), :2] = 40, 60
         keypoints[COCO_17.indices(("left_shoulder", "right_shoulder")), :2] = 80, 60
-        return replace(sample, keypoints=keypoints)
+        return replace(labels, keypoints=keypoints)
 
 
 def test_a_person_who_lies_is_shown_upright_as_well(tmp_path: Path) -> None:

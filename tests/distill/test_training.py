@@ -243,9 +243,9 @@ def test_batches_are_a_function_of_the_step_and_cover_everybody_each_epoch() -> 
     seen: list[int] = []
 
     class Spy(Dots):
-        def __getitem__(self, index: int) -> Any:
+        def image(self, index: int) -> Any:
             seen.append(index)
-            return super().__getitem__(index)
+            return super().image(index)
 
     batches = Batches(Crops(Spy(7), SPEC, COCO_17, Augmentation()), 3, (16, 16))
     later = batches[5].images
@@ -376,7 +376,7 @@ def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
 
 
 def environment() -> dict[str, str]:
-    paths = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/quantize"))
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/distill"))
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 

@@ -8,8 +8,8 @@ from tiny_student import SPEC, tiny_images, tiny_student
 from torch import Tensor
 
 from pose.errors import InputError
+from pose.models.deploy import DeployPose, deploy
 from quantize.calibrate import calibrate
-from quantize.deploy import DeployPose, deploy
 from quantize.precision import Precision
 from quantize.program import prepare
 

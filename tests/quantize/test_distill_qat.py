@@ -176,7 +176,7 @@ def test_a_teacher_of_another_crop_teaches_by_heatmaps_alone_and_says_so_once(
     told = build(home, "elsewhere")
     assert capsys.readouterr().err.count("the token losses are off") == 1
     student = models.build("tiny")
-    assert project(student, student, told.live) is student
+    assert project(student, told.live, models.MODELS["tiny"].crop) is student
     terms = told.objective(student, told.batches[0])
     assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
 
@@ -199,12 +199,18 @@ def test_labels_teach_by_the_heatmaps_that_they_are(home: Path, capsys: pytest.C
 
 @pytest.mark.usefixtures("home")
 def test_a_teacher_with_other_patches_loses_one_term_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    student, teacher = models.build("tiny"), models.build("tiny_teacher")
-    assert isinstance(project(student, student, teacher), Projected)
+    student, crop = models.build("tiny"), models.MODELS["tiny"].crop
+    assert isinstance(project(student, models.build("tiny_teacher"), crop), Projected)
     assert not capsys.readouterr().err
-    teacher.grid = (8, 8)
-    project(student, student, teacher)
-    assert "visual token loss is off" in capsys.readouterr().err
+    assert isinstance(project(student, tiny_models.TinyTeacher(side=8), crop), Projected)
+    assert "the student has 16 patches, its teacher 64: the visual token loss is off" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_student_without_tokens_learns_from_heatmaps_alone_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    student, crop = tiny_models.NoTokens(), models.MODELS["tiny"].crop
+    assert project(student, models.build("tiny_teacher"), crop) is student
+    assert "the student has no tokens: the token losses are off" in capsys.readouterr().err
 
 
 def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(

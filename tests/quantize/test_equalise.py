@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pose import models
-from quantize.deploy import deploy
+from pose.models.deploy import deploy
 from quantize.equalise import equalise
 from quantize.program import trace
 

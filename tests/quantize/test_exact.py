@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_student import SPEC, tiny_images, tiny_student
 
+from pose.models.deploy import deploy
 from quantize.calibrate import calibrate
-from quantize.deploy import deploy
 from quantize.equalise import equalise
 from quantize.exact import ExactMinMax, round_up
 from quantize.precision import Precision

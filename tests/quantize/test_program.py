@@ -11,10 +11,10 @@ from torch import nn
 
 from pose import models
 from pose.crop import CropSpec
+from pose.models.deploy import DeployPose, deploy
 from pose.models.output import PoseOutput
 from pose.skeleton import COCO_17
 from quantize.calibrate import calibrate
-from quantize.deploy import DeployPose, deploy
 from quantize.precision import Precision, image_quantization
 from quantize.program import QatStudent, describe, finish, float_program, prepare
 

@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pose.models.distilpose import DistilPose
 from pose.models.encoder import Block, PatchEmbedding, TokenBatchNorm, merge_heads, split_heads
 from pose.models.output import PoseOutput
+from pose.models.protocols import Groups, parameter_groups
 
 
 def pose_output(tensors: Sequence[Tensor]) -> PoseOutput:
@@ -115,6 +116,10 @@ class DeployPose(nn.Module):
         assert self.patch.bias is not None
         self.patch.bias -= middle
         self.start[:, self.keypoints :] += middle
+
+    def parameter_groups(self) -> Groups:
+        """The backbone, the matrices of the blocks, and the rest; see `pose.models.protocols.Student`."""
+        return parameter_groups(self, [self.backbone], [self.blocks, self.readout])
 
     def forward(self, images: Tensor) -> PoseOutput:
         return pose_output(self.tensors(images))
