@@ -98,14 +98,14 @@ class TargetSpec:
             if find_spec(module) is None:
                 raise self.not_installed(module)
 
-    def check_option(self, name: str, value: str, precision: str) -> None:
-        """Raises InputError unless the backend has that option, with that value, for artefacts of that precision."""
+    def check_option(self, name: str, value: str, precision: str | None = None) -> None:
+        """Raises InputError unless the backend has that option with that value, for artefacts of that precision."""
         option = next((option for option in self.options if option.name == name), None)
         if option is None:
-            raise InputError(f"target {self.name} has no option --{name}")
+            raise InputError(f"target {self.name} has no option {name}")
         if value not in option.choices:
             raise InputError(f"there is no {name} '{value}'; choose one of {', '.join(option.choices)}")
-        if precision not in option.precisions:
+        if precision is not None and precision not in option.precisions:
             raise InputError(f"{option.flag} {value} is for --precision {' or '.join(option.precisions)}, not {precision}")
 
     def variant(self, precision: str | None, chosen: Mapping[str, str | None]) -> str:
