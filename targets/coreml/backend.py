@@ -120,9 +120,9 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
-        files = {path.name: cards.digest(folder)}
-        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings)
-        card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
+        card = artefact_card(program, "coreml", precision, coverage(saved.function), findings)
+        input_spec = card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})
+        card = card.model_copy(update={"files": {path.name: cards.digest(folder)}, "input": input_spec})
         if precision == "int8":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))

@@ -21,13 +21,11 @@ import executorch.extension.pybindings.portable_lib as runtime
 import numpy as np
 import torch
 
-from pose import card as cards
-from pose.card import Card, Coverage
+from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.executorch import SPEC
 from targets.graph import arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
@@ -63,7 +61,7 @@ class ExecuTorchRunner(OneByOneRunner):
 _alive: WeakSet[ExecuTorchRunner] = WeakSet()
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, delegate: str = "xnnpack") -> Artefact:
+def lower(program: Program, out: Path, precision: Precision = "int8", *, delegate: str = "xnnpack") -> Artefact:
     """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card.
 
     Args:
@@ -83,15 +81,11 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, d
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of executorch, about pytree
         edge, buffer = _lower(graph, delegate)
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(buffer)
-        card = artefact_card(program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), findings)
-        if delegate == "xnnpack":
-            card = with_answer(card, ExecuTorchRunner(_load(file), card))
-        else:
-            card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, "executorch", precision, _coverage(edge, graph), findings)
+    if delegate == "xnnpack":
+        return write_artefact(path, buffer, card, lambda file, card: ExecuTorchRunner(_load(file), card))
+    card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
+    return write_artefact(path, buffer, card, None)
 
 
 def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named by the Target protocol

@@ -23,13 +23,11 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from pose import card as cards
 from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import SPECS, Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
 
@@ -90,13 +88,8 @@ def write(
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
     model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
     path = Path(out) / SPECS[target].file_name(program.card.student, precision)
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(model.SerializeToString())
-        files = {path.name: sha256(file)}
-        card = artefact_card(program, target, precision, files, coverage(model, share), findings)
-        card = with_answer(card, OnnxRunner(_session(model, path), card))
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, target, precision, coverage(model, share), findings)
+    return write_artefact(path, model.SerializeToString(), card, lambda _, card: OnnxRunner(_session(model, path), card))
 
 
 def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:

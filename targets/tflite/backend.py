@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from pose import card as cards
-from pose.card import Card, Coverage
+from pose.card import Card, Coverage, Input, Precision
 from pose.errors import BackendError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.tflite import SPEC, flatbuffer
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ class TFLiteRunner(OneByOneRunner):
 def lower(
     program: Program,
     out: Path,
-    precision: cards.Precision = "int8",
+    precision: Precision = "int8",
     *,
     input: str = "float32",  # noqa: A002 - `--input` of the command
 ) -> Artefact:
@@ -86,13 +84,9 @@ def lower(
     if precision == "fp16":
         content = flatbuffer.with_float16_weights(content)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"input": input})
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(content)
-        card = artefact_card(program, "tflite", precision, {path.name: sha256(file)}, _coverage(file), findings)
-        card = card.model_copy(update={"input": input_spec})
-        card = with_answer(card, TFLiteRunner(file, card, threads=1))
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, "tflite", precision, _coverage(path, content), findings)
+    card = card.model_copy(update={"input": input_spec})
+    return write_artefact(path, content, card, lambda file, card: TFLiteRunner(file, card, threads=1))
 
 
 def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by the Target protocol
@@ -114,7 +108,7 @@ def lint(program: ExportedProgram) -> list[LintFinding]:
     return costly + quantization_findings(program)
 
 
-def _convert(graph: ExportedProgram, input_spec: cards.Input, precision: cards.Precision) -> bytes:
+def _convert(graph: ExportedProgram, input_spec: Input, precision: Precision) -> bytes:
     _, _, height, width = input_spec.shape
     try:
         from targets.tflite.graph import convert
@@ -126,23 +120,23 @@ def _convert(graph: ExportedProgram, input_spec: cards.Input, precision: cards.P
         raise BackendError(f"litert-torch cannot lower the program: {one_line(error)[:200]}") from error
 
 
-def _open(path: Path, threads: int) -> Any:
+def _open(path: Path, threads: int, content: bytes | None = None) -> Any:
     try:
-        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter = Interpreter(None if content else str(path), model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise BackendError(f"LiteRT refuses {path}: {one_line(error)}") from error
     return interpreter
 
 
-def _coverage(path: Path) -> Coverage:
+def _coverage(path: Path, content: bytes) -> Coverage:
     """The file's operators, and which of them XNNPACK runs in the ai-edge-litert of this machine.
 
     The interpreter lists the file's operators, and after them one node a delegate, of which it says inputs and outputs only:
     the operators between those are the delegated ones.
     """
-    nodes = _open(path, threads=1)._get_ops_details()
-    tensors, operators = flatbuffer.read(path.read_bytes())
+    nodes = _open(path, 1, content)._get_ops_details()
+    tensors, operators = flatbuffer.read(content)
     delegates = nodes[len(operators) :]
     makers = {output: operator for operator in operators for output in operator.outputs}
     inside: set[int] = set()  # operators, by their first output

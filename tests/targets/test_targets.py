@@ -251,7 +251,7 @@ def test_an_unknown_delegate_is_refused(program: Program, tmp_path: Path) -> Non
 def test_the_card_holds_the_lint(tmp_path: Path) -> None:
     findings = [base.LintFinding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
     program = quantized_student(tmp_path)
-    card = artefact_card(program, "executorch", "int8", {"x.pte": "0" * 64}, None, findings)
+    card = artefact_card(program, "executorch", "int8", None, findings)
     assert card.metrics["lint"] == [{"severity": "warning", "message": "splits the graph", "nodes": ["norm_0", "norm_1"]}]
 
 
