@@ -94,8 +94,15 @@ def test_a_wrong_option_and_a_damaged_file_are_refused(backend: base.Target, tin
         base.open_artefact(artefact.path)
 
 
-def test_a_file_that_cannot_be_loaded_is_reported_where_a_target_is_missing(folder: Path) -> None:
-    (folder / "broken.py").write_text("import abacus_toolkit\nSPEC = None\n")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import abacus_toolkit\nSPEC = 1\n", "ModuleNotFoundError: No module named 'abacus_toolkit'"),
+        ("SPEC = 1\n", "its SPEC is not a targets.spec.TargetSpec"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_reported_where_a_target_is_missing(folder: Path, text: str, reason: str) -> None:
+    (folder / "broken.py").write_text(text)
     code = """
 from targets import base
 for name in ("ort", "broken"):
@@ -106,6 +113,6 @@ for name in ("ort", "broken"):
 """
     assert python(code, folder).splitlines() == [
         "ort",
-        f"cannot load the backend {folder / 'broken.py'}: ModuleNotFoundError: No module named 'abacus_toolkit'",
+        f"cannot load the backend {folder / 'broken.py'}: {reason}",
     ]
     assert "is not a folder" in python(code, folder / "nowhere")
