@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 from pose.crop import CropSpec, affine
 from pose.skeleton import Skeleton
 
-_UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
 _HALF_BODY_GROWTH = 1.5  # from half of the joints to the crop's side, as in HRNet's training
 
 
@@ -24,7 +23,8 @@ class Augmentation:
     """How training crops vary; the defaults are the paper's (section 4.1).
 
     Attributes:
-        flip, half_body: probability of each; half body needs more than `half_body_joints` labelled joints.
+        flip, half_body: probability of each. A half body needs more than `half_body_joints` labelled joints, and a skeleton
+            whose joints are those of a human body (`Skeleton.upper_body`): of others the whole body is shown.
         rotation: degrees, uniform in +-.
         scale: uniform in 1 +-.
         shift: of the centre, uniform in +-, as a share of the box.
@@ -62,8 +62,10 @@ def _half_body(
     skeleton: Skeleton,
     spec: CropSpec,
 ) -> np.ndarray:
-    """A box about the upper or the lower half of the labelled joints, whichever chance and their number say."""
-    upper = np.array([joint.removeprefix("left_").removeprefix("right_") in _UPPER for joint in skeleton.joints])
+    """A box about the upper or the lower half of the labelled joints, at random; about the other where it has too few."""
+    upper = skeleton.upper_body
+    if upper is None:
+        return box
     halves = [keypoints[labelled & half, :2] for half in (upper, ~upper)]
     chosen = int(rng.random() < 0.5)
     points = halves[chosen] if len(halves[chosen]) > 2 else halves[1 - chosen]

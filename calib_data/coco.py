@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from calib_data.photos import Photos
 from calib_data.sample import Sample
 from pose import skeleton as skeletons
 from pose.errors import InputError
+from pose.joint_names import DEFAULT_SIGMA
 from pose.skeleton import Skeleton
 
 _GROWTH = 1.2  # of boxes about keypoints: with a crop's padding of 1.25 the crop is 1.5 times their longer side
@@ -33,13 +35,13 @@ class CocoPeople:
     """A `calib_data.sample.PoseSource` of annotated people, or of detected boxes.
 
     Attributes:
-        skeleton: recognised by the joints that the json's category names.
+        skeleton: of the joints that the json's category names, see `pose.skeleton.from_category`.
         annotations: every annotated person as a COCO dict, crowds and people without keypoints too: the truth of OKS AP.
         scores: float64 [len], the detector's score of each sample's box; 1 for boxes that are not detected.
 
     Args:
         annotations: the json. images: the folder of its file names.
-        skeleton: needed only where the category does not name its joints.
+        skeleton: needed where the category does not name its joints; otherwise its joints must be the category's.
         boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size.
             A path: detected boxes in COCO's results format, each one a sample, best score first. The annotated person that
             it overlaps most, by an intersection over union of 0.5 at least, gives it keypoints, area and id, and is given
@@ -90,7 +92,7 @@ class CocoPeople:
 def open_data(
     annotations: Path,
     images: Path | None = None,
-    skeleton: str | None = None,
+    skeleton: str | Path | None = None,
     boxes: str = "annotation",
     *,
     cache: bool = False,
@@ -99,15 +101,30 @@ def open_data(
 
     Args:
         images: default the folder `images` beside the json, or beside the folder that the json is in.
-        skeleton: a name in `pose.skeleton.SKELETONS`.
+        skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
         boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
     """
     annotations = Path(annotations)
     beside = annotations.parent / "images"
     folder = images or (beside if beside.is_dir() else annotations.parent.parent / "images")
-    known = skeletons.get(skeleton) if skeleton else None
+    known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    return CocoPeople(annotations, folder, known, boxes=chosen, cache=cache)
+    people = CocoPeople(annotations, folder, known, boxes=chosen, cache=cache)
+    _note_assumed_sigmas(people.skeleton)
+    return people
+
+
+@functools.cache
+def _note_assumed_sigmas(skeleton: Skeleton) -> None:
+    """Tell the user once which joints are scored with the default OKS constant."""
+    from pose import cli
+
+    if skeleton.assumed_sigmas:
+        which = "every joint" if len(skeleton.assumed_sigmas) == len(skeleton) else ", ".join(skeleton.assumed_sigmas)
+        cli.note(
+            f"note: no OKS sigma is known for {which} of skeleton '{skeleton.name}': {DEFAULT_SIGMA} is assumed (COCO's "
+            f"shoulder); for AP by your own, add 'sigmas' to the category or give --skeleton a YAML"
+        )
 
 
 def _count(person: PersonEntry) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from pose import joint_names
 from pose import skeleton as skeletons
 from pose.errors import InputError
 from pose.skeleton import Skeleton
@@ -51,6 +52,10 @@ class CategoryEntry(_Entry):
     id: Id
     name: str
     keypoints: list[str] | None = None
+    skeleton: Any = None  # these four are read by `pose.skeleton.from_category`, unless it knows the joints
+    flip_pairs: Any = None
+    flip_idx: Any = None
+    sigmas: Any = None
 
 
 class BoxEntry(_Entry):
@@ -141,10 +146,12 @@ def _category(path: Path, held: list[CategoryEntry], skeleton: Skeleton | None) 
     if category.keypoints is None:
         assert skeleton is not None
         return category, skeleton
-    if skeleton is not None and list(skeleton.joints) != category.keypoints:
+    if skeleton is not None:
+        if joint_names.match(category.keypoints, skeleton.joints, skeleton.aliases):
+            return category, skeleton
         raise InputError(f"{path}: category '{category.name}' does not have the joints of {skeleton.name} in their order")
     try:
-        return category, skeletons.from_joints(category.keypoints)
+        return category, skeletons.from_category(category.model_dump(exclude_none=True))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -8,16 +8,16 @@ from itertools import accumulate
 
 from calib_data.sample import PoseSource, Sample
 from pose.errors import InputError
+from pose.skeleton import Skeleton
 
 
 class Joined:
     """The samples of every source, one source after the other; all have the same skeleton."""
 
     def __init__(self, sources: Sequence[PoseSource]) -> None:
-        names = sorted({source.skeleton.name for source in sources})
-        if len(names) != 1:
-            raise InputError(f"data of several skeletons ({', '.join(names)}) cannot be joined; train on one at a time")
         self.sources, self.skeleton = sources, sources[0].skeleton
+        for source in sources[1:]:
+            _require_same_joints(self.skeleton, source.skeleton)
         self._ends = list(accumulate(len(source) for source in sources))
 
     def __len__(self) -> int:
@@ -27,3 +27,14 @@ class Joined:
         index = range(len(self))[index]
         which = bisect_right(self._ends, index)
         return self.sources[which][index - (self._ends[which - 1] if which else 0)]
+
+
+def _require_same_joints(first: Skeleton, other: Skeleton) -> None:
+    if first.joints == other.joints:
+        return
+    if first.name != other.name:
+        names = ", ".join(sorted((first.name, other.name)))
+        raise InputError(f"data of several skeletons ({names}) cannot be joined; train on one at a time")
+    differing = sorted(set(first.joints) ^ set(other.joints))
+    what = f"only one of them has {', '.join(differing)}" if differing else "the order differs"
+    raise InputError(f"the files' skeletons '{first.name}' have other joints ({what}) and cannot be joined; train on one")

@@ -1,8 +1,9 @@
-"""The card: what a program or an artefact is, what it came from and what it should answer. One YAML beside each.
+"""The card: the YAML beside every program and artefact that describes it completely.
 
-A program (the folder that quantization writes: `student_fp32.pt2`, `student_int8.pt2`, `card.yaml`) and an artefact (what a
-target made of one of the two: `x.pte` and `x.pte.card.yaml`) carry the same card; an artefact's also says `target`,
-`precision` and `coverage`.
+An app developer needs no Python of this project: the card states the joints, the input and how to cut it from an image, the
+outputs, the precision, the origin of the file, and the expected prediction for one crop. A program is the folder that
+quantization writes (`student_fp32.pt2`, `student_int8.pt2`, `card.yaml`); an artefact is one of the two lowered for a target
+(`x.pte` and `x.pte.card.yaml`). Both have the same fields; those of an artefact include `target`, `precision`, `coverage`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,56 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PositiveFloat,
+    ValidationError,
+    model_validator,
+)
 
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256, write_text
-from pose.skeleton import SKELETONS
+from pose.skeleton import Skeleton, SkeletonFile
 
-SCHEMA: Literal[2] = 2
-Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made of the float program
+SCHEMA: Literal[3] = 3
+Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made from the float program
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+def _bare_name(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > 200 or {"/", "\\"} & set(name) or name in (".", ".."):
+        raise ValueError("must be a printable name of at most 200 characters without path separators")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_bare_name)]  # becomes part of paths
+
+
+def _as_skeleton(value: Any) -> Skeleton:
+    if isinstance(value, Skeleton):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"must hold the skeleton's fields (name, joints, ...), not {str(value)[:60]!r}")
+    try:
+        described = SkeletonFile.model_validate(value)
+        return described.skeleton(described.name or "unnamed")
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+_Skeleton = Annotated[
+    Skeleton, PlainValidator(_as_skeleton), PlainSerializer(Skeleton.to_dict, return_type=dict, when_used="json")
+]
 
 
 class _Part(BaseModel):
@@ -34,7 +74,7 @@ class _Part(BaseModel):
 
 
 class Quantization(_Part):
-    """Affine quantization: value = (q - zero_point) * scale, of the whole tensor."""
+    """Affine quantization of a whole tensor: value = (q - zero_point) * scale."""
 
     scale: float = Field(gt=0)
     zero_point: int
@@ -45,9 +85,9 @@ class Input(_Part):
     """The network's input: (pixel - mean) / std of a crop in RGB.
 
     Attributes:
-        shape: batch, channels, height, width, whatever the layout.
-        layout: how the file itself wants them; a `Runner` takes NCHW of every file.
-        dtype: a uint8 file takes the pixels and does mean and std itself; a `Runner` takes normalised float32 of every file.
+        shape: batch, channels, height, width, in this order for either layout.
+        layout: of the tensor that the file takes.
+        dtype: of the tensor that the file takes; a uint8 file takes pixels and normalises them itself.
         mean, std: in 0..255.
         padding: see `CropSpec`.
         quantization: that of the first quantize node inside an int8 program, fixed by the pixel range; None in a float one.
@@ -74,12 +114,12 @@ class Output(_Part):
 
 
 class Coverage(_Part):
-    """How much of an artefact its backend took, and how much of the arithmetic is int8.
+    """How much of an artefact its backend runs, and how much of the arithmetic is int8.
 
     Attributes:
-        delegates: number of subgraphs handed to the backend; 1 means that the graph was never split.
+        delegates: number of subgraphs that the backend runs; 1 means that the graph was not split.
         delegated, undelegated: operator -> number of nodes inside and outside those subgraphs.
-        undelegated_nodes: names of the nodes that stay outside.
+        undelegated_nodes: names of the nodes outside.
         int8_ops: share of the operators with arithmetic (convolution, linear, matrix product) that run in int8.
         int8_macs: share of the multiply-adds of convolutions and linears that run in int8.
         float_matmul_macs: share of all multiply-adds that are matrix products of two activations (attention) in float.
@@ -102,11 +142,11 @@ class Prediction(_Part):
 
 
 class Golden(_Part):
-    """A crop that any device can replay, and who answered what to it.
+    """A crop that any device can replay, and the predictions for it.
 
     Attributes:
-        crop: uint8 RGB [height, width, 3], deflated (zlib), in base64; `pack` makes it.
-        expected: `fp32` and `int8` are the torch programs; `lowered` is the artefact in the backend's runtime on the host.
+        crop: uint8 RGB [height, width, 3], deflated (zlib), in base64, see `pack`.
+        expected: `fp32`, `int8`: of the torch programs. `lowered`: of the artefact in the backend's runtime on the host.
     """
 
     crop: str
@@ -116,11 +156,11 @@ class Golden(_Part):
         """The crop, unpacked: uint8 [height, width, 3].
 
         Raises:
-            ValueError: it is not one of that size.
+            ValueError: it cannot be unpacked, or is of another size.
         """
         size = height * width * 3
         try:
-            data = zlib.decompressobj().decompress(base64.b64decode(self.crop), size + 1)  # never more, whatever it claims
+            data = zlib.decompressobj().decompress(base64.b64decode(self.crop), size + 1)  # no more memory than that
         except zlib.error as error:
             raise ValueError(f"golden.crop cannot be unpacked ({error})") from error
         if len(data) != size:
@@ -132,18 +172,19 @@ class Card(_Part):
     """See the module.
 
     Attributes:
-        student: key of `pose.models.MODELS`.
-        scheme: of the int8 program.
-        float_modules: modules that stay float in it, each an exception to the precision policy's rule.
-        files: name -> sha256 of what the card describes.
-        sources: role (weights, calibration, program, ...) -> sha256 of what it was made from.
+        student: name of the network, a key of `pose.models.MODELS` for ours.
+        skeleton: the K joints of the outputs, in their order.
+        scheme: quantization scheme of the int8 program.
+        float_modules: modules that stay float in it, the exceptions to the precision policy.
+        files: name -> sha256 of the files that the card describes.
+        sources: role (weights, calibration, program, ...) -> sha256 of what they were made from.
         versions: library -> version.
-        metrics: what was measured, as the commands name it.
+        metrics: measured values, by the commands' names for them.
     """
 
-    schema_version: Literal[2] = SCHEMA
-    student: str
-    skeleton: str
+    schema_version: Literal[3] = SCHEMA
+    student: Name
+    skeleton: _Skeleton
     target: str = "torch"
     precision: Precision | None = None
     input: Input
@@ -151,7 +192,7 @@ class Card(_Part):
     scheme: Literal["affine", "symmetric"]
     float_modules: list[str]
     coverage: Coverage | None = None
-    files: dict[str, Digest]
+    files: dict[Name, Digest]
     sources: dict[str, Digest]
     versions: dict[str, str]
     metrics: dict[str, Any] = {}
@@ -160,12 +201,10 @@ class Card(_Part):
 
     @model_validator(mode="after")
     def _fits_its_skeleton(self) -> Card:
-        if self.skeleton not in SKELETONS:
-            raise ValueError(f"skeleton '{self.skeleton}' is not known")
-        keypoints, batch = len(SKELETONS[self.skeleton]), self.input.shape[0]
+        keypoints, batch = len(self.skeleton), self.input.shape[0]
         shapes = {output.name: output.shape for output in self.outputs}
         if shapes != {"coords": (batch, keypoints, 2), "scores": (batch, keypoints)}:
-            raise ValueError(f"outputs {shapes} are not coords and scores of {self.skeleton} at batch {batch}")
+            raise ValueError(f"outputs {shapes} are not coords and scores of {self.skeleton.name} at batch {batch}")
         self.golden.pixels(self.spec.width, self.spec.height)
         for name, answer in self.golden.expected.items():
             if not len(answer.coords) == len(answer.scores) == keypoints:
@@ -174,7 +213,7 @@ class Card(_Part):
 
     @property
     def spec(self) -> CropSpec:
-        """What the network wants to see of a person."""
+        """The crop that the network takes."""
         _, _, height, width = self.input.shape
         return CropSpec(width, height, self.input.mean, self.input.std, self.input.padding)
 
@@ -182,29 +221,55 @@ class Card(_Part):
         """Raises InputError unless `path` is one of the card's files, byte for byte."""
         path = Path(path)
         if path.name not in self.files:
-            raise InputError(f"{path}: its card describes {', '.join(self.files)}; keep an artefact's name and its card's")
+            raise InputError(
+                f"{path}: its card describes {', '.join(self.files)}; keep the names of an artefact and its card"
+            )
         if not path.exists():
             raise InputError(f"{path} is missing; export it again")
         if digest(path) != self.files[path.name]:
             raise InputError(f"{path} is not the file its card describes (sha256 differs); export it again")
 
+    def instructions(self) -> str:
+        """How an app uses the file, as text of several lines: from an image and a box to keypoints in the image."""
+        take, width, height = self.input, self.spec.width, self.spec.height
+        batch = take.shape[0]
+        coords, scores = (f"Tensor '{output.name}': {output.dtype} {list(output.shape)}" for output in self.outputs)
+        shape = [batch, 3, height, width] if take.layout == "NCHW" else [batch, height, width, 3]
+        normalised = f"(pixel - mean) / std, pixels 0..255, mean {list(take.mean)}, std {list(take.std)}"
+        lines = (
+            f"Input: the crop of one person. Output: {len(self.skeleton)} keypoints.",
+            "1. Box of the person (x, y, w, h) in image pixels, the centre of a pixel at its integer index.",
+            f"   Image pixels per crop pixel: s = {take.padding} * max(w / {width}, h / {height}).",
+            f"2. Crop of {width} x {height} pixels, bilinear, black outside the image: crop pixel (i, j) is the image at",
+            f"   (x + w / 2 + (i - {width / 2:g}) * s, y + h / 2 + (j - {height / 2:g}) * s).",
+            f"3. Tensor '{take.name}': {take.dtype} {shape} ({take.layout}), channels in the order {take.colour}:",
+            f"   {'pixels 0..255' if take.dtype == 'uint8' else normalised}.",
+            f"4. {coords}: x and y of each joint in 0..1 of the crop; in the image they are",
+            f"   (x + w / 2 + (coords_x - 0.5) * {width} * s, y + h / 2 + (coords_y - 0.5) * {height} * s).",
+            f"5. {scores}: confidence of each joint, about 0..1.",
+            "To test an app: 'golden' holds a crop (RGB bytes, row by row, zlib, base64) and its expected outputs.",
+        )
+        return "\n".join(lines)
+
     def write(self, path: Path) -> None:
-        """Write the YAML, whole or not at all."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120))
+        """Write the YAML atomically, the `instructions` as a comment above it."""
+        comment = "".join(f"# {line}\n" for line in self.instructions().splitlines())
+        fields = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120, default_flow_style=None)
+        write_text(path, comment + fields)
 
 
 def read(path: Path) -> Card:
     """The card in a YAML file.
 
     Raises:
-        InputError: missing, truncated, of another schema version, or with a field missing, unknown or out of range.
+        InputError: the file is missing, truncated or of another schema version, or a field is missing, unknown or wrong.
     """
     path = Path(path)
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the card {path}: {error.strerror or error}") from error
-    except Exception as error:  # PyYAML's constructors of tagged values raise whatever they meet
+    except Exception as error:  # PyYAML's constructors of tagged values raise any exception
         raise InputError(f"{path} is not valid YAML ({_one_line(error)}); is it truncated?") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a card: it holds no fields; export again")
@@ -212,7 +277,7 @@ def read(path: Path) -> Card:
         raise InputError(
             f"{path} has schema version {value.get('schema_version')}, this toolkit reads {SCHEMA}; export again"
         )
-    missing = [field for field in Card.model_fields if field not in value]  # written cards are complete: a cut one is not
+    missing = [field for field in Card.model_fields if field not in value]  # a truncated card may still be valid YAML
     if missing:
         raise InputError(f"{path}: {missing[0]}: missing; is it truncated? export again")
     try:
@@ -224,7 +289,7 @@ def read(path: Path) -> Card:
 
 
 def card_path(artefact: Path) -> Path:
-    """Where an artefact's card lies: `x.pte` -> `x.pte.card.yaml`."""
+    """The path of an artefact's card: `x.pte` -> `x.pte.card.yaml`."""
     artefact = Path(artefact)
     return artefact.with_name(f"{artefact.name}.card.yaml")
 
@@ -240,7 +305,7 @@ def digest(path: Path) -> str:
 
 
 def pack(crop: np.ndarray) -> str:
-    """`Golden.crop` of pixels uint8 [height, width, 3]."""
+    """Pixels uint8 [height, width, 3] as the text of `Golden.crop`."""
     return base64.b64encode(zlib.compress(crop.tobytes(), 9)).decode()
 
 

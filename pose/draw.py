@@ -10,6 +10,7 @@ import numpy as np
 from pose.skeleton import Skeleton
 
 LEFT, RIGHT, MIDDLE = (0, 200, 255), (255, 130, 0), (60, 230, 60)  # RGB
+_COLOURS = {"left": LEFT, "right": RIGHT}
 
 
 def draw_pose(
@@ -35,16 +36,16 @@ def draw_pose(
     points = [(round(16 * x), round(16 * y)) if ok else (0, 0) for (x, y), ok in zip(keypoints[:, :2], shown, strict=True)]
     size = max(min(image.shape[:2]), 1)
     thickness, radius = max(round(size / 130), 1), round(16 * max(size / 85, 1.5))
-    drawn = image.copy()
+    drawn, colours = image.copy(), [MIDDLE if side is None else _COLOURS[side] for side in skeleton.sides]
     for a, b in skeleton.edges:
         if shown[a] and shown[b]:
-            sides = {_colour(skeleton.joints[a]), _colour(skeleton.joints[b])} - {MIDDLE}
+            sides = {colours[a], colours[b]} - {MIDDLE}
             colour = sides.pop() if len(sides) == 1 else MIDDLE
             cv2.line(drawn, points[a], points[b], colour, thickness, cv2.LINE_AA, 4)
-    for joint, point, ok, flag in zip(skeleton.joints, points, shown, flags, strict=True):
+    for colour, point, ok, flag in zip(colours, points, shown, flags, strict=True):
         if ok:
             cv2.circle(drawn, point, radius, (255, 255, 255), -1 if flag != 1 else 1, cv2.LINE_AA, 4)
-            cv2.circle(drawn, point, radius * 2 // 3, _colour(joint), -1 if flag != 1 else 1, cv2.LINE_AA, 4)
+            cv2.circle(drawn, point, radius * 2 // 3, colour, -1 if flag != 1 else 1, cv2.LINE_AA, 4)
     return drawn
 
 
@@ -58,7 +59,3 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int, gap: int = 4) -> n
         left = gap + (index % columns) * (width + gap)
         sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet
-
-
-def _colour(joint: str) -> tuple[int, int, int]:
-    return LEFT if joint.startswith("left_") else RIGHT if joint.startswith("right_") else MIDDLE

@@ -1,6 +1,6 @@
-"""Somebody else's heatmap network as a teacher: an ONNX or TFLite file and a YAML that says how to talk to it.
+"""Foreign teachers: a published heatmap network as an ONNX or TFLite file, and a YAML that describes its input and output.
 
-The packaged YAML files are in `pose/teachers`; a new teacher is a new YAML, no code.
+The packaged YAML files are in `pose/teachers`; a new teacher is a new YAML, no code: docs/add-a-teacher.md.
 """
 
 from __future__ import annotations
@@ -48,9 +48,10 @@ class Input(_Part):
 
 
 class Heatmaps(_Part):
-    """One channel a joint; a channel that no joint of the skeleton uses (background, thorax ...) is null in `joints`.
+    """The output with one channel per joint; `joints` names them in the file's order, null where the skeleton has none.
 
-    Heatmap index u lies at (u + offset) / width of the crop. Values are multiplied by `scale`, to make a sure peak about 1.
+    Heatmap index u lies at (u + offset) / width of the crop. Values are multiplied by `scale`, so that the peak of a certain
+    joint is about 1.
     """
 
     output: str
@@ -75,14 +76,20 @@ class Decode(_Part):
 
 
 class Keypoints(_Part):
-    """An output that holds the keypoints themselves, one triple a channel: x and y in 0..1 of the crop, and a score."""
+    """An output with the keypoints themselves, one triple per channel: x and y in 0..1 of the crop, and a score."""
 
     output: str
     order: Literal["xys", "yxs"] = "xys"
 
 
 class TeacherFile(_Part):
-    """What a teacher's YAML holds."""
+    """The fields of a teacher's YAML.
+
+    Attributes:
+        skeleton: the name of a registered skeleton, or the path of a skeleton's YAML from the folder of this one.
+        file: the model file; see `load_teacher` for where it is looked for.
+        padding: see `CropSpec`.
+    """
 
     skeleton: str
     file: str
@@ -92,35 +99,20 @@ class TeacherFile(_Part):
     decode: Decode = Decode()
     keypoints: Keypoints | None = None
 
-    @model_validator(mode="after")
-    def _every_joint_once(self) -> TeacherFile:
-        joints = [joint for joint in self.heatmaps.joints if joint is not None]
-        if sorted(joints) != sorted(self._skeleton().joints):
-            odd = sorted(set(joints) ^ set(self._skeleton().joints)) or sorted({j for j in joints if joints.count(j) > 1})
-            raise ValueError(f"heatmaps.joints must hold each joint of {self.skeleton} once; look at {', '.join(odd)}")
-        return self
-
-    def _skeleton(self) -> Skeleton:
-        try:
-            return skeleton.get(self.skeleton)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-
 
 class HeatmapTeacher:
-    """A foreign network that makes heatmaps.
+    """A foreign network that predicts heatmaps.
 
     Attributes:
         name: of the YAML.
         path: the model file.
-        skeleton: the order of every K below.
-        crop: what crops it wants.
+        skeleton: its K joints, in the order of every K below.
+        crop: the crops that it takes.
         grid_offset: heatmap index u lies at (u + grid_offset) / heatmap width of the crop, and the same for rows.
     """
 
-    def __init__(self, name: str, described: TeacherFile, path: Path, session: Session) -> None:
-        self.name, self.path = name, path
-        self.skeleton = skeleton.get(described.skeleton)
+    def __init__(self, name: str, described: TeacherFile, skeleton: Skeleton, path: Path, session: Session) -> None:
+        self.name, self.path, self.skeleton = name, path, skeleton
         size = described.input
         self.crop = CropSpec(size.width, size.height, size.mean, size.std, described.padding)
         self.grid_offset = described.heatmaps.offset
@@ -133,9 +125,9 @@ class HeatmapTeacher:
         return self._as_heatmaps(self._run(crops, [self._described.heatmaps.output])[0])
 
     def decode(self, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates float32 [N, K, 2] in 0..1 of the crop and scores float32 [N, K], as the YAML's `decode` says."""
-        how = self._described.decode
-        return decode.decode(heatmaps, how.method, kernel=how.blur, window=how.window, offset=self.grid_offset)
+        """Coordinates float32 [N, K, 2] in 0..1 of the crop and scores float32 [N, K], by the YAML's `decode`."""
+        options = self._described.decode
+        return decode.decode(heatmaps, options.method, kernel=options.blur, window=options.window, offset=self.grid_offset)
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates [N, K, 2] and scores [N, K] of RGB crops: its own keypoints if the YAML names them, else decoded."""
@@ -144,8 +136,8 @@ class HeatmapTeacher:
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps, and the coordinates and scores of `predict`, from one run of the network."""
         direct = self._described.keypoints
-        asked = [self._described.heatmaps.output, *([direct.output] if direct else [])]
-        raw, *triples = self._run(crops, asked)
+        outputs = [self._described.heatmaps.output, *([direct.output] if direct else [])]
+        raw, *triples = self._run(crops, outputs)
         heatmaps = self._as_heatmaps(raw)
         if direct is None:
             return heatmaps, *self.decode(heatmaps)
@@ -161,47 +153,53 @@ class HeatmapTeacher:
         return raw.reshape(len(raw), len(self._described.heatmaps.joints), 3)[:, self._channels].astype(np.float32)
 
     def _run(self, crops: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
-        want = self._described.input
-        if crops.dtype != np.uint8 or crops.shape[1:] != (want.height, want.width, 3):
-            raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {want.height}, {want.width}, 3]")
-        pixels = (crops.astype(np.float32) - np.array(want.mean, np.float32)) / np.array(want.std, np.float32)
-        if want.colour == "BGR":
+        wanted = self._described.input
+        if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
+            raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
+        pixels = (crops.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
+        if wanted.colour == "BGR":
             pixels = pixels[..., ::-1]
-        if want.layout == "NCHW":
+        if wanted.layout == "NCHW":
             pixels = pixels.transpose(0, 3, 1, 2)
-        if want.dtype != "float32":
+        if wanted.dtype != "float32":
             pixels = pixels.round()
-        batch = np.ascontiguousarray(pixels, want.dtype)
+        batch = np.ascontiguousarray(pixels, wanted.dtype)
         if self._session.input_shape[0] is None:
             return self._session.run(batch, outputs)
         answers = [self._session.run(batch[i : i + 1], outputs) for i in range(len(batch))]
         return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     def _check(self) -> None:
-        """Compare the YAML with the file by one black crop."""
-        want, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
+        """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""
+        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
         where = f"teacher '{self.name}' ({self.path})"
-        asked = [maps.output] + ([direct.output] if direct else [])
-        for name in asked:
+        outputs = [maps.output] + ([direct.output] if direct else [])
+        for name in outputs:
             if name not in self._session.outputs:
                 raise InputError(f"{where} has no output '{name}'; its outputs are: {', '.join(self._session.outputs)}")
-        sides = (want.height, want.width, 3) if want.layout == "NHWC" else (3, want.height, want.width)
-        takes, says = self._session.input_shape, (1, *sides)
-        fits = len(takes) == 4 and all(a in (None, b) for a, b in zip(takes, says, strict=True))
-        if not fits or self._session.input_dtype != want.dtype:
-            found = f"{self._session.input_dtype}{list(takes)}"
-            raise InputError(f"{where} takes {found}, its YAML says {want.dtype}{list(says)}; mend the YAML's input")
+        sides = (wanted.height, wanted.width, 3) if wanted.layout == "NHWC" else (3, wanted.height, wanted.width)
+        actual, described = self._session.input_shape, (1, *sides)
+        fits = len(actual) == 4 and all(a in (None, b) for a, b in zip(actual, described, strict=True))
+        if not fits or self._session.input_dtype != wanted.dtype:
+            taken = f"{self._session.input_dtype}{list(actual)}"
+            raise InputError(
+                f"{where} takes {taken}, its YAML says {wanted.dtype}{list(described)}; correct the YAML's input"
+            )
         try:
-            answers = self._run(np.zeros((1, want.height, want.width, 3), np.uint8), asked)
-        except Exception as error:  # whatever a runtime raises on a graph that does not hold together
+            answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
+        except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
             raise InputError(f"{where} does not run ({' '.join(str(error).split())[:200]}); is the file whole?") from error
         channels = len(maps.joints)
         if answers[0].ndim != 4 or answers[0].shape[3 if maps.layout == "NHWC" else 1] != channels:
             expected = f"{maps.layout} with {channels} channels"
-            raise InputError(f"{where}: output '{maps.output}' is {list(answers[0].shape)}, not {expected}; mend the YAML")
+            raise InputError(
+                f"{where}: output '{maps.output}' is {list(answers[0].shape)}, not {expected}; correct the YAML"
+            )
         if direct and answers[1].size != channels * 3:
             expected = f"{channels} triples"
-            raise InputError(f"{where}: output '{direct.output}' is {list(answers[1].shape)}, not {expected}; mend the YAML")
+            raise InputError(
+                f"{where}: output '{direct.output}' is {list(answers[1].shape)}, not {expected}; correct the YAML"
+            )
 
 
 def packaged() -> list[str]:
@@ -212,10 +210,10 @@ def packaged() -> list[str]:
 def load_teacher(
     teacher: str | Path, *, folder: Path | None = None, file: Path | None = None, threads: int = 1
 ) -> HeatmapTeacher:
-    """Open a teacher by the name of a packaged YAML or by the path of one's own.
+    """Open a teacher by the name of a packaged YAML, or by the path of another one.
 
     Args:
-        folder: where the YAML's `file` is; default `$POSE_DATA` for a packaged YAML, the YAML's own folder otherwise.
+        folder: that holds the YAML's `file`; by default `$POSE_DATA` for a packaged YAML, the YAML's own folder otherwise.
         file: the model file itself, instead of the YAML's.
         threads: of the runtime.
 
@@ -228,6 +226,18 @@ def load_teacher(
         raise InputError(f"teacher '{teacher}' is not known; choose one of {', '.join(packaged())} or give a .yaml file")
     path = Path(teacher) if own else PACKAGED / f"{teacher}.yaml"
     described = files.read_yaml(path, TeacherFile)
+    try:
+        joints = skeleton.load(described.skeleton, path.parent)
+        _require_each_joint_once(described, joints)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     home = path.parent if own else Path(os.environ.get("POSE_DATA", "."))
     model = file or (folder or home) / described.file
-    return HeatmapTeacher(path.stem, described, model, open_session(model, threads))
+    return HeatmapTeacher(path.stem, described, joints, model, open_session(model, threads))
+
+
+def _require_each_joint_once(described: TeacherFile, joints: Skeleton) -> None:
+    names = [joint for joint in described.heatmaps.joints if joint is not None]
+    if sorted(names) != sorted(joints.joints):
+        wrong = sorted(set(names) ^ set(joints.joints)) or sorted({name for name in names if names.count(name) > 1})
+        raise InputError(f"heatmaps.joints must hold each joint of {joints.name} once; look at {', '.join(wrong)}")

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pose.skeleton import Skeleton
+from pose.skeleton import TORSO, Skeleton
 
 _PERSON = 1
 
@@ -123,21 +123,32 @@ def _entry(number: int, person: Mapping) -> dict[str, Any]:
     return {**derived, **person, **counted}
 
 
-Reference = Literal["torso", "head", "box"]
+Reference = Literal["torso", "head", "box", "diagonal"]
 
 
-def reference_length(truth: np.ndarray, skeleton: Skeleton, reference: Reference = "torso") -> np.ndarray:
-    """The length [N] that PCK measures errors by, nan where it cannot be told, of truth [N, K, 3].
+def pck_reference(skeleton: Skeleton) -> Reference:
+    """The length that PCK measures errors by unless told otherwise: the torso, or the diagonal where a skeleton has none."""
+    return "diagonal" if skeleton.torso is None else "torso"
 
-    `torso`: left shoulder to right hip. `head`: neck to head top (PCKh). `box`: longer side of the labelled joints' box.
+
+def reference_length(truth: np.ndarray, skeleton: Skeleton, reference: Reference | None = None) -> np.ndarray:
+    """The length [N] that PCK measures errors by, nan where it is not defined, of truth [N, K, 3].
+
+    Args:
+        reference: `torso`: between the joints of `skeleton.torso`. `head`: neck to head top (PCKh). `box`, `diagonal`: the
+            longer side and the diagonal of the labelled joints' box. None: `pck_reference` of the skeleton.
+
+    Raises:
+        InputError: the skeleton lacks the torso or the head that is asked for.
     """
     points = np.where(truth[..., 2:] > 0, truth[..., :2], np.nan)
-    if reference == "box":
+    reference = reference or pck_reference(skeleton)
+    if reference in ("box", "diagonal"):
         labelled = ~np.isnan(points)
         spans = np.where(labelled, points, -np.inf).max(1) - np.where(labelled, points, np.inf).min(1)
-        length = spans.max(-1)
+        length = spans.max(-1) if reference == "box" else np.hypot(*spans.T)
     else:
-        ends = {"torso": ("left_shoulder", "right_hip"), "head": ("neck", "head_top")}[reference]
+        ends = (skeleton.torso or TORSO) if reference == "torso" else ("neck", "head_top")
         a, b = skeleton.indices(ends)
         length = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
     return np.where(np.isfinite(length) & (length > 0), length, np.nan)
@@ -150,7 +161,7 @@ def pck_counts(
     joints: tuple[str, ...] | None = None,
     *,
     threshold: float = 0.2,
-    reference: Reference = "torso",
+    reference: Reference | None = None,
 ) -> np.ndarray:
     """Joints found and joints looked at, of each person: int64 [N, 2].
 
@@ -175,7 +186,7 @@ def pck(
     joints: tuple[str, ...] | None = None,
     *,
     threshold: float = 0.2,
-    reference: Reference = "torso",
+    reference: Reference | None = None,
 ) -> float:
     """Share (0..1) of the labelled joints that are found, see `pck_counts`; nan if there is none."""
     return ratio(pck_counts(pred, truth, skeleton, joints, threshold=threshold, reference=reference))

@@ -1,1 +1,4 @@
-"""Float distillation, calibration and quantization-aware fine-tuning: a student in, an int8 program out."""
+"""Int8: calibration and quantization-aware fine-tuning of a float student, with the distillation losses active.
+
+Start reading at `quantize.qat`, the command; `quantize.precision` says what is int8, `quantize.exact` why backends agree.
+"""

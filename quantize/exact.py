@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch import Tensor, nn
+from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
+    FakeQuantizeBase,
     HistogramObserver,
     MinMaxObserver,
     MovingAverageMinMaxObserver,
@@ -27,6 +28,7 @@ from torchao.quantization.pt2e import (
 
 aten = torch.ops.aten
 
+COMPUTE = (aten.conv2d.default, aten.linear.default)  # layers with weights
 STEP_BITS = 3  # significant bits of a step that is only multiplied by: sums of a thousand products are still exact
 _SHORT = 2**-8  # share of a range that may be cut off: a range that was scaled to a step must not miss it by its last bit
 
@@ -95,30 +97,86 @@ class ExactWeight(_Exact, WeightObserver):
     bits = STEP_BITS
 
 
+class _RoundStraightThrough(torch.autograd.Function):
+    """Rounds to multiples of a step; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, step: Tensor) -> Tensor:
+        return ((value.double() / step).round() * step).to(value.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class BiasRounding(nn.Module):
+    """Rounds the bias `[C]` of an int8 layer to what its int32 accumulators count in: input step times weight step.
+
+    Part of the fake-quantized forward, straight-through, so that the biases that ship are those that were trained.
+
+    Args:
+        input_quantizer, weight_quantizer: of the layer; their steps are read at every call and are not part of the state.
+    """
+
+    enabled: Tensor
+
+    def __init__(self, input_quantizer: FakeQuantizeBase, weight_quantizer: FakeQuantizeBase) -> None:
+        super().__init__()
+        self.register_buffer("enabled", torch.ones(1, dtype=torch.uint8))
+        self._quantizers = (
+            input_quantizer,
+            weight_quantizer,
+        )  # in a tuple, so that they are not registered twice
+
+    def forward(self, bias: Tensor) -> Tensor:
+        if not self.enabled[0]:
+            return bias
+        input_step, weight_step = (quantizer.scale.detach().double() for quantizer in self._quantizers)
+        return _RoundStraightThrough.apply(bias, weight_step * input_step)
+
+
+def add_bias_rounding(graph: GraphModule) -> None:
+    """Put a `BiasRounding` before the bias of every int8 layer of a prepared graph, in place."""
+    modules = dict(graph.named_modules(remove_duplicate=False))
+    for index, layer in enumerate([node for node in graph.graph.nodes if node.target in COMPUTE]):
+        quantizers = [modules.get(str(value.target)) for value in layer.args[:2]]
+        if len(layer.args) < 3 or layer.args[2] is None or not all(isinstance(q, FakeQuantizeBase) for q in quantizers):
+            continue
+        name = f"bias_rounding_{index}"
+        graph.add_submodule(name, BiasRounding(*quantizers))
+        with graph.graph.inserting_before(layer):
+            layer.update_arg(2, graph.graph.call_module(name, (layer.args[2],)))
+    graph.recompile()
+
+
 @torch.no_grad()
-def settle(program: GraphModule) -> None:
-    """Make what is left of a converted graph exact, in place: biases, and clamps that int8 does by itself."""
-    values = {**dict(program.named_parameters()), **dict(program.named_buffers())}
-    for node in list(program.graph.nodes):
-        if node.target in (aten.conv2d.default, aten.linear.default) and len(node.args) > 2:
-            _settle_bias(node, values)
-        elif node.target == aten.hardtanh.default and _saturates(node):
+def bake_biases(graph: GraphModule) -> None:
+    """Replace every `BiasRounding` of a prepared graph by its rounded bias, in place; a layer called twice gets two."""
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        rounding = modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(rounding, BiasRounding):
+            bias = graph.get_parameter(str(node.args[0].target))
+            name = f"{node.name}_bias"
+            graph.register_parameter(name, nn.Parameter(rounding(bias).clone()))
+            with graph.graph.inserting_before(node):
+                node.replace_all_uses_with(graph.graph.get_attr(name))
+            graph.graph.erase_node(node)
+            graph.delete_submodule(node.target)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+
+
+def remove_saturated_clamps(program: GraphModule) -> None:
+    """Replace clamps whose upper limit int8 keeps by itself with ReLU, in a converted graph, in place."""
+    for node in program.graph.find_nodes(op="call_function", target=aten.hardtanh.default):
+        if _saturates(node):
             with program.graph.inserting_before(node):
                 relu = program.graph.call_function(aten.relu.default, (node.args[0],))
             relu.meta = node.meta
             node.replace_all_uses_with(relu)
             program.graph.erase_node(node)
     program.recompile()
-
-
-def _settle_bias(layer: Any, values: dict[str, Tensor]) -> None:
-    """Round the bias of an int8 layer to what its accumulators count in: the step of its input times that of its weights."""
-    image, weight, bias = layer.args[:3]
-    int8 = "dequantize_per_tensor" in str(image.target) and "dequantize_per_channel" in str(weight.target)
-    if int8 and isinstance(bias, Node):
-        step = values[weight.args[1].target].double() * image.args[1]
-        value = values[str(bias.target)]
-        value.copy_((value.double() / step).round() * step)
 
 
 def _saturates(clamp: Any) -> bool:

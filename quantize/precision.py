@@ -29,6 +29,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from pose.card import Quantization
 from pose.crop import CropSpec
 from quantize import exact
+from quantize.exact import COMPUTE
 
 aten = torch.ops.aten
 
@@ -37,7 +38,6 @@ Estimator = Literal["minmax", "percentile", "mse"]
 
 FLOAT_MODULES = ("head",)  # what turns tokens into coordinates: its rounding would go straight into them
 MAP_RANK = 4  # of what the backbone computes, exactly; tokens have one dimension less
-COMPUTE = (aten.conv2d.default, aten.linear.default)
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
 _KEEP_SCALE = (
     *_CLAMPS,

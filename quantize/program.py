@@ -21,8 +21,9 @@ from calib_data import synthetic
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
 from pose.models.output import PoseOutput
+from pose.skeleton import Skeleton
 from quantize.deploy import DeployPose
-from quantize.exact import settle
+from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_saturated_clamps
 from quantize.precision import Precision, StudentQuantizer, image_quantization
 
 register_dataclass(PoseOutput)
@@ -59,9 +60,12 @@ class QatStudent(nn.Module):
             quantizer.enable_observer(enabled or quantizer.is_per_channel)
 
     def fake_quant(self, enabled: bool) -> None:
-        """Whether activations and weights are rounded; without, it is the deploy form until calibration corrects biases."""
+        """Whether activations, weights and biases are rounded; without, it is the deploy form, with corrected biases."""
         for quantizer in self._quantizers():
             quantizer.enable_fake_quant(enabled)
+        for module in self.graph.modules():
+            if isinstance(module, BiasRounding):
+                module.enabled[0] = enabled
 
     def _quantizers(self) -> list[FakeQuantizeBase]:
         return [module for module in self.graph.modules() if isinstance(module, FakeQuantizeBase)]
@@ -93,7 +97,9 @@ def prepare(model: DeployPose, precision: Precision, crop: CropSpec) -> QatStude
     unknown = [name for name in precision.float_modules if name not in dict(model.named_modules())]
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: no such module in the deploy form")
-    student = QatStudent(prepare_qat_pt2e(graph, StudentQuantizer(precision, crop)), precision, crop)
+    prepared = prepare_qat_pt2e(graph, StudentQuantizer(precision, crop))
+    add_bias_rounding(prepared)
+    student = QatStudent(prepared, precision, crop)
     student.observe(True)
     return student
 
@@ -106,8 +112,9 @@ def finish(student: QatStudent) -> ExportedProgram:
     student.observe(False)
     with torch.no_grad():  # weight ranges are those of the last forward pass, before the optimiser's last step
         student(torch.zeros(1, 3, student.crop.height, student.crop.width))
+    bake_biases(student.graph)
     converted = convert_pt2e(student.graph)
-    settle(converted)
+    remove_saturated_clamps(converted)
     return _ship(converted, student.crop)
 
 
@@ -138,7 +145,7 @@ def _check_modeless(graph: torch.fx.GraphModule) -> None:
 
 def describe(
     student: str,
-    skeleton: str,
+    skeleton: Skeleton,
     fp32: ExportedProgram,
     int8: ExportedProgram,
     precision: Precision,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from distill import options
 from pose import cli
-from quantize import options
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from calib_data.crops import Crops
+    from distill.request import Request
     from quantize.precision import Precision
-    from quantize.request import Request
 
 
 def quantize(request: Request, precision: Precision, calibration: int = 128) -> dict[str, dict[str, float]]:
@@ -28,26 +30,26 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
             channels (`quantize.equalise`) and for the scales.
 
     Returns:
-        Validation figures, by `fp32`, `ptq` and `qat`; int8 ones are those of fake quantization.
+        Validation figures of the finished programs, by `fp32`, `ptq` and `qat`: those that `edge.check` gives for them.
 
     Raises:
-        InputError: no float weights, or anything that `quantize.task.build` raises.
+        InputError: no float weights, or anything that `distill.task.build` raises.
     """
     from calib_data.crops import Crops
+    from distill import processes
+    from distill import task as tasks
+    from distill.objective import project
+    from distill.training import Run, check_resume_settings, require_new_run_dir
+    from distill.validation import BATCH, validate_program
     from pose import models
     from pose.errors import InputError
     from pose.files import sha256, write_json
     from pose.program import save_program
     from pose.weights import weights_file
-    from quantize import processes
     from quantize import program as programs
-    from quantize import task as tasks
     from quantize.calibrate import calibrate
     from quantize.deploy import deploy
-    from quantize.distillation import project
     from quantize.equalise import equalise
-    from quantize.evaluate import BATCH
-    from quantize.training import Run, claim, compare
 
     out, student, recipe = request.out, request.student, request.recipe
     if recipe.resolution != 1:
@@ -55,7 +57,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     if recipe.bf16 or recipe.optimiser == "muon":
         raise InputError("recipe: a program is trained in float32, by adam or adamw; take --recipe qat, or bf16: false")
     tasks.check_names(student, request.teacher)
-    claim(out, request.resume)
+    require_new_run_dir(out, request.resume)
     process = processes.state()
     start = request.weights or weights_file(student)
     task = tasks.build(request)
@@ -66,7 +68,9 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     if strangers:
         parts = ", ".join(name for name, _ in form.named_children())
         raise InputError(f"--keep-float {strangers[0]!r}: {student} has no such module; its parts are {parts}")
-    sources = {"weights": sha256(start), "calibration": request.train.digest, **task.digests}
+    plain = Crops(request.train.source, crop, task.skeleton)
+    indices = range(min(calibration, len(plain)))
+    sources = {"weights": sha256(start), "calibration": pixels_digest(plain, indices), **task.digests}
     settings = {
         "student": student,
         "teacher": task.teacher,
@@ -74,12 +78,10 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         "calibration": calibration,
         "digests": sources,
     }
-    compare(out, {"recipe": asdict(recipe), **settings}, request.resume)
-    figures = {"fp32": task.validate(network)}
-    task.compare(figures["fp32"])
+    check_resume_settings(out, {"recipe": asdict(recipe), **settings}, request.resume)
     fp32 = programs.float_program(form, crop)
-    plain = Crops(request.train.source, crop, task.skeleton)
-    indices = range(min(calibration, len(plain)))
+    figures = {"fp32": validate_program(fp32, task.held_out)}
+    task.compare(figures["fp32"])
 
     def batches(doing: str) -> Iterable[Tensor]:
         return cli.track(tasks.images(plain, indices, BATCH), doing, math.ceil(len(indices) / BATCH))
@@ -87,12 +89,12 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     equalise(form, programs.trace(form, crop), batches("Equalising"), precision.scheme)
     quantized = programs.prepare(form, precision, crop)
     calibrate(quantized, batches("Calibrating"))
-    figures["ptq"] = task.validate(quantized)
 
     def save(folder: Path, column: str) -> None:
         int8 = programs.finish(quantized)
+        figures[column] = validate_program(int8, task.held_out)
         measured: dict[str, Any] = {"validation": {name: figures[name] for name in ("fp32", column)}}
-        card = programs.describe(student, task.skeleton.name, fp32, int8, precision, crop, sources, measured)
+        card = programs.describe(student, task.skeleton, fp32, int8, precision, crop, sources, measured)
         save_program(folder, fp32, int8, card)
 
     if process.is_main_process:
@@ -105,11 +107,19 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     )  # fmt: skip
     with cli.progress(f"Fine-tuning {student}", run.steps) as step:
         run.train(step)
-    figures["qat"] = run.finish()
+    run.finish()
     if process.is_main_process:
         save(out, "qat")
         write_json(out / "result.json", {**settings, "people": len(request.validation.source), **figures})
     return figures
+
+
+def pixels_digest(crops: Crops, indices: Iterable[int]) -> str:
+    """sha256 of what calibration sees: the size of the crops, and their pixels in order."""
+    digest = hashlib.sha256(f"{crops.spec.width}x{crops.spec.height}".encode())
+    for index in indices:
+        digest.update(crops.get(index).pixels.tobytes())
+    return digest.hexdigest()
 
 
 def main(
@@ -147,11 +157,11 @@ def main(
     """Make an int8 student: calibrate it, then fine-tune it under fake quantization against its teacher."""
     from rich.table import Table
 
+    from distill import processes
+    from distill import recipe as recipes
+    from distill import request as requests
     from pose.errors import InputError
     from pose.files import write_json
-    from quantize import processes
-    from quantize import recipe as recipes
-    from quantize import request as requests
     from quantize.precision import FLOAT_MODULES, Precision
 
     chosen = recipes.read(recipe, epochs, seed)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pose.crop import CropSpec
 from pose.program import Program, save_program
+from pose.skeleton import COCO_17
 from quantize.calibrate import calibrate
 from quantize.deploy import deploy
 from quantize.precision import Precision, Scheme
@@ -27,7 +28,7 @@ def quantized_student(
         (tiny_images() if images is None else images).split(4),
     )
     fp32, int8 = float_program(form, spec), finish(student)
-    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, spec, {"weights": "0" * 64})
+    card = describe("distilpose_edge", COCO_17, fp32, int8, student.precision, spec, {"weights": "0" * 64})
     return save_program(folder, fp32, int8, card)
 
 

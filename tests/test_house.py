@@ -43,7 +43,7 @@ def python(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_commands_are_found() -> None:
-    commands = ("edge.export", "edge.check", "edge.bench", "edge.demo", "quantize.teach", "quantize.distill", "quantize.qat")
+    commands = ("edge.export", "edge.check", "edge.bench", "edge.demo", "distill.teacher", "distill.student", "quantize.qat")
     assert {*commands} <= set(COMMANDS)
 
 

@@ -10,13 +10,14 @@ import torch
 from tiny_student import SPEC, TinyBackbone, tiny_student
 from torch import nn
 
+from calib_data import sources
 from calib_data.synthetic import SyntheticPeople
+from distill import validation
 from pose import models
 from pose.models import ModelSpec, checkpoint
 from pose.models.encoder import PatchEmbedding, TokenEncoder
 from pose.models.output import PoseOutput
 from pose.models.tokenpose import TokenPose
-from quantize import evaluate, sources
 
 GRID = (16, 16)
 
@@ -80,10 +81,10 @@ def save(name: str, path: Path) -> Path:
 if __name__ == "__main__":  # tiny_models.py CACHE COMMAND ...: a command, with these networks
     import runpy
 
-    from quantize import training
+    from distill import training
 
     register(Path(sys.argv[1]))
     training._CHECKPOINT_SECONDS = 0.0
-    evaluate.BATCH = 6
+    validation.BATCH = 6
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

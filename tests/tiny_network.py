@@ -43,7 +43,7 @@ def make_program(folder: Path, seed: int = 0, skeleton: Skeleton = COCO_17) -> P
     int8 = torch.export.export(convert_pt2e(prepared), (images,))
     card = Card(
         student="tiny",
-        skeleton=skeleton.name,
+        skeleton=skeleton,
         input=Input(shape=SHAPE, mean=(127.5,) * 3, std=(127.5,) * 3, padding=1.25),
         outputs=(Output(name="coords", shape=(1, keypoints, 2)), Output(name="scores", shape=(1, keypoints))),
         scheme="affine",

@@ -209,7 +209,7 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
     except Exception as error:  # coremltools raises its own types, assertions, and whatever stops a pass
         raise BackendError(f"coremltools cannot lower the program: {one_line(error)[:200]}") from error
     width, height = card.spec.width, card.spec.height
-    model.short_description = f"{card.student}: {card.skeleton} keypoints of the person in a crop, {precision}"
+    model.short_description = f"{card.student}: {card.skeleton.name} keypoints of the person in a crop, {precision}"
     model.input_description[card.input.name] = f"RGB crop of one person, {width} x {height} pixels"
     model.output_description["coords"] = "x, y of each keypoint, 0 to 1 across the crop"
     model.output_description["scores"] = "how sure each keypoint is"

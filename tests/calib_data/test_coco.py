@@ -171,7 +171,8 @@ WRONG = {
     "area negative": (change("annotations.0.area", -1), "area"),
     "no categories": (change("categories", []), "must name its keypoints"),
     "boxes only": (change("categories.0.keypoints", ...), "must name its keypoints .*found 'person'"),
-    "other joints": (change("categories.0.keypoints", ["nose", "tail"]), "no registered skeleton has the 2 joints"),
+    "other joints": (change("categories.0.keypoints", ["nose", "tail"]), r"42 keypoint numbers; person needs 3 x 2 = 6"),
+    "joint twice": (change("categories.0.keypoints", ["nose"] * 14), "joint 'nose' is named twice"),
     "width 0": (change("images.0.width", 0), "width"),
     "width text": (change("images.0.width", "60"), "width"),
     "image elsewhere": (change("images.0.file_name", "../people.json"), "must be the name of a file"),
@@ -197,6 +198,80 @@ def test_wrong_skeleton(folder: Path) -> None:
     unnamed = change("categories.0.keypoints", ...)
     unnamed["categories"].pop()
     assert opened(folder, unnamed, skeleton=LSP_14).skeleton is LSP_14
+
+
+HAND = ["wrist", *(f"{finger}{part}" for finger in ("thumb", "index", "middle", "ring", "little") for part in range(1, 5))]
+ANIMAL = ["nose", "L_Eye", "R_Eye", "withers", "tail", "L_F_Paw", "R_F_Paw", "L_B_Paw", "R_B_Paw"]
+
+
+def own_skeleton(joints: list[str], **fields: Any) -> dict[str, Any]:
+    held = good()
+    held["categories"][0] = {"id": 1, "name": "thing", "keypoints": joints, **fields}
+    triples = [[10.0 + place, 8.0 + place, 2] for place in range(len(joints))]
+    held["annotations"] = [
+        {**held["annotations"][0], "keypoints": [number for triple in triples for number in triple]},
+    ]
+    return held
+
+
+@pytest.mark.parametrize(("joints", "pairs"), [(HAND, 0), (ANIMAL, 3)])
+def test_a_file_with_joints_of_its_own_opens_without_a_flag(
+    folder: Path, joints: list[str], pairs: int, capsys: pytest.CaptureFixture
+) -> None:
+    opened(folder, own_skeleton(joints, skeleton=[[1, 2], [2, 3]]))
+    people = open_data(folder / "people.json")
+    skeleton = people.skeleton
+    assert (skeleton.name, skeleton.joints) == ("thing", tuple(joints))
+    assert (len(skeleton.flip_pairs), skeleton.torso) == (pairs, None)
+    assert skeleton.edges.tolist() == [[0, 1], [1, 2]]
+    assert people[0].keypoints.shape == (len(joints), 3)
+    note = capsys.readouterr().err
+    assert "no OKS sigma is known for" in note
+    assert "0.079 is assumed" in note
+    open_data(folder / "people.json")
+    assert capsys.readouterr().err == ""  # once for each skeleton
+
+
+def test_a_category_may_state_its_pairs_and_sigmas(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    joints = ["a", "b", "c"]
+    fields = {"flip_idx": [1, 0, 2], "sigmas": [0.1, 0.1, 0.2]}
+    opened(folder, own_skeleton(joints, **fields))
+    skeleton = open_data(folder / "people.json").skeleton
+    assert skeleton.flip.tolist() == [1, 0, 2]
+    assert skeleton.sigmas.tolist() == [0.1, 0.1, 0.2]
+    assert capsys.readouterr().err == ""
+    for wrong, message in (
+        ({"skeleton": [[0, 1]]}, "joint number 0; numbers go from 1 to 3"),
+        ({"skeleton": [[1]]}, "skeleton.0.1: Field required"),
+        ({"flip_idx": [1, 2, 0]}, "flip_idx must hold 3 joint numbers from 0"),
+        ({"flip_pairs": [["a", "z"]]}, "flip_pairs names 'z'"),
+        ({"flip_pairs": [["a", "b"], ["a", "c"]]}, "'a' more than once"),
+        ({"sigmas": [0.1]}, "sigmas must be 3 numbers"),
+        ({"sigmas": [0.1, 0, 0.1]}, "sigmas.1: Input should be greater than 0"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            opened(folder, own_skeleton(joints, **wrong))
+        assert "\n" not in str(caught.value)
+        assert "people.json" in str(caught.value)
+
+
+def test_the_skeleton_of_a_yaml(folder: Path) -> None:
+    opened(folder, own_skeleton(["a", "b", "c"]))
+    path = folder / "mine.yaml"
+    path.write_text("joints: [a, b, c]\nsigmas: {a: 0.05}\ntorso: [a, c]\n")
+    skeleton = open_data(folder / "people.json", skeleton=path).skeleton
+    assert (skeleton.name, skeleton.torso) == ("mine", ("a", "c"))
+    path.write_text("joints: [a, b]\n")
+    with pytest.raises(InputError, match="category 'thing' does not have the joints of mine in their order"):
+        open_data(folder / "people.json", skeleton=path)
+
+
+def test_a_registered_skeleton_is_recognised_in_another_spelling(folder: Path) -> None:
+    held = good()
+    held["categories"][0]["keypoints"] = [
+        joint.replace("left_", "L ").replace("right_", "R ").replace("head_top", "Head") for joint in LSP_14.joints
+    ]
+    assert opened(folder, held).skeleton is LSP_14
 
 
 def test_missing_json(folder: Path) -> None:

@@ -15,7 +15,7 @@ from calib_data.crops import Crop, Crops
 from calib_data.joined import Joined
 from pose.crop import CropSpec, transform
 from pose.errors import InputError
-from pose.skeleton import COCO_17, LSP_14
+from pose.skeleton import COCO_17, LSP_14, Skeleton
 
 SPEC = CropSpec(width=96, height=128)
 WILD = Augmentation(half_body=0.5, shift=0.1)
@@ -142,3 +142,20 @@ def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
         joined[5]
     with pytest.raises(InputError, match="coco17, lsp14"):
         Joined([a, Dots(skeleton=LSP_14)])
+    one, other = (Dots(shown=0, skeleton=Skeleton("thing", joints)) for joints in (("a", "b"), ("a", "c")))
+    with pytest.raises(InputError, match="only one of them has b, c"):
+        Joined([one, other])
+    assert len(Joined([one, Dots(shown=0, skeleton=Skeleton("another name", ("a", "b")))])) == 10
+
+
+def test_half_body_is_off_where_the_joints_are_not_those_of_a_body() -> None:
+    joints = tuple(f"joint{number}" for number in range(17))
+    sample, whole = Dots()[0], Skeleton("thing", joints)
+    for seed in range(8):
+        drawn = [
+            draw_affine(
+                np.random.default_rng(seed), replace(STILL, half_body=odds), sample.box, sample.keypoints, whole, SPEC
+            )
+            for odds in (0, 1)
+        ]
+        assert np.array_equal(drawn[0][0], drawn[1][0])

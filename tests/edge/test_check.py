@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tiny_network import make_program
 
 from calib_data.synthetic import SyntheticPeople
-from edge import run
-from edge.check import check, check_all
+from edge import dist, run
 from edge.check import main as check_command
+from edge.evaluate.check import check, check_all
+from edge.evaluate.records import Check
 from edge.export import export
 from pose import card as cards
 from pose.crop import affine
@@ -32,74 +32,76 @@ def two_targets(exported: Path, tiny_program: Path, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="session")
-def results(two_targets: Path) -> dict[str, dict[str, Any]]:
-    return check_all(run.family(two_targets / "tiny-onnx-int8.onnx"), SyntheticPeople(8))
+def results(two_targets: Path) -> dict[str, Check]:
+    return check_all(dist.find(two_targets / "tiny-onnx-int8.onnx").siblings, SyntheticPeople(8))
 
 
-def test_the_family_is_what_one_program_was_lowered_to(two_targets: Path, tmp_path: Path) -> None:
+def names(artefact: Path) -> list[str]:
+    return [sibling.path.name for sibling in dist.find(artefact).siblings]
+
+
+def test_siblings_are_what_one_program_was_lowered_to(two_targets: Path, tmp_path: Path) -> None:
     both = ["tiny-executorch-int8.pte", "tiny-onnx-int8.onnx"]
-    assert [path.name for path in run.family(two_targets / both[1])] == both
-    assert [path.suffix for path in run.family(two_targets / "tiny-onnx-fp32.onnx")] == [".pte", ".onnx"]
+    assert names(two_targets / both[1]) == both
+    assert [Path(name).suffix for name in names(two_targets / "tiny-onnx-fp32.onnx")] == [".pte", ".onnx"]
     other = tmp_path / "other"
     export(make_program(tmp_path / "program", seed=1).folder, "onnx", "int8", other)
     stranger = Path(shutil.copytree(two_targets, tmp_path / "dist"))
     for path in other.glob("tiny-onnx-*"):
         shutil.copy(path, stranger)
-    assert [path.name for path in run.family(stranger / both[0])] == both[:1]
+    assert names(stranger / both[0]) == both[:1]
 
 
-def test_each_target_is_scored_beside_one_answer_of_the_program(
-    results: dict[str, dict[str, Any]], two_targets: Path
-) -> None:
+def test_each_target_is_scored_beside_one_answer_of_the_program(results: dict[str, Check], two_targets: Path) -> None:
     assert list(results) == ["executorch", "onnx"]
     executorch, onnx = results.values()
     for name in ("fp32", "fake_quant"):
-        assert executorch[name] == onnx[name]
+        assert getattr(executorch, name) == getattr(onnx, name)
     for result in results.values():
-        assert result["persons"] == 8
-        assert result["lowered"]["fake_quant_px"]["p99"] < result["lowered"]["keypoint_px"]["p99"]
-        assert result["float_twin"]["torch_px"]["p99"] < 0.001
-        assert result["bytes"] == size(Path(result["artefact"])) < result["float_twin"]["bytes"]
-    assert executorch["artefact"] != onnx["artefact"]
+        assert result.persons == 8
+        assert result.lowered.fake_quant_px.p99 < result.lowered.keypoint_px.p99
+        assert result.float_twin.torch_px.p99 < 0.001
+        assert result.bytes == size(Path(result.artefact)) < result.float_twin.bytes
+    assert executorch.artefact != onnx.artefact
 
 
-def test_one_alone_scores_as_it_does_among_others(results: dict[str, dict[str, Any]], two_targets: Path) -> None:
-    assert check(two_targets / "tiny-onnx-int8.onnx", SyntheticPeople(8)) == results["onnx"]
+def test_one_alone_scores_as_it_does_among_others(results: dict[str, Check], two_targets: Path) -> None:
+    assert check(dist.find(two_targets / "tiny-onnx-int8.onnx"), SyntheticPeople(8)) == results["onnx"]
 
 
-def test_joints_and_worst_people_are_those_of_the_answers(results: dict[str, dict[str, Any]]) -> None:
+def test_joints_and_worst_people_are_those_of_the_answers(results: dict[str, Check]) -> None:
     result, source = results["onnx"], SyntheticPeople(8)
-    assert "per_joint_px" not in result["fp32"]
-    for name in ("fake_quant", "lowered"):
-        joints = result[name]["per_joint_px"]
+    assert result.fp32.per_joint_px == {}
+    for column in (result.fake_quant, result.lowered):
+        joints = column.per_joint_px
         assert tuple(joints) == COCO_17.joints
-        assert min(joints.values()) <= result[name]["keypoint_px"]["median"] <= max(joints.values())
-    worst = result["worst"]
+        assert min(joints.values()) <= column.keypoint_px.median <= max(joints.values())
+    worst = result.worst
     assert len(worst) == 6
-    assert [each["px"] for each in worst] == sorted((each["px"] for each in worst), reverse=True)
+    assert [person.px for person in worst] == sorted((person.px for person in worst), reverse=True)
     runners = [
-        run.open(Path(result["artefact"]).parent / "tiny.program" / "student_fp32.pt2"),
-        run.open(Path(result["artefact"])),
+        run.open(Path(result.artefact).parent / "tiny.program" / "student_fp32.pt2"),
+        run.open(Path(result.artefact)),
     ]
-    for each in worst[:2]:
-        sample = source[each["index"]]
+    for person in worst[:2]:
+        sample = source[person.index]
         poses = [run.keypoints(runner, sample.image, sample.box)[0] for runner in runners]
-        np.testing.assert_allclose(poses, [each["fp32"], each["lowered"]], atol=1e-3)
+        np.testing.assert_allclose(poses, [person.fp32, person.lowered], atol=1e-3)
         scale = np.linalg.norm(affine(sample.box, runners[0].card.spec)[0, :2])
-        assert each["px"] == pytest.approx(np.linalg.norm(poses[0] - poses[1], axis=1).mean() * scale, rel=1e-3)
+        assert person.px == pytest.approx(np.linalg.norm(poses[0] - poses[1], axis=1).mean() * scale, rel=1e-3)
 
 
-def test_a_twin_that_is_gone_is_not_told_of(two_targets: Path, tmp_path: Path) -> None:
+def test_a_missing_twin_is_left_out(two_targets: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
     (folder / "tiny-onnx-fp32.onnx.card.yaml").unlink()
-    assert check(folder / "tiny-onnx-int8.onnx", SyntheticPeople(2))["float_twin"] is None
-    assert check(folder / "tiny-executorch-fp32.pte", SyntheticPeople(2))["float_twin"] is None
+    assert check(dist.find(folder / "tiny-onnx-int8.onnx"), SyntheticPeople(2)).float_twin is None
+    assert check(dist.find(folder / "tiny-executorch-fp32.pte"), SyntheticPeople(2)).float_twin is None
 
 
 def test_the_command_prints_a_row_for_each_target(
     two_targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run.latest, "__defaults__", (two_targets, None))
+    monkeypatch.setattr(dist, "DEFAULT", two_targets)
     monkeypatch.setattr("calib_data.synthetic.validation", lambda: SyntheticPeople(4))
     check_command(target="all", json=tmp_path / "all.json")
     printed = capsys.readouterr().out
@@ -121,7 +123,7 @@ def test_a_card_that_is_not_its_programs_is_refused(two_targets: Path, tmp_path:
     darker = card.input.model_copy(update={"mean": (0.0, 0.0, 0.0)})
     card.model_copy(update={"input": darker}).write(cards.card_path(path))
     with pytest.raises(InputError, match=r"tiny-onnx-int8.*: spec is .*mean=\(0\.0, .* its program's .*export it again"):
-        check(path, SyntheticPeople(1))
+        check(dist.find(path), SyntheticPeople(1))
 
 
 def test_a_float16_artefact_is_held_against_float_alone(
@@ -138,11 +140,11 @@ def test_a_float16_artefact_is_held_against_float_alone(
     assert held["lowered"]["keypoint_px"]["p99"] < held["fake_quant"]["keypoint_px"]["p99"]
 
 
-def test_which_artefact_is_asked_for_must_be_clear(two_targets: Path) -> None:
+def test_the_artefact_must_be_unambiguous(two_targets: Path) -> None:
     with pytest.raises(InputError, match="--target is all or left out"):
         check_command(artefact=two_targets / "tiny-onnx-int8.onnx", target="executorch")
     with pytest.raises(InputError, match="no target 'abacus'"):
-        run.latest(two_targets, ("abacus",))
+        dist.Dist(two_targets).latest(("abacus",))
     with pytest.raises(InputError, match=r"no int8 artefact of coreml .*edge\.export --target coreml"):
-        run.latest(two_targets, ("coreml",))
-    assert run.latest(two_targets, ("onnx",)).name == "tiny-onnx-int8.onnx"
+        dist.Dist(two_targets).latest(("coreml",))
+    assert dist.Dist(two_targets).latest(("onnx",)).path.name == "tiny-onnx-int8.onnx"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 
 from pose import card as cards
 from pose.card import Card, Golden, Input, Output, Prediction, Quantization, pack
-from pose.crop import CropSpec
+from pose.crop import CropSpec, affine, to_image, warp
 from pose.errors import InputError
+from pose.skeleton import COCO_17, LSP_14, Skeleton
 
 CROP = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
 _unit = st.floats(0, 1)
@@ -23,7 +26,7 @@ def make_card(**changes) -> Card:
     golden = Golden(crop=pack(CROP), expected={"fp32": Prediction(coords=[(0.5, 0.5)] * 17, scores=[0.9] * 17)})
     fields = {
         "student": "distilpose_edge",
-        "skeleton": "coco17",
+        "skeleton": COCO_17,
         "input": Input(shape=(1, 3, 64, 48), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), padding=1.25),
         "outputs": (Output(name="coords", shape=(1, 17, 2)), Output(name="scores", shape=(1, 17))),
         "scheme": "affine",
@@ -72,8 +75,14 @@ INPUT = make_card().model_dump(mode="json")["input"]
         ({"golden": {"crop": pack(CROP.repeat(99, 0)), "expected": {}}}, "golden.crop is not one of 48x64"),
         ({"golden": {"crop": "AAAA" + pack(CROP), "expected": {}}}, "golden.crop cannot be unpacked"),
         ({"student": None}, "student"),
-        ({"skeleton": "centaur"}, "skeleton 'centaur' is not known"),
-        ({"skeleton": "lsp14"}, "not coords and scores of lsp14"),
+        ({"skeleton": "centaur"}, "skeleton: .*not 'centaur'"),
+        ({"skeleton": LSP_14.to_dict()}, "not coords and scores of lsp14"),
+        ({"skeleton": {"name": "a"}}, "skeleton: .*joints: Field required"),
+        ({"skeleton": COCO_17.to_dict() | {"sigmas": [0.1]}}, "skeleton: .*sigmas must be 17 numbers"),
+        ({"student": "../../etc"}, "student: .*printable name"),
+        ({"student": "a\nb"}, "student: .*printable name"),
+        ({"files": {"/etc/passwd": "0" * 64}}, "files./etc/passwd.*: .*printable name"),
+        ({"files": {"..": "0" * 64}}, "files.*printable name"),
         ({"surprise": 1}, "surprise"),
         ({"files": {"a": "not a digest"}}, "files.a"),
         ({"input": {**INPUT, "shape": [1, 3, 10**12, 10**12]}}, "input.shape"),
@@ -143,3 +152,64 @@ def test_the_digest_of_a_folder_sees_contents_and_names(tmp_path) -> None:
 
 def test_the_golden_crop_comes_back() -> None:
     np.testing.assert_array_equal(make_card().golden.pixels(48, 64), CROP)
+
+
+def test_a_card_holds_its_skeleton_whoever_registered_it(tmp_path) -> None:
+    joints = ("tip", "left_wing", "right_wing")
+    own = Skeleton(
+        "bird", joints, limbs=(("tip", "left_wing"),), sigmas=np.array([0.1, 0.2, 0.3]), torso=("tip", "left_wing")
+    )
+    card = make_card(
+        skeleton=own,
+        outputs=(Output(name="coords", shape=(1, 3, 2)), Output(name="scores", shape=(1, 3))),
+        golden=Golden(crop=pack(CROP), expected={}),
+    )
+    path = tmp_path / "card.yaml"
+    card.write(path)
+    skeleton = cards.read(path).skeleton
+    assert skeleton == own
+    assert skeleton.flip.tolist() == [0, 2, 1]
+    assert yaml.safe_load(path.read_text())["skeleton"] == {
+        "name": "bird",
+        "joints": list(joints),
+        "flip_pairs": [["left_wing", "right_wing"]],
+        "limbs": [["tip", "left_wing"]],
+        "sigmas": [0.1, 0.2, 0.3],
+        "torso": ["tip", "left_wing"],
+    }
+
+
+def test_a_card_tells_an_app_all_that_it_needs() -> None:
+    text = make_card().instructions()
+    for fact in ("48 x 64", "float32 [1, 3, 64, 48] (NCHW)", "RGB", "s = 1.25 *", "'coords': float32 [1, 17, 2]", "[1, 17]"):
+        assert fact in text
+    camera = Input(
+        shape=(1, 3, 64, 48), layout="NHWC", dtype="uint8", mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), padding=1.25
+    )
+    assert (
+        "uint8 [1, 64, 48, 3] (NHWC), channels in the order RGB:\n   pixels 0..255."
+        in make_card(input=camera).instructions()
+    )
+
+
+def test_the_instructions_cut_the_crop_that_the_network_is_trained_on() -> None:
+    """The two formulas of the text, evaluated as they stand there, against the project's own crop."""
+    spec, box = make_card().spec, np.array([30.0, 20.0, 40.0, 90.0])
+    image = np.random.default_rng(1).integers(0, 256, (150, 160, 3), np.uint8)
+    matrix = affine(box, spec)
+    crop = warp(image, matrix, spec)
+    lines = make_card().instructions()
+    place = re.search(r"is the image at\n +\((.+), (y \+ h.+)\)\.\n", lines)
+    back = re.search(r"in the image they are\n +\((.+), (y \+ h.+)\)\.\n", lines)
+    values = dict(zip("xywh", box, strict=True))
+    values["s"] = eval(re.search(r"s = (.+)\.\n", lines)[1], {"max": max}, values)
+    for i, j in ((24, 32), (10, 50), (47, 0)):
+        u, v = (eval(axis, {}, values | {"i": i, "j": j}) for axis in place.groups())
+        left, top = int(np.floor(u)), int(np.floor(v))
+        corners = image[top : top + 2, left : left + 2].astype(float)
+        rows = corners[0] + (v - top) * (corners[1] - corners[0])
+        assert np.abs(rows[0] + (u - left) * (rows[1] - rows[0]) - crop[j, i]).max() < 9  # OpenCV's weights have 5 bits
+        coords = np.array([i / spec.width, j / spec.height])
+        point = [eval(axis, {}, values | {"coords_x": coords[0], "coords_y": coords[1]}) for axis in back.groups()]
+        assert np.allclose(point, to_image(coords, matrix, spec))
+        assert np.allclose(point, (u, v))

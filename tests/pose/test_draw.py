@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pose.draw import LEFT, RIGHT, contact_sheet, draw_pose
-from pose.skeleton import COCO_17
+from pose.skeleton import COCO_17, Skeleton
 
 _WRISTS = COCO_17.indices(("left_wrist", "right_wrist"))
 
@@ -47,3 +47,9 @@ def test_a_contact_sheet_has_every_image_in_its_place() -> None:
     sheet = contact_sheet(images, columns=2, gap=4)
     assert sheet.shape == (2 * 24 + 4, 2 * 34 + 4, 3)
     assert [sheet[10, 10, 0], sheet[10, 44, 0], sheet[34, 10, 0], sheet[34, 44, 0]] == [10, 20, 30, 255]
+
+
+def test_given_pairs_colour_joints_whose_names_state_no_side() -> None:
+    thing = Skeleton("horse", ("near", "off"), flip_pairs=(("near", "off"),))
+    drawn = draw_pose(np.zeros((200, 200, 3), np.uint8), np.array([(140, 60), (60, 60)]), thing)
+    assert (tuple(drawn[60, 140]), tuple(drawn[60, 60])) == (LEFT, RIGHT)

@@ -131,6 +131,23 @@ def test_model_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         load_teacher("tokenpose")
 
 
+def test_a_teacher_of_joints_of_its_own(tmp_path: Path) -> None:
+    """The skeleton is a YAML beside the teacher's."""
+    (tmp_path / "three.yaml").write_text("joints: [a, b, c]\n")
+    held = description(skeleton="three.yaml", heatmaps__joints=["c", None, "a", "b", *[None] * 11])
+    mine = teacher(tmp_path, held)
+    assert (mine.skeleton.name, mine.skeleton.joints) == ("three", ("a", "b", "c"))
+    images = crops(2)
+    gains = np.array([3, 4, 1])
+    assert np.allclose(mine.heatmaps(images), 0.5 * images[:, None, ::4, ::4, 0] * gains[:, None, None])
+    (tmp_path / "three.yaml").write_text("joints: [a, b, d]\n")
+    with pytest.raises(InputError, match=r"mine.yaml: heatmaps.joints must hold each joint of three once; look at c, d"):
+        teacher(tmp_path, held)
+    (tmp_path / "three.yaml").write_text("joint: [a, b, d]\n")
+    with pytest.raises(InputError, match=r"mine.yaml: .*three.yaml: joints: Field required"):
+        teacher(tmp_path, held)
+
+
 def test_packaged_files_are_valid() -> None:
     assert foreign.packaged() == ["cpm_mv2", "movenet_lightning", "movenet_thunder"]
     for name in foreign.packaged():

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose import metrics
-from pose.skeleton import COCO_17, LSP_14
+from pose.errors import InputError
+from pose.skeleton import COCO_17, LSP_14, Skeleton
 
 LIMBS = LSP_14.shared(COCO_17)
 
@@ -172,3 +173,29 @@ def test_bootstrap_has_the_width_that_theory_gives() -> None:
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(400), rel=0.1)
     assert (low, high) == metrics.bootstrap(values, lambda rows: float(rows.mean()))
+
+
+@pytest.mark.parametrize(
+    "skeleton", [Skeleton("hand", tuple(f"j{i}" for i in range(21))), Skeleton("pet", tuple("abcdefghi"))]
+)
+def test_own_joints_have_ap_and_pck(skeleton: Skeleton) -> None:
+    truth = people(20, joints=len(skeleton), unlabelled=0.2)
+    assert metrics.average_precision(coco(truth), results(truth, 0), skeleton.sigmas)["ap"] == 1
+    close = metrics.average_precision(coco(truth), results(truth, 6), skeleton.sigmas)["ap"]
+    assert 0.1 < close < 1
+    assert metrics.average_precision(coco(truth), results(truth, 6), 2 * skeleton.sigmas)["ap"] > close
+    assert metrics.pck_reference(skeleton) == "diagonal"
+    assert metrics.pck(truth[..., :2], truth, skeleton) == 1
+
+
+def test_pck_without_a_torso_measures_by_the_diagonal_of_the_labelled_joints() -> None:
+    thing = Skeleton("thing", ("a", "b", "c"))
+    truth = np.array([[[0, 0, 2], [30, 40, 1], [1000, 0, 0]], [[5, 5, 2], [0, 0, 0], [0, 0, 0]]], float)
+    assert metrics.reference_length(truth, thing)[0] == 50
+    assert np.isnan(metrics.reference_length(truth, thing)[1])  # one joint has no box
+    pred = truth[..., :2] + (0, 10.001)
+    assert metrics.pck_counts(pred, truth, thing).tolist() == [[0, 2], [0, 0]]
+    assert metrics.pck_counts(pred - (0, 0.01), truth, thing).tolist() == [[2, 2], [0, 0]]
+    assert (metrics.pck_reference(COCO_17), metrics.pck_reference(COCO_17.only(("nose",)))) == ("torso", "diagonal")
+    with pytest.raises(InputError, match="has no joint 'left_shoulder'"):
+        metrics.reference_length(truth, thing, "torso")

@@ -16,15 +16,19 @@ import torch
 from drawn_source import Dots
 from people_file import write_people
 
+from calib_data import sources
+from distill import recipe as recipes
+from distill import student as distill
+from distill import task, teachers
+from distill import teacher as teach
+from distill.objective import LabelTeacher, Projected, project
+from distill.recipe import Recipe
+from distill.request import Request
 from pose import cli, models
 from pose.crop import CropSpec
 from pose.models import ModelSpec, checkpoint
 from pose.program import load_program
-from quantize import distill, qat, sources, task, teach, teachers
-from quantize import recipe as recipes
-from quantize.distillation import LabelTeacher, Projected, project
-from quantize.recipe import Recipe
-from quantize.request import Request
+from quantize import qat
 
 TERMS = {"regression", "keypoint_token", "visual_token", "simulated_heatmap", "confidence"}
 RECIPE = """\
@@ -119,7 +123,7 @@ def test_resumed_qat_is_the_same_and_needs_the_same_settings(
 
     out = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("quantize.training.Run._log", die)
+        patch.setattr("distill.training.Run._log", die)
         assert run(qat, flags(home, out=out, calibration=8), patch) == 2
     ptq = (out / "ptq" / "card.yaml").read_bytes()
     for changed, named in (
@@ -207,7 +211,7 @@ def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path))
-    monkeypatch.setattr("quantize.training._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("distill.training._CHECKPOINT_SECONDS", -1.0)
     fitted: list[int] = []
     train = teachers.Run.train
 

@@ -12,6 +12,7 @@ from torch import nn
 from pose import models
 from pose.crop import CropSpec
 from pose.models.output import PoseOutput
+from pose.skeleton import COCO_17
 from quantize.calibrate import calibrate
 from quantize.deploy import DeployPose, deploy
 from quantize.precision import Precision, image_quantization
@@ -211,7 +212,7 @@ def test_the_image_is_quantized_once_by_the_pixel_range(student: QatStudent) -> 
 
 def test_the_card_describes_both_graphs(student: QatStudent, tiny: DeployPose) -> None:
     fp32, int8 = float_program(tiny, SPEC), finish(student)
-    card = describe("distilpose_edge", "coco17", fp32, int8, student.precision, SPEC, {"weights": "0" * 64})
+    card = describe("distilpose_edge", COCO_17, fp32, int8, student.precision, SPEC, {"weights": "0" * 64})
     assert card.spec == SPEC
     assert set(card.golden.expected) == {"fp32", "int8"}
     assert card.golden.expected["fp32"] != card.golden.expected["int8"]

@@ -1,0 +1,92 @@
+"""Training batches as a function of the step alone, so that a run resumes bit-exact at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from calib_data.crops import Crops
+from distill.losses import Target
+from distill.teacher_cache import TeacherCache, warp_heatmaps
+from pose.crop import CropSpec, normalise
+from pose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from its cache."""
+
+    images: Tensor
+    target: Target
+    heatmaps: Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        target = Target(self.target.coords.to(device), self.target.weight.to(device))
+        return Batch(self.images.to(device), target, None if self.heatmaps is None else self.heatmaps.to(device))
+
+
+def network_input(crops: Sequence[np.ndarray], spec: CropSpec) -> Tensor:
+    """Normalised images `[N, 3, H, W]`, channels last, of RGB crops uint8 `[H, W, 3]`."""
+    images = torch.from_numpy(np.stack([normalise(crop, spec) for crop in crops]))
+    return images.to(memory_format=torch.channels_last)
+
+
+class Batches(Dataset[Batch]):
+    """Batch number `step` of an endless run over `crops`, reshuffled every epoch.
+
+    Args:
+        size: crops a batch, over all processes. rank, world: which share of every batch this process has.
+        cache: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
+        grid: (width, height) of the heatmaps that the losses compare.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
+    """
+
+    def __init__(
+        self,
+        crops: Crops,
+        size: int,
+        grid: tuple[int, int],
+        cache: TeacherCache | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if size % world:
+            raise InputError(f"a batch of {size} does not divide among {world} processes; change the recipe's batch")
+        self.crops, self.size, self.grid, self.cache = crops, size // world, grid, cache
+        self.rank, self.world = rank, world
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def __getitem__(self, step: int) -> Batch:
+        start = (step * self.world + self.rank) * self.size
+        places = [divmod(place, len(self.crops)) for place in range(start, start + self.size)]
+        indices = [int(self._permutation(epoch)[place]) for epoch, place in places]
+        crops = [self.crops.get(index, epoch) for index, (epoch, _) in zip(indices, places, strict=True)]
+        images = network_input([crop.pixels for crop in crops], self.crops.spec)
+        coords = torch.from_numpy(np.stack([crop.coords for crop in crops]))
+        weight = torch.from_numpy(np.stack([crop.weight for crop in crops]))
+        heatmaps = None
+        if self.cache is not None:
+            view = torch.from_numpy(self.cache.heatmaps[indices]).float()
+            pairs = zip(indices, crops, strict=True)
+            to_grid = np.stack([self.cache.to_grid(index, crop.matrix, self.crops.spec, self.grid) for index, crop in pairs])
+            flip = torch.tensor([crop.flipped for crop in crops])
+            mirrored = torch.from_numpy(self.crops.skeleton.flip)
+            heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)
+        return Batch(images, Target(coords, weight), heatmaps)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.crops.seed, epoch)).permutation(len(self.crops))
+        return self._order[1]
+
+    def loader(self, start: int, stop: int, workers: int) -> DataLoader[Batch]:
+        """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one)."""
+        return DataLoader(self, batch_size=None, sampler=range(start, stop), num_workers=workers)

@@ -1,0 +1,123 @@
+"""DistilPose's five losses, each on its own (PAPER: equations 3 to 9), one for quantization, and their weighted sum.
+
+Weights of keypoints, `[N, K]`, are 0 where a joint is not labelled. As in the published implementation both sides are
+multiplied by the weight before they are compared and the mean runs over everything, unlabelled joints included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill.recipe import LossWeights
+from pose.models.output import PoseOutput
+
+LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
+
+
+@dataclass(frozen=True)
+class Target:
+    """Labels of a batch: `coords [N, K, 2]` in 0..1 of the crop and `weight [N, K]` (0: not labelled)."""
+
+    coords: Tensor
+    weight: Tensor
+
+
+def regression(coords: Tensor, target: Target, beta: float = 1.0) -> Tensor:
+    """L_reg: smooth L1 of coordinates `[N, K, 2]`, linear from an error of `beta` (the paper's is 1: never)."""
+    weight = target.weight[..., None]
+    return F.smooth_l1_loss(coords * weight, target.coords * weight, beta=beta)
+
+
+def token(student: Tensor, teacher: Tensor) -> Tensor:
+    """L_kt and L_vt: MSE of tokens `[N, L, D]`."""
+    return F.mse_loss(student, teacher)
+
+
+def simulate_heatmaps(coords: Tensor, sigmas: Tensor, height: int, width: int) -> Tensor:
+    """Gaussians `[N, K, H, W]`, peak 1, mean `coords * (W, H)`, standard deviation `sigmas` in heatmap pixels.
+
+    A keypoint whose 3-sigma box lies wholly outside the grid gives an empty map and no gradient.
+    """
+    size = coords.new_tensor([width, height])
+    mean, variance = coords * size, sigmas.square() + 1e-9
+
+    def axis(length: int, index: int) -> Tensor:
+        offset = torch.arange(length, device=coords.device) - mean[..., index, None]
+        return torch.exp(-offset.square() / (2 * variance[..., index, None]))
+
+    reach = 3 * sigmas.detach()
+    inside = ((mean.detach() + reach >= 0) & (mean.detach() - reach < size)).all(-1)
+    return axis(height, 1)[..., :, None] * axis(width, 0)[..., None, :] * inside[..., None, None]
+
+
+def label_heatmaps(target: Target, size: tuple[int, int], sigma: float = LABEL_SIGMA) -> Tensor:
+    """Gaussians `[N, K, H, W]` at the labels, the maps of unlabelled joints empty: what a perfect teacher would see.
+
+    Args:
+        size: (W, H).
+        sigma: in pixels of that grid.
+    """
+    width, height = size
+    drawn = simulate_heatmaps(target.coords, torch.full_like(target.coords, sigma), height, width)
+    return drawn * target.weight[..., None, None]
+
+
+def simulated_heatmap(coords: Tensor, sigmas: Tensor, heatmaps: Tensor, weight: Tensor) -> Tensor:
+    """L_sim: MSE between simulated heatmaps and the teacher's `[N, K, H, W]`, each keypoint's times its mean squared weight.
+
+    The published implementation weighs by broadcasting `[N]` against `[N, 1]`, so that every weight meets every person: a
+    keypoint counts by the share of the batch in which it is labelled, and the teacher teaches the unlabelled ones too.
+    """
+    error = (simulate_heatmaps(coords, sigmas, *heatmaps.shape[-2:]) - heatmaps).square().mean((0, 2, 3))
+    return (error * weight.square().mean(0)).mean()
+
+
+def read_heatmaps(heatmaps: Tensor, coords: Tensor) -> Tensor:
+    """Value `[N, K]` of each heatmap at the keypoint, rounded to the grid (W - 1, H - 1); 0 for points outside 0..1."""
+    height, width = heatmaps.shape[-2:]
+    inside = ((coords >= 0) & (coords <= 1)).all(-1)
+    points = torch.where(inside[..., None], coords, 0) * coords.new_tensor([width - 1, height - 1])
+    column, row = points.round().long().unbind(-1)
+    return heatmaps.flatten(2).gather(2, (row * width + column)[..., None]).squeeze(-1) * inside
+
+
+def confidence(scores: Tensor, coords: Tensor, heatmaps: Tensor, weight: Tensor) -> Tensor:
+    """L_cs: L1 between scores `[N, K]` and the teacher's heatmap at the student's own point."""
+    target = read_heatmaps(heatmaps, coords.detach())
+    return F.l1_loss(scores * weight, target * weight)
+
+
+def float_twin(coords: Tensor, twin: Tensor, beta: float = 1.0) -> Tensor:
+    """Smooth L1 between coordinates `[N, K, 2]` of a student under fake quantization and those of its float twin.
+
+    All joints count, labelled or not: what quantization is to keep is the student's answer, right or wrong.
+    """
+    return F.smooth_l1_loss(coords, twin, beta=beta)
+
+
+def terms(
+    student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights, twin: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Every term times its weight, by the names of `LossWeights`; their sum is the loss.
+
+    A term whose other side is missing is left out: a teacher without tokens, or with patches of another grid; coordinates of
+    a float `twin`, `[N, K, 2]`.
+    """
+    coords, scores, sigmas = (cast(Tensor, each) for each in (student.coords, student.scores, student.sigmas))
+    found = {"regression": regression(coords, target, weights.beta)}
+    if teacher.heatmaps is not None:
+        found["simulated_heatmap"] = simulated_heatmap(coords, sigmas, teacher.heatmaps, target.weight)
+        found["confidence"] = confidence(scores, coords, teacher.heatmaps, target.weight)
+    if twin is not None:
+        found["float_twin"] = float_twin(coords, twin, weights.beta)
+    for name in ("keypoint_token", "visual_token"):
+        ours, theirs = getattr(student, f"{name}s"), getattr(teacher, f"{name}s")
+        if ours is not None and theirs is not None and ours.shape[1] == theirs.shape[1]:
+            found[name] = token(ours, theirs)
+    factors = asdict(weights)
+    return {name: factors[name] * term for name, term in found.items()}

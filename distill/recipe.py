@@ -1,0 +1,108 @@
+"""Training recipes: everything that determines a run's result, apart from the networks and the data.
+
+The packaged ones are the YAML files of `distill/recipes/`; a path names one's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from calib_data.augment import Augmentation
+from pose.errors import InputError
+from pose.files import read_yaml
+
+PACKAGED = Path(__file__).with_name("recipes")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LossWeights:
+    """Factor of each term of the loss; the defaults are the paper's (PAPER: section 4.1), which has no float twin.
+
+    Attributes:
+        regression: smooth L1 between coordinates and labels.
+        keypoint_token, visual_token: MSE between tokens of student and teacher.
+        simulated_heatmap: MSE between the student's Gaussian and the teacher's heatmap.
+        confidence: L1 between the score and the teacher's heatmap at the student's point.
+        float_twin: smooth L1 between coordinates and those of the float student, in `quantize.qat` alone. It alone says what
+            quantization is to keep: the answer for every joint, labelled or not.
+        beta: error, as a share of the crop, from which both smooth L1 are linear (the paper's 1: never).
+    """
+
+    regression: NonNegativeFloat = 1.0
+    keypoint_token: NonNegativeFloat = 5e-4
+    visual_token: NonNegativeFloat = 5e-4
+    simulated_heatmap: NonNegativeFloat = 1.0
+    confidence: NonNegativeFloat = 1e-2
+    float_twin: NonNegativeFloat = 0.0
+    beta: PositiveFloat = 1.0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Recipe:
+    """How to train; the defaults are the paper's (section 4.1) at whatever length is asked for.
+
+    Attributes:
+        epochs: passes over the data. batch: crops a step, over all processes.
+        optimiser: `adam`, `adamw`, or `muon` (see `distill.training.optimisers`).
+        lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
+        schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
+        warmup: share of the run with a linearly growing rate.
+        clip: largest norm of the gradient; 0 does not clip.
+        ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
+        resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
+            half, four times faster). bf16: autocast. seed: of crops and order.
+    """
+
+    epochs: Annotated[float, Field(gt=0, le=1e6)] = 300
+    batch: PositiveInt = 256
+    optimiser: Literal["adam", "adamw", "muon"] = "adam"
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["step", "cosine"] = "step"
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip: NonNegativeFloat = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    resolution: PositiveFloat = 1.0
+    bf16: bool = True
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    losses: LossWeights = field(default_factory=LossWeights)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def steps(self, people: int) -> int:
+        """Optimiser steps of the whole run over `people` crops."""
+        return max(1, round(self.epochs * people / self.batch))
+
+    def rate(self, step: int, steps: int) -> float:
+        """Factor of the peak learning rate at a step."""
+        if step < self.warmup * steps:
+            return (step + 1) / (self.warmup * steps + 1)
+        done = step / steps
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        return 0.1 ** ((done >= 2 / 3) + (done >= 13 / 15))
+
+
+def packaged() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in PACKAGED.glob("*.yaml"))
+
+
+def read(name: str, epochs: float | None = None, seed: int | None = None) -> Recipe:
+    """A packaged recipe by name, or a YAML file by path; `epochs` and `seed` override what it says.
+
+    Raises:
+        InputError: no such recipe, or a field that is unknown or wrong.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PACKAGED / f"{name}.yaml"
+    if path.parent == PACKAGED and not path.is_file():
+        raise InputError(f"there is no recipe '{name}'; choose one of {', '.join(packaged())} or give a .yaml file")
+    recipe = read_yaml(path, Recipe)
+    return replace(recipe, epochs=epochs or recipe.epochs, seed=recipe.seed if seed is None else seed)

@@ -1,0 +1,63 @@
+"""What a training command was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from calib_data import sources
+from calib_data.sources import Data
+from distill.recipe import Recipe
+from pose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Request:
+    """A student, its teacher, the people, and how to train.
+
+    Attributes:
+        out: the run's folder; resume: go on with the run in it.
+        student, teacher: names; a teacher may be the path of a YAML, or `labels`.
+        teacher_file: the teacher's weights, None for the bundled ones, or to fit it first.
+        weights: where the student starts, None for the usual place.
+        workers: processes that make crops; 0 makes them in this one.
+    """
+
+    out: Path
+    student: str
+    teacher: str
+    teacher_file: Path | None
+    train: Data
+    validation: Data
+    recipe: Recipe
+    weights: Path | None = None
+    resume: bool = False
+    workers: int = 0
+
+
+def people(
+    data: Sequence[Path] | None,
+    images: Sequence[Path] | None,
+    boxes: str,
+    val: Path | None,
+    val_images: Path | None,
+    count: int,
+    seed: int,
+) -> tuple[Data, Data]:
+    """Training and validation people of a command line; without `data`, `count` drawn ones.
+
+    Raises:
+        InputError: files that are wrong, or flags that do not belong together.
+    """
+    if images and len(images) != len(data or []):
+        raise InputError(f"{len(images)} --images for {len(data or [])} --data; give one folder for each, in the same order")
+    if bool(data) != bool(val):
+        raise InputError("--data and --val belong together: photos are validated on photos; give both, or neither")
+    if boxes not in ("annotation", "keypoints"):
+        raise InputError(f"--boxes {boxes}: training takes annotation or keypoints; edge.check takes a detector's, too")
+    if val_images is not None and val is None:
+        raise InputError("--val-images belongs to --val; give both, or neither")
+    if not data or val is None:
+        return sources.drawn(count, seed), sources.drawn_validation()
+    return sources.annotated(data, images or [], boxes), sources.annotated([val], [val_images] if val_images else [], boxes)

@@ -1,0 +1,128 @@
+"""`python -m distill.student`: float distillation, from scratch or from weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distill import options
+from pose import cli
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from distill.request import Request
+    from distill.task import Task
+
+
+def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
+    """The student before its first step: given weights, or random ones with what its teacher or a trunk's file can lend.
+
+    As the paper starts DistilPose-L from its teacher's backbone, every tensor that the teacher has under the same name and
+    with the same shape is taken over; the head is always the student's own.
+    """
+    import torch
+
+    from distill import processes
+    from pose import models
+    from pose.errors import InputError
+    from pose.models import checkpoint
+
+    torch.manual_seed(request.recipe.seed)
+    model = models.build(request.student, len(task.skeleton), request.weights)
+    if trunk is not None:
+        from pose.models.backbones.movenet import MoveNetTrunk, import_weights
+
+        backbone = model.get_submodule("backbone")
+        if not isinstance(backbone, MoveNetTrunk):
+            raise InputError(f"--trunk {trunk} is MoveNet's, and {request.student} has another; leave it out")
+        import_weights(backbone, trunk)
+    if request.weights is None and task.teacher_model is not None:
+        own = checkpoint.load_matching(model, task.teacher_model.state_dict())
+        taken = len(model.state_dict()) - len(own)
+        if taken:
+            processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
+    return model
+
+
+def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
+    """Distil a float student into `out`/student.safetensors; returns its validation figures.
+
+    Args:
+        trunk: the ONNX file whose trunk the student starts from.
+
+    Raises:
+        InputError: see `distill.task.build` and `distill.training.Run`.
+    """
+    from distill import task as tasks
+    from distill.objective import project
+    from distill.training import Run, require_new_run_dir
+    from pose.files import sha256, write_json
+    from pose.models import checkpoint
+
+    out, student = request.out, request.student
+    tasks.check_names(student, request.teacher)
+    require_new_run_dir(out, request.resume)
+    task = tasks.build(request)
+    network = start(request, task, trunk)
+    model = project(network, network, task.live)
+    given = {name: sha256(path) for name, path in (("weights", request.weights), ("trunk", trunk)) if path}
+    settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
+    run = Run(
+        out, model, task.objective, task.batches, request.recipe, settings,
+        validate=task.validate, workers=request.workers, resume=request.resume,
+    )  # fmt: skip
+    with cli.progress(f"Distilling {student}", run.steps) as step:
+        run.train(step)
+    figures = run.finish()
+    if run.main:
+        checkpoint.save(network, out / "student.safetensors")
+        write_json(out / "result.json", {**settings, "people": len(request.validation.source), **figures})
+    return figures
+
+
+def main(
+    student: options.Student = "distilpose_s",
+    teacher: options.Teacher = "tokenpose_s",
+    teacher_file: options.TeacherFile = None,
+    data: options.Data = None,
+    images: options.Images = None,
+    boxes: options.Boxes = "annotation",
+    val: options.Validation = None,
+    val_images: options.ValImages = None,
+    people: options.People = 20_000,
+    recipe: options.RecipeName = "paper",
+    epochs: options.Epochs = None,
+    weights: options.Weights = None,
+    trunk: Annotated[
+        Path | None, typer.Option(metavar="ONNX", help="MoveNet Lightning, whose trunk distilpose_edge starts from.")
+    ] = None,
+    out: options.Out = Path("runs/distill"),
+    resume: options.Resume = False,
+    workers: options.Workers = 0,
+    json: cli.Json = None,
+    seed: options.Seed = None,
+) -> None:
+    """Distil a float regression student from a heatmap teacher."""
+    from distill import processes
+    from distill import recipe as recipes
+    from distill import request as requests
+    from pose.files import write_json
+
+    chosen = recipes.read(recipe, epochs, seed)
+    train, validation = requests.people(data, images, boxes, val, val_images, people, chosen.seed)
+    request = requests.Request(
+        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
+    )  # fmt: skip
+    figures = distill(request, trunk)
+    if not processes.state().is_main_process:
+        return
+    cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")
+    if json:
+        write_json(json, figures)
+
+
+if __name__ == "__main__":
+    cli.run(main, "distill.student", "python -m distill.student --student distilpose_s --teacher tokenpose_s --epochs 3")

@@ -1,0 +1,159 @@
+"""What a student is trained on: its crops, its teacher's say, and the people it is validated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calib_data.crops import Crops
+from distill import processes, validation
+from distill.batches import Batches, network_input
+from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
+from distill.request import Request
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
+from distill.teachers import DecodedNetwork, NetworkTeacher, cache_folder, find, is_foreign, resized
+from pose import foreign, models
+from pose.crop import CropSpec
+from pose.errors import InputError
+from pose.files import sha256
+from pose.skeleton import Skeleton
+
+LABELS = "labels"  # as --teacher: none but the labels themselves, for people whose labels are exact
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything of a training run but the student.
+
+    Attributes:
+        skeleton: of the student.
+        batches, objective: see `distill.training.Run`.
+        held_out: plain crops of the validation people, at the student's size.
+        teacher: its name. teacher_model: where it is a network of ours; live: where it sees the student's own crops, too.
+        digests: sha256 of what the result depends on: training data, teacher.
+    """
+
+    skeleton: Skeleton
+    batches: Batches
+    objective: Distillation
+    held_out: Crops
+    teacher: str
+    teacher_model: nn.Module | None
+    live: nn.Module | None
+    digests: dict[str, str]
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """`ap` and `pck` of a student on the validation people, 0..100."""
+        return validation.validate(model, self.held_out)
+
+    def compare(self, student: dict[str, float]) -> None:
+        """Warn where a teacher of ours is no better than the student that it is to teach."""
+        if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
+            return
+        theirs = self.validate(DecodedNetwork(self.teacher_model))
+        if theirs["ap"] <= student["ap"]:
+            processes.note(
+                f"warning: the teacher has AP {theirs['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
+                "train it for longer, or give better weights with --teacher-file"
+            )
+
+
+def images(crops: Crops, indices: Sequence[int], size: int) -> Iterator[Tensor]:
+    """Network inputs `[size, 3, H, W]` of some crops, batch by batch."""
+    for start in range(0, len(indices), size):
+        yield network_input([crops.get(index).pixels for index in indices[start : start + size]], crops.spec)
+
+
+def check_names(student: str, teacher: str) -> None:
+    """Whether both names say something.
+
+    Raises:
+        InputError: one does not.
+    """
+    students = [name for name, spec in models.MODELS.items() if not spec.teacher]
+    if student not in students:
+        raise InputError(f"student '{student}' is not known; choose one of {', '.join(students)}")
+    if teacher != LABELS:
+        is_foreign(teacher)
+
+
+def build(request: Request) -> Task:
+    """Find the teacher, ask it what can be asked beforehand, and lay out the batches.
+
+    Raises:
+        InputError: an unknown teacher, or files that do not fit.
+    """
+    recipe, source = request.recipe, request.train.source
+    spec = models.MODELS[request.student]
+    crop = resized(spec.crop, recipe.resolution)
+    setup = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, crop)
+    crops = Crops(source, crop, setup.skeleton, recipe.augmentation, recipe.seed, setup.labels)
+    process = processes.state()
+    return Task(
+        skeleton=setup.skeleton,
+        batches=Batches(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
+        objective=Distillation(setup.teacher, recipe.losses),
+        held_out=Crops(request.validation.source, spec.crop, setup.skeleton),
+        teacher=setup.name,
+        teacher_model=setup.model,
+        live=setup.live,
+        digests={"training data": request.train.digest, "validation data": request.validation.digest, **setup.digests},
+    )
+
+
+@dataclass(frozen=True)
+class TeacherSetup:
+    """What a teacher brings to a task; `labels` of the crops where it has completed them."""
+
+    name: str
+    teacher: Teacher
+    skeleton: Skeleton
+    digests: dict[str, str]
+    cache: TeacherCache | None = None
+    labels: np.ndarray | None = None
+    model: nn.Module | None = None
+    live: nn.Module | None = None
+
+
+def _labels(request: Request, grid: tuple[int, int]) -> TeacherSetup:
+    if request.teacher_file:
+        raise InputError(f"--teacher {LABELS} has no weights; leave out --teacher-file {request.teacher_file}")
+    processes.note("the labels are the teacher: there are no tokens, the token losses are off")
+    return TeacherSetup(LABELS, LabelTeacher(grid), request.train.source.skeleton, {})
+
+
+def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
+    process = processes.state()
+    student, teacher, train = request.student, request.teacher, request.train
+    source, cache, labels = train.source, None, None
+    chosen: NetworkTeacher | foreign.HeatmapTeacher
+    if is_foreign(teacher):
+        chosen = foreign.load_teacher(teacher, file=request.teacher_file, threads=torch.get_num_threads())
+        digest = sha256(chosen.path)
+        if Path(teacher).suffix:  # its YAML says what the file's outputs mean
+            digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
+    else:
+        chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
+        digest = chosen.digest
+    live = chosen.model if isinstance(chosen, NetworkTeacher) and chosen.crop == crop else None
+    if live is None:
+        processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
+        with process.main_process_first():
+            cache = cache_teacher(chosen, digest, source, train.digest, cache_folder())
+        labels = merge_teacher_labels(source, cache, chosen.skeleton)
+    return TeacherSetup(
+        name=chosen.name,
+        teacher=LiveTeacher(live) if live else cached_teacher,
+        skeleton=chosen.skeleton,
+        digests={"teacher": digest},
+        cache=cache,
+        labels=labels,
+        model=chosen.model if isinstance(chosen, NetworkTeacher) else None,
+        live=live,
+    )

@@ -1,0 +1,56 @@
+"""`python -m distill.teacher`: fits a heatmap teacher to labels, for who has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distill import options
+from pose import cli
+
+
+def main(
+    teacher: Annotated[str, typer.Option(metavar="NAME", help="tokenpose_s, tokenpose_l, ...")] = "tokenpose_s",
+    data: options.Data = None,
+    images: options.Images = None,
+    boxes: options.Boxes = "annotation",
+    val: options.Validation = None,
+    val_images: options.ValImages = None,
+    people: options.People = 20_000,
+    recipe: options.RecipeName = "teacher",
+    epochs: options.Epochs = None,
+    weights: options.Weights = None,
+    student_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A student's weights, from which all but the head starts.")
+    ] = None,
+    out: options.Out = Path("runs/teacher"),
+    resume: options.Resume = False,
+    workers: options.Workers = 0,
+    json: cli.Json = None,
+    seed: options.Seed = None,
+) -> None:
+    """Fit a heatmap teacher to the labels of photos, or of drawn people."""
+    from distill import processes, teachers
+    from distill import recipe as recipes
+    from distill.request import people as people_of
+    from distill.training import require_new_run_dir
+    from pose.errors import InputError
+    from pose.files import write_json
+
+    if teachers.is_foreign(teacher):
+        raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
+    chosen = recipes.read(recipe, epochs, seed)
+    train, validation = people_of(data, images, boxes, val, val_images, people, chosen.seed)
+    require_new_run_dir(out, resume)
+    figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
+    if not processes.state().is_main_process:
+        return
+    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / teachers.FITTED}")
+    if json:
+        write_json(json, figures)
+
+
+if __name__ == "__main__":
+    cli.run(main, "distill.teacher", "python -m distill.teacher --teacher tokenpose_s --epochs 3")

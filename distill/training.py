@@ -1,0 +1,292 @@
+"""The training loop that float distillation and quantization-aware fine-tuning share.
+
+A run lives in a folder: `run.json` (its settings), `log.csv` (every loss term, and the validation figures), `checkpoint.pt`
+(everything needed to go on). Killed at any point and resumed, it ends bit-exact where it would have ended.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from distill import processes
+from distill.batches import Batch, Batches
+from distill.recipe import Recipe
+from pose import files
+from pose.errors import InputError
+
+_CHECKPOINT_SECONDS = 120.0
+_VALIDATIONS, _LEAST_BETWEEN = 10, 100  # over a run, and steps from one to the next
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # the terms of the loss, as they enter their sum
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class Average:
+    """Exponential moving average of a module's parameters, short at first so that early weights are forgotten.
+
+    Buffers are copied: batch norm's statistics are averages already, and a quantizer's scale and zero point belong together.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        averaged = {name for name, _ in module.named_parameters()}
+        for name, value in module.state_dict().items():
+            if name in averaged:
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+class Run:
+    """One training run in a folder.
+
+    Args:
+        settings: whatever determines the result beside `recipe`; a resumed run must have the same.
+        validate: figures of the averaged model, measured at most ten times over the run and at its end.
+
+    Raises:
+        InputError: the folder holds a run already and `resume` is not asked for; or it holds one with other settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        objective: Objective,
+        batches: Batches,
+        recipe: Recipe,
+        settings: dict[str, Any],
+        *,
+        validate: Validate | None = None,
+        workers: int = 1,
+        resume: bool = False,
+    ) -> None:
+        self.folder, self.objective, self.batches, self.recipe = Path(folder), objective, batches, recipe
+        self.validate, self.workers = validate, workers
+        self.steps = recipe.steps(len(batches.crops))
+        self.every = max(_LEAST_BETWEEN, math.ceil(self.steps / _VALIDATIONS))
+        require_new_run_dir(self.folder, resume)
+        processes.state()
+        self.accelerator = Accelerator()
+        self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe))
+        self.average = Average(model, recipe.ema)
+        self.step = 0
+        self.figures: dict[str, float] | None = None  # the last that were measured
+        self._open(settings, resume)
+
+    @property
+    def main(self) -> bool:
+        """This process writes files and prints."""
+        return self.accelerator.is_main_process
+
+    def train(self, progress: Callable[[int], None] = lambda done: None) -> None:
+        """To the end, from wherever the run stands. `progress` is told how many steps are done."""
+        saved = time.monotonic()
+        self._training()
+        for prepared in self.batches.loader(self.step, self.steps, self.workers):
+            batch = prepared.to(self.accelerator.device)
+            for group in (group for each in self.optimisers for group in each.param_groups):
+                group["lr"] = group["peak"] * self.recipe.rate(self.step, self.steps)
+            terms = self._update(batch)
+            self.step += 1
+            self.average.update(self.module, self.step)
+            row: dict[str, Any] = {"step": self.step, "seconds": round(time.time() - self._began, 1), **terms}
+            if self.validate is not None and (self.step % self.every == 0 or self.step == self.steps):
+                self.figures = self._validated()
+                row |= self.figures
+            if self.main:
+                self._log(row)
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS or self.step == self.steps:
+                    self.save()
+                    saved = time.monotonic()
+                progress(self.step)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self) -> dict[str, float]:
+        """Put the averaged weights into the module, for good: the run's result. Returns their validation figures."""
+        self.module.load_state_dict(self.average.state)
+        if self.figures is None and self.validate is not None:  # nothing was left to train
+            self.figures = self.validate(self.module)
+        return self.figures or {}
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "step": self.step,
+            "model": self.module.state_dict(),
+            "optimisers": [each.state_dict() for each in self.optimisers],
+            "average": self.average.state,
+        }
+        path = self.folder / "checkpoint.pt"
+        with files.whole(path) as temporary:
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # what torch's zip writer makes of a full disk
+                raise InputError(f"cannot write {path}: is the disk full? free some space, then --resume") from error
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+            terms = self.objective(self.model, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss.item()} at step {self.step + 1} of {self.folder}; take a lower lr, or bf16: false, "
+                "in the recipe, and another --out"
+            )
+        self.accelerator.backward(loss)
+        if self.recipe.clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for each in self.optimisers:
+            each.step()
+            each.zero_grad(set_to_none=True)
+        return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
+
+    def _validated(self) -> dict[str, float]:
+        own = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self.module.load_state_dict(self.average.state)
+        assert self.validate is not None
+        figures = self.validate(self.module)
+        self.module.load_state_dict(own)
+        self._training()
+        return figures
+
+    def _training(self) -> None:
+        """Training mode, but for what is frozen: its batch norms stay as they are, too."""
+        self.model.train()
+        for module in self.module.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(each.requires_grad for each in parameters):
+                module.eval()
+
+    def _open(self, settings: dict[str, Any], resume: bool) -> None:
+        described = {"recipe": asdict(self.recipe), **settings}
+        checkpoint = self.folder / "checkpoint.pt"
+        self._began = time.time()
+        check_resume_settings(self.folder, described, resume)
+        self.accelerator.wait_for_everyone()  # every process has looked before one writes
+        if self.main:
+            files.write_json(self.folder / "run.json", files.plain(described))
+        if resume and checkpoint.exists():  # otherwise killed before the first one was written: begin at the beginning
+            self._load(checkpoint)
+        if self.main:
+            self._cut_log()
+
+    def _load(self, checkpoint: Path) -> None:
+        try:
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever its zip reader and unpickler meet
+            raise InputError(f"{checkpoint} cannot be read ({type(error).__name__}); remove it to begin anew") from error
+        try:
+            self.module.load_state_dict(state["model"])
+            for each, kept in zip(self.optimisers, state["optimisers"], strict=True):
+                each.load_state_dict(kept)
+            for name, value in self.average.state.items():
+                value.copy_(state["average"][name])
+            self.step = state["step"]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{checkpoint} does not belong to this run; remove it, or take another --out") from error
+
+    def _cut_log(self) -> None:
+        """Forget what was logged after the checkpoint: those steps are done again. The last row may be torn."""
+        path = self.folder / "log.csv"
+        if self.step == 0 or not path.exists():
+            path.unlink(missing_ok=True)
+            return
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= self.step]
+        self._began -= float(kept[-1][1]) if kept else 0.0
+        files.write_text(path, "".join(",".join(row) + "\n" for row in [header, *kept]))
+
+    def _log(self, row: dict[str, Any]) -> None:
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            columns = [*(name for name in row if name not in FIGURES), *FIGURES]
+            if new:
+                writer.writerow(columns)
+            writer.writerow([_short(row.get(name, "")) for name in columns])
+
+
+FIGURES = ("ap", "pck")  # what a validation measures
+
+
+def require_new_run_dir(folder: Path, resume: bool) -> None:
+    """Ask for a run's folder before any long work is done for it.
+
+    Raises:
+        InputError: it holds a run already and `resume` is not asked for; or it cannot be written to.
+    """
+    if not resume and (folder / "checkpoint.pt").exists():
+        raise InputError(f"{folder} holds a run already; add --resume to go on with it, or take another --out")
+    files.require_writable(folder / "checkpoint.pt")
+
+
+def check_resume_settings(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """Hold a run's settings against those that its folder records; nothing recorded is a run that was killed early.
+
+    Raises:
+        InputError: `resume` with other settings; the first that differs is named, by its path (`recipe.lr`).
+    """
+    record = folder / "run.json"
+    if not resume or not record.exists():
+        return
+    before, now = _flat(files.read_json(record)), _flat(files.plain(dict(settings)))
+    for key in sorted(set(before) | set(now)):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"--resume with another '{key}' than {record} has: {now.get(key)} instead of {before.get(key)}; "
+                "give the same settings, or another --out"
+            )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings by their dotted path."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """The recipe's optimiser, two rates apart: backbone and the rest; biases and norms are not decayed.
+
+    Muon takes the matrices between the encoder's tokens (K. Jordan et al., 2024; its steps are as large as Adam's, so one
+    rate serves both), AdamW everything else.
+    """
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        rate = recipe.backbone_lr if "backbone" in name else recipe.lr
+        if rate == 0:
+            parameter.requires_grad_(False)
+        if parameter.requires_grad:
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            turned = recipe.optimiser == "muon" and parameter.ndim == 2 and "encoder" in name
+            groups.setdefault((turned, rate, decay), []).append(parameter)
+    parts: dict[bool, list[dict[str, Any]]] = {}
+    for (turned, rate, decay), group in groups.items():
+        parts.setdefault(turned, []).append({"params": group, "peak": rate, "weight_decay": decay})
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    found: list[torch.optim.Optimizer] = [kind(parts[False], lr=recipe.lr)] if False in parts else []
+    if True in parts:
+        found.append(torch.optim.Muon(parts[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
+    return found

@@ -1,0 +1,64 @@
+"""Validation of a network in torch: while it trains, and of the finished program as `edge.check` scores it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from calib_data.crops import Crops
+from calib_data.sample import Sample
+from calib_data.scored_people import people_of
+from distill.batches import network_input
+from pose import scoring
+from pose.crop import to_image
+
+BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
+
+
+def validate(model: nn.Module, crops: Crops) -> dict[str, float]:
+    """`ap` and `pck` of a network in evaluation mode on plain crops, 0..100; nan where the data does not define them."""
+    model.eval()
+    device = next(model.parameters()).device
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        output = model(images.to(device))
+        return output.coords, output.scores
+
+    return _score(run, crops, BATCH)
+
+
+def validate_program(program: ExportedProgram, crops: Crops) -> dict[str, float]:
+    """`ap` and `pck` of a finished program, person by person on one thread: to the last digit what `edge.check` gives."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _score(program.module(), crops, 1)
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def _score(run: Callable[[Tensor], tuple[Tensor, Tensor]], crops: Crops, batch: int) -> dict[str, float]:
+    coords: list[np.ndarray] = []
+    scores: list[np.ndarray] = []
+    samples: list[Sample] = []
+    for start in range(0, len(crops), batch):
+        some = [crops.get(index) for index in range(start, min(start + batch, len(crops)))]
+        outputs = run(network_input([crop.pixels for crop in some], crops.spec))
+        points, confidences = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
+        coords += [to_image(person, crop.matrix, crops.spec) for person, crop in zip(points, some, strict=True)]
+        scores += list(confidences)
+    for index in range(len(crops)):
+        samples.append(replace(crops.source[index], image=np.empty(0)))  # its picture is not kept
+    people = people_of(crops.source, samples)
+    scored = scoring.score(people, np.stack(coords), np.stack(scores), crops.skeleton)
+    return {"ap": _number(scored.ap), "pck": _number(scored.pck)}
+
+
+def _number(points: float | None) -> float:
+    return np.nan if points is None else points

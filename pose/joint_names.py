@@ -1,0 +1,108 @@
+"""What the name of a joint says: its side, the joint that mirrors it, its OKS constant, and its half of the body."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pose.errors import InputError
+
+Side = Literal["left", "right"]
+
+# OKS constants (standard deviation of annotators over the root of the person's area), by the name without its side. Those
+# of COCO's joints are COCO's (cocodataset.org/#keypoints-eval). CrowdPose (Li et al., CVPR 2019) gives neck and head, which
+# COCO does not have, COCO's shoulder constant; the default for a joint of any other name follows it.
+SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "neck": 0.079, "head_top": 0.079, "thorax": 0.079, "pelvis": 0.107,
+}  # fmt: skip
+DEFAULT_SIGMA = 0.079
+
+UPPER_BODY = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
+LOWER_BODY = ("hip", "knee", "ankle", "pelvis", "heel", "big_toe", "small_toe")
+
+_SIDES: dict[str, Side] = {"left": "left", "right": "right", "l": "left", "r": "right"}
+_OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
+_WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")
+
+
+def words(joint: str) -> list[str]:
+    """The words of a name in lower case: of `left_eye`, `Left Eye`, `left-eye` and `leftEye` they are left and eye."""
+    return [word.lower() for word in _WORDS.findall(joint)] or [joint.lower()]
+
+
+def split_side(joint: str) -> tuple[Side | None, str]:
+    """The side that a name states, as a word or as `l` or `r`, and the rest of its words joined by `_`."""
+    parts = words(joint)
+    for index, part in enumerate(parts):
+        if part in _SIDES and len(parts) + len(part) > 2:  # a joint named `l` alone states no side
+            return _SIDES[part], "_".join(parts[:index] + parts[index + 1 :])
+    return None, "_".join(parts)
+
+
+def canonical(joint: str) -> str:
+    """One spelling of all variants of a name: `left_eye` of `L_Eye`, `eye (left)` and `leftEye`."""
+    side, part = split_side(joint)
+    return f"{side}_{part}" if side else part
+
+
+def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs (left, right) of joints that change places in a mirror image, told by their names, in the joints' order.
+
+    A joint that states no side, or of which there is only one side, is its own mirror image.
+
+    Raises:
+        InputError: some joints have their mirror image and another that states its side has none: a misspelt name.
+    """
+    sides = {joint: _split_glued(joint) for joint in joints}
+    count = Counter(sides.values())
+    joint_of = {key: joint for joint, key in sides.items() if key[0] and count[key] == 1}
+    pairs = []
+    for joint in joints:
+        side, part = sides[joint]
+        other = joint_of.get((_OTHER[side], part)) if side else None
+        if other is not None and (joint_of.get((side, part)) == joint) and joints.index(joint) < joints.index(other):
+            pairs.append((joint, other) if side == "left" else (other, joint))
+    paired = {joint for pair in pairs for joint in pair}
+    alone = [joint for joint in joints if joint not in paired and {"left", "right"} & set(words(joint))]
+    if paired and alone:
+        raise InputError(
+            f"joint '{alone[0]}' has no mirror image among the joints; correct its name, or list the flip_pairs"
+        )
+    return tuple(pairs)
+
+
+def _split_glued(joint: str) -> tuple[Side | None, str]:
+    """`split_side`, which also reads `leftear`: a `rightear` beside it shows that the word begins with a side."""
+    side, part = split_side(joint)
+    if side is None:
+        for word in _OTHER:
+            if part.startswith(word) and len(part) > len(word):
+                return word, part.removeprefix(word)
+    return side, part
+
+
+def known_sigma(joint: str) -> float | None:
+    """The published OKS constant of a joint of that name; None where there is none."""
+    return SIGMAS.get(split_side(joint)[1])
+
+
+def upper_body(joints: Sequence[str]) -> list[bool] | None:
+    """Whether each joint is above the hips; None unless the names say so of every joint and both halves have some."""
+    parts = [split_side(joint)[1] for joint in joints]
+    upper = [part in UPPER_BODY for part in parts]
+    lower = [part in LOWER_BODY for part in parts]
+    known = all(a or b for a, b in zip(upper, lower, strict=True))
+    return upper if known and any(upper) and any(lower) else None
+
+
+def match(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file's names are the joints in their order, in any spelling (see `canonical`) or by an alias."""
+    if len(names) != len(joints):
+        return False
+    return all(
+        name == joint or canonical(name) in {canonical(known) for known in (joint, *aliases.get(joint, ()))}
+        for name, joint in zip(names, joints, strict=True)
+    )
