@@ -1,8 +1,8 @@
 """What a backend is, and the list of them: `SPECS`. Imports no toolchain, so that commands can list what they offer.
 
-A backend is a module (or a package) of this folder with a `SPEC`; it is found here and nowhere else has to be told of it.
-From outside the repository, call `register`, or put the file into the folder that `DISTILPOSE_TARGETS` names. See
-docs/add-a-target.md.
+A backend is a module (or a package) of this folder with a `SPEC`, which is found by itself: no other list has to be changed.
+From outside the repository, call `register`, or put the file into the folder that the environment variable
+`DISTILPOSE_TARGETS` names. See docs/add-a-target.md.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Target(Protocol):
         ...
 
     def lint(self, program: ExportedProgram) -> list[LintFinding]:
-        """What this backend would run slowly, inaccurately or not at all; empty when nothing is to be said."""
+        """What this backend would run slowly, inaccurately or not at all; empty if there is nothing of the kind."""
         ...
 
 
@@ -110,11 +110,11 @@ _load_errors: list[InputError] = []  # of the user's files: raised where a targe
 
 
 def register(spec: TargetSpec) -> None:
-    """Add a backend. One that is registered again under its name takes the older one's place."""
+    """Add a backend to this process. It replaces a backend of the same name."""
     SPECS[spec.name] = spec
-    in_order = sorted(SPECS.values(), key=lambda each: (each.order, each.name))
+    specs = sorted(SPECS.values(), key=lambda spec: (spec.order, spec.name))
     SPECS.clear()
-    SPECS.update((each.name, each) for each in in_order)
+    SPECS.update((spec.name, spec) for spec in specs)
 
 
 def lowered_names() -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def lowered_names() -> tuple[str, ...]:
 
 
 def names_by_toolchain() -> tuple[tuple[str, ...], ...]:
-    """`lowered_names`, those that need the same modules together: what is made for one of them, the others reuse.
+    """`lowered_names` in groups that need the same modules, and that reuse each other's work when one process lowers them.
 
     Raises:
         InputError: a file in the user's folder cannot be loaded.
@@ -221,6 +221,8 @@ def _load(path: Path) -> ModuleType:
     except Exception as error:  # it is the user's code
         del sys.modules[name]
         raise InputError(f"cannot load the backend {path}: {type(error).__name__}: {error}") from error
+    if not isinstance(module.SPEC, TargetSpec):
+        raise InputError(f"cannot load the backend {path}: its SPEC is not a targets.spec.TargetSpec")
     return module
 
 

@@ -1,21 +1,25 @@
-"""What every backend does in the same way: crops and answers are checked, cards are written and verified."""
+"""What every backend does in the same way: crops and answers are checked, artefacts and cards are written and verified.
+
+Importing this module is cheap: a backend may import it beside its `SPEC`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pose import card as cards
-from pose.card import Card, Coverage, Precision, Prediction
-from pose.crop import denormalise, normalise
 from pose.errors import BackendError, InputError
-from pose.files import sha256
-from pose.program import Program, graph_name
-from targets.base import SPECS, LintFinding, RefusedError, Runner
+from pose.files import sha256, whole
+from targets.base import SPECS, Artefact, LintFinding, RefusedError, Runner
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pose.card import Card, Coverage, Precision
+    from pose.program import Program
 
 
 class OneByOneRunner(ABC):
@@ -34,6 +38,8 @@ class OneByOneRunner(ABC):
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `targets.base.Runner`."""
+        import numpy as np
+
         check_crops(crops, self.card)
         keypoints = self.card.outputs[0].shape[1]
         coords, scores = np.zeros((len(crops), keypoints, 2), np.float32), np.zeros((len(crops), keypoints), np.float32)
@@ -45,6 +51,10 @@ class OneByOneRunner(ABC):
 
     def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # until every caller predicts
         """Network inputs float32 [N, 3, H, W] instead of crops."""
+        import numpy as np
+
+        from pose.crop import denormalise
+
         expected = self.card.input.shape[1:]
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
             raise InputError(
@@ -58,11 +68,15 @@ class OneByOneRunner(ABC):
 
 def network_input(crop: np.ndarray, card: Card) -> np.ndarray:
     """The tensor float32 [1, 3, H, W] that a network without pre-processing takes of a crop uint8 [H, W, 3]."""
+    from pose.crop import normalise
+
     return normalise(crop, card.spec)[None]
 
 
 def check_crops(crops: np.ndarray, card: Card) -> None:
     """Raises InputError unless `crops` are pixels uint8 [N, H, W, 3] of the size that the card names."""
+    import numpy as np
+
     expected = (card.spec.height, card.spec.width, 3)
     if not isinstance(crops, np.ndarray) or crops.ndim != 4 or crops.shape[1:] != expected or crops.dtype != np.uint8:
         given = f"{crops.dtype} {list(crops.shape)}" if isinstance(crops, np.ndarray) else type(crops).__name__
@@ -71,6 +85,8 @@ def check_crops(crops: np.ndarray, card: Card) -> None:
 
 def _check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
     """Raises BackendError unless a runtime's answer to the crop of that index has the card's shapes and is finite."""
+    import numpy as np
+
     shapes = tuple(tuple(part.shape) for part in answer)
     expected = tuple((1, *output.shape[1:]) for output in card.outputs)
     if shapes != expected:
@@ -84,6 +100,8 @@ def _check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int)
 
 
 def _artefact_name(card: Card) -> str:
+    from pose.program import graph_name
+
     return graph_name(card.precision or "int8") if card.target == "torch" else next(iter(card.files), card.target)
 
 
@@ -100,17 +118,12 @@ def accepted(findings: list[LintFinding], program: Program, target: str) -> list
 
 
 def artefact_card(
-    program: Program,
-    target: str,
-    precision: Precision,
-    files: dict[str, str],
-    coverage: Coverage | None,
-    findings: Sequence[LintFinding],
+    program: Program, target: str, precision: Precision, coverage: Coverage | None, findings: Sequence[LintFinding]
 ) -> Card:
-    """The card of an artefact that was made of `program`, without its answer to the golden crop yet (`with_answer`).
+    """The card of an artefact that was made of `program`, without `files` and its answer to the golden crop yet.
 
     Args:
-        files: name -> sha256 of what was written.
+        coverage: what the backend took of the graph, where it says so.
         findings: `Target.lint` of the graph, which the card holds as `metrics["lint"]`.
     """
     nodes_by_message: dict[tuple[str, str], list[str]] = {}
@@ -124,12 +137,36 @@ def artefact_card(
             "target": target,
             "precision": precision,
             "coverage": coverage,
-            "files": files,
+            "files": {},
             "sources": {**program.card.sources, "program": sha256(program.path(precision))},
             "versions": {**program.card.versions, **{name: version(name) for name in SPECS[target].libraries}},
             "metrics": {"lint": lint},
         }
     )
+
+
+def write_artefact(path: Path, content: bytes, card: Card, open_runner: Callable[[Path, Card], Runner] | None) -> Artefact:
+    """Write an artefact and its card, which gets the file's sha256 and its own answer to the golden crop.
+
+    Both files are written atomically: a lowering that fails leaves neither.
+
+    Args:
+        card: made by `artefact_card`.
+        open_runner: opens the file that was written; None if this machine cannot run it.
+
+    Raises:
+        InputError: the folder cannot be written to, or the disk is full.
+        BackendError: the runtime refuses the file, fails, or answers with numbers that are not finite.
+    """
+    from pose.card import card_path
+
+    with whole(card_path(path)) as card_file, whole(path) as file:
+        file.write_bytes(content)
+        card = card.model_copy(update={"files": {path.name: sha256(file)}})
+        if open_runner is not None:
+            card = with_answer(card, open_runner(file, card))
+        card.write(card_file)
+    return Artefact(path, card)
 
 
 def with_answer(card: Card, runner: Runner) -> Card:
@@ -138,6 +175,8 @@ def with_answer(card: Card, runner: Runner) -> Card:
     Raises:
         BackendError: the runtime fails on it, or answers with numbers that are not finite.
     """
+    from pose.card import Prediction
+
     crop = card.golden.pixels(card.spec.width, card.spec.height)
     coords, scores = runner.predict(crop[None])
     lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
@@ -151,8 +190,15 @@ def verified_card(path: Path, target: str) -> Card:
     Raises:
         InputError: the artefact or its card is missing, damaged or belongs to another target.
     """
+    from pose import card as cards
+
     card = cards.read(cards.card_path(path))
     if card.target != target:
         raise InputError(f"{path} was made for {card.target}, not for {target}")
     card.verify(path)
     return card
+
+
+def one_line(error: object) -> str:
+    """The message of somebody else's exception, for a message of ours, which has one line."""
+    return " ".join(str(error).split())

@@ -22,7 +22,7 @@ class Option:
     Attributes:
         name: keyword argument of the backend's `lower`.
         choices: every value.
-        default: the value that stands in no file name.
+        default: the value that no file name shows.
         card_field: where an artefact's card records the value: a field of a field, as `input.dtype` or `metrics.delegate`.
         help: the line that `edge.export --help` shows.
         precisions: of the artefacts that differ by it.
@@ -39,6 +39,10 @@ class Option:
     if_unrecorded: str | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if self.default not in self.choices:
+            raise ValueError(f"option {self.name}: its default '{self.default}' is not among its choices")
+
     @property
     def flag(self) -> str:
         """The option of `edge.export`."""
@@ -49,7 +53,7 @@ class Option:
         place: Any = card
         for name in self.card_field.split("."):
             place = place.get(name) if isinstance(place, Mapping) else getattr(place, name)
-        return place or self.if_unrecorded or self.default
+        return str(place or self.if_unrecorded or self.default)
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,14 @@ class TargetSpec:
             if find_spec(module) is None:
                 raise self.not_installed(module)
 
-    def check_option(self, name: str, value: str, precision: str) -> None:
-        """Raises InputError unless the backend has that option, with that value, for artefacts of that precision."""
+    def check_option(self, name: str, value: str, precision: str | None = None) -> None:
+        """Raises InputError unless the backend has that option with that value, for artefacts of that precision."""
         option = next((option for option in self.options if option.name == name), None)
         if option is None:
-            raise InputError(f"target {self.name} has no option --{name}")
+            raise InputError(f"target {self.name} has no option {name}")
         if value not in option.choices:
             raise InputError(f"there is no {name} '{value}'; choose one of {', '.join(option.choices)}")
-        if precision not in option.precisions:
+        if precision is not None and precision not in option.precisions:
             raise InputError(f"{option.flag} {value} is for --precision {' or '.join(option.precisions)}, not {precision}")
 
     def variant(self, precision: str | None, chosen: Mapping[str, str | None]) -> str:

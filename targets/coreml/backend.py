@@ -1,15 +1,15 @@
-"""Core ML: an `.mlpackage` for iOS 17, macOS 14 and later that takes a picture.
+"""Core ML: an `.mlpackage` for iOS 17, macOS 14 and later whose input is an image.
 
-The input is an RGB image, so that a `CVPixelBuffer` or Vision goes straight in. Normalisation is the program's first two
-operators, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
+The input is an RGB image, so that an app passes a `CVPixelBuffer`, or lets Vision do it. Normalisation is the first two
+operators of the program, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
 
 On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml.reference`.
 
-int8 (W8A8): weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`. What Core ML
-makes of that is its own: kernels of int8 where a unit has them, or floats that were rounded to int8. Between, all is
-float32, for CPU and GPU: `quantize` rounds what fake quantization rounded. The Neural Engine takes float16 alone
-(`lower(..., compute="float16")`), to which a convolution's answer is rounded before `quantize` rounds again: where the
-first meets a tie, the second may go astray, and one step anywhere moves single keypoints by pixels.
+int8 (W8A8): weights are `constexpr_affine_dequantize`, activations run between `quantize` and `dequantize`. Core ML decides
+on the device how to run that: with int8 kernels where a unit has them, or in float with values that were rounded to int8.
+Everything else is float32, for CPU and GPU: `quantize` then rounds the same values that fake quantization rounded. The
+Neural Engine computes in float16 only (`lower(..., compute="float16")`): the result of a convolution is rounded to float16
+before `quantize` rounds it again, which near a tie gives another step, and one step can move a keypoint by pixels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pose.errors import BackendError
 from pose.files import whole, whole_folder
 from pose.program import Program
 from targets.base import Artefact, LintFinding, Runner
-from targets.common import OneByOneRunner, accepted, artefact_card, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, one_line, verified_card, with_answer
 from targets.coreml import SPEC
 from targets.coreml.reference import MilProgram
 from targets.graph import quantization_findings
@@ -45,19 +45,19 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _WEIGHTED = ("conv", "linear")
-_MOST_DIMENSIONS = 5
+_MAX_DIMENSIONS = 5
 _SMALLEST_SCALE = float(np.finfo(np.float16).tiny)
 
 
 @register_pass(namespace="distilpose_edge")
 class normalise_pixels(AbstractGraphPass):  # noqa: N801 - coremltools names passes by their class
-    """Puts (pixel - mean) / std, in float32, before a program whose input becomes an image."""
+    """Inserts (pixel - mean) / std, in float32, at the start of a program whose input becomes an image."""
 
-    spec: CropSpec | None = None  # the option
+    spec: CropSpec | None = None  # the option of the pass
 
     def apply(self, prog: Any) -> None:
         assert self.spec is not None
-        mean, std = (np.array(colour, np.float32).reshape(1, 3, 1, 1) for colour in (self.spec.mean, self.spec.std))
+        mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (self.spec.mean, self.spec.std))
         function = prog.functions["main"]
         (images,) = function.inputs.values()
         with function, Builder.set_before_op(function.operations[0]):
@@ -97,7 +97,7 @@ class CoreMLRunner(OneByOneRunner):
         try:
             answer = self._model.predict({self.card.input.name: Image.fromarray(crop)})
         except RuntimeError as error:
-            raise BackendError(f"Core ML failed on {self.card.student}: {' '.join(str(error).split())}") from error
+            raise BackendError(f"Core ML failed on {self.card.student}: {one_line(error)}") from error
         return np.asarray(answer["coords"], np.float32), np.asarray(answer["scores"], np.float32)
 
 
@@ -105,8 +105,14 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     """Lower one graph to `<student>-coreml-<precision>.mlpackage`, run its golden crop, and write its card.
 
     Args:
-        compute: what an int8 program computes with between its integers; float16 stands in the file's name.
+        compute: type in which an int8 program computes between its int8 tensors; float16 is part of the file's name. An
+            fp32 or fp16 program computes in its own.
+
+    Raises:
+        InputError: no such type.
+        BackendError: coremltools failed, or Core ML refuses what it made.
     """
+    SPEC.check_option("compute", compute)
     graph = program.graph(precision)
     findings = accepted(lint(graph, compute), program, "coreml")
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"compute": compute})
@@ -114,9 +120,9 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
-        files = {path.name: cards.digest(folder)}
-        card = artefact_card(program, "coreml", precision, files, coverage(saved.function), findings)
-        card = card.model_copy(update={"input": card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})})
+        card = artefact_card(program, "coreml", precision, coverage(saved.function), findings)
+        input_spec = card.input.model_copy(update={"layout": "NHWC", "dtype": "uint8"})
+        card = card.model_copy(update={"files": {path.name: cards.digest(folder)}, "input": input_spec})
         if precision == "int8":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
@@ -125,19 +131,21 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
 
 
 def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Target protocol
-    """Open a package beside its card: in Core ML on macOS, which chooses its own threads, by torch elsewhere."""
+    """Open a package beside its card: in Core ML on macOS, which chooses its own number of threads, in torch elsewhere."""
     path = Path(path)
     card = verified_card(path, "coreml")
     return _runner(path, card, threads)
 
 
 def lint(program: ExportedProgram, compute: str = "float32") -> list[LintFinding]:
-    """What Core ML has no form for, quantization that float16 cannot express, and quantization that costs accuracy."""
+    """What Core ML cannot express, quantization that float16 cannot express, and quantization that costs accuracy."""
     findings = []
     for node in program.graph.nodes:
         value, name = node.meta.get("val"), str(node.target)
-        if isinstance(value, Tensor) and value.ndim > _MOST_DIMENSIONS:
-            findings.append(LintFinding("error", node.name, f"has {value.ndim} dimensions; Core ML has at most 5"))
+        if isinstance(value, Tensor) and value.ndim > _MAX_DIMENSIONS:
+            findings.append(
+                LintFinding("error", node.name, f"has {value.ndim} dimensions; Core ML allows {_MAX_DIMENSIONS}")
+            )
         if "quantize_per_tensor" in name:
             scale, _, lowest, highest = node.args[1:5]
             if compute == "float16" and scale < _SMALLEST_SCALE:
@@ -149,9 +157,9 @@ def lint(program: ExportedProgram, compute: str = "float32") -> list[LintFinding
 
 
 def coverage(function: Any) -> Coverage:
-    """Operators of a MIL program; those with arithmetic are told apart: int8 when all that they read is dequantized.
+    """Operators of a MIL program; those with arithmetic count as int8 when all their inputs are dequantized, else as float.
 
-    Which of the units that can run them does is decided on the device: all count as delegated.
+    Core ML decides on the device which unit runs them: all count as delegated.
     """
     operators: Counter[str] = Counter()
     macs: Counter[tuple[str, bool]] = Counter()
@@ -185,7 +193,7 @@ def coverage(function: Any) -> Coverage:
 def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, compute: str) -> Any:
     in_float32 = precision == "fp32" or (precision == "int8" and compute == "float32")
     passes = ct.PassPipeline.DEFAULT
-    passes.append_pass("distilpose_edge::normalise_pixels")  # after the pass that casts to fp16
+    passes.append_pass("distilpose_edge::normalise_pixels")  # last: after the pass that casts to float16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:
         with share_node_histories(), validate_mil_once(), deduplicate_small_constants():
@@ -198,8 +206,8 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
                 pass_pipeline=passes,
                 skip_model_load=True,
             )
-    except Exception as error:  # coremltools raises its own, assertions, and whatever a pass trips over
-        raise BackendError(f"coremltools cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # coremltools raises its own types, assertions, and whatever stops a pass
+        raise BackendError(f"coremltools cannot lower the program: {one_line(error)[:200]}") from error
     width, height = card.spec.width, card.spec.height
     model.short_description = f"{card.student}: {card.skeleton.name} keypoints of the person in a crop, {precision}"
     model.input_description[card.input.name] = f"RGB crop of one person, {width} x {height} pixels"
@@ -211,11 +219,10 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
 def _save(model: Any, folder: Path) -> None:
     try:
         model.save(str(folder))
-    except RuntimeError as error:  # its C++ parts know no OSError
-        raise BackendError(f"coremltools cannot write {folder}: {' '.join(str(error).split())[:200]}") from error
-    (folder / "executorch_debug_handle_mapping.json").unlink(
-        missing_ok=True
-    )  # as large as the program, and nothing reads it
+    except RuntimeError as error:  # its C++ parts raise no OSError
+        raise BackendError(f"coremltools cannot write {folder}: {one_line(error)[:200]}") from error
+    mapping = folder / "executorch_debug_handle_mapping.json"  # as large as the program, and nothing reads it
+    mapping.unlink(missing_ok=True)
 
 
 def _runner(path: Path, card: Card, threads: int, program: MilProgram | None = None) -> Runner:
@@ -223,8 +230,8 @@ def _runner(path: Path, card: Card, threads: int, program: MilProgram | None = N
         return ReferenceRunner(program or MilProgram(path), card, threads)
     try:
         return CoreMLRunner(ct.models.MLModel(str(path)), card)
-    except Exception as error:  # Core ML's compiler speaks through RuntimeError and Exception alike
-        raise BackendError(f"Core ML refuses {path}: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # Core ML's compiler raises RuntimeError and plain Exception
+        raise BackendError(f"Core ML refuses {path}: {one_line(error)[:200]}") from error
 
 
 def _is_dequantized(var: Any) -> bool:

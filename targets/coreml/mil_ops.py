@@ -1,7 +1,7 @@
-"""What the operators of a MIL program compute, in torch: names and parameters are those of MIL's iOS 17 opset.
+"""The operators of a MIL program, in torch: functions and parameters have the names of MIL's iOS 17 opset.
 
-Floats are float32 here whatever the program says, and integers have the program's type; the caller rounds each result to the
-type that the program declares for it (`targets.coreml.reference`).
+Floats are float32 here, whichever float type the program declares; integers have the program's type. The caller rounds each
+result to the declared type (`targets.coreml.reference`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def _along(vector: Tensor | float, axis: int | None, rank: int) -> Tensor:
-    """A scalar, or a vector that broadcasts along `axis` of a tensor of that rank; float32."""
+    """A scalar, or a vector shaped so that it broadcasts along `axis` of a tensor of that rank; float32."""
     values = torch.as_tensor(vector, dtype=torch.float32)
     if values.ndim == 0 or axis is None:
         return values
@@ -76,7 +76,7 @@ def constexpr_affine_dequantize(
 
 @_mil
 def cast(x: Tensor, dtype: str) -> Tensor:
-    return x  # the declared type of the result says it all
+    return x  # the caller converts it to the declared type
 
 
 # Arithmetic
@@ -194,7 +194,7 @@ def softplus(x: Tensor) -> Tensor:
 
 @_mil
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """A 0 in `shape` keeps the dimension at that place, counted from the last; 1 where there is none."""
+    """A 0 in `shape` copies the dimension of x at the same place, counted from the last one; 1 where x has none."""
     paired = zip_longest(reversed(shape), reversed(x.shape[-len(shape) :]), fillvalue=1)
     return x.reshape([kept if size == 0 else size for size, kept in paired][::-1])
 
@@ -227,11 +227,16 @@ def slice_by_index(
     end_mask: Sequence[bool] | None = None,
     squeeze_mask: Sequence[bool] | None = None,
 ) -> Tensor:
-    """x[begin:end:stride] of each dimension; a mask lets go of a begin or an end, or takes one element of a dimension."""
-    no = [False] * x.ndim
+    """x[begin:end:stride] in each dimension.
+
+    Args:
+        begin_mask, end_mask: where True, the slice starts at the first element, or ends after the last.
+        squeeze_mask: where True, the dimension is indexed with `begin` and removed.
+    """
+    none = [False] * x.ndim
     index: list[slice | int] = []
     for first, last, step, from_start, to_end, one in zip(
-        begin, end, stride or [1] * x.ndim, begin_mask or no, end_mask or no, squeeze_mask or no, strict=True
+        begin, end, stride or [1] * x.ndim, begin_mask or none, end_mask or none, squeeze_mask or none, strict=True
     ):
         index.append(first if one else slice(None if from_start else first, None if to_end else last, step))
     return x[tuple(index)]
@@ -252,7 +257,7 @@ def concat(values: Sequence[Tensor], axis: int, interleave: bool = False) -> Ten
 
 
 def _from_last(pairs: Sequence[int]) -> list[int]:
-    """MIL's (before, after) of the last dimensions in order, as torch has them: the last dimension first."""
+    """MIL's (before, after) pairs, first dimension first, in torch's order: last dimension first."""
     return [n for i in reversed(range(0, len(pairs), 2)) for n in pairs[i : i + 2]]
 
 

@@ -1,8 +1,8 @@
 """Core ML without a Mac: a saved `.mlpackage` is read back and its MIL program is evaluated operator by operator in torch.
 
-Each operator is computed in float32 from operands that hold what the program's types can hold, and its result is rounded
-once to the type that the program declares: fp16 where it says fp16. So the answers are those of the program as written. A
-device may differ in the last bits: Apple does not document how its units accumulate, or what they fuse.
+Each operator is computed in float32, and its result is rounded once to the type that the program declares for it, such as
+float16. So the answers are those of the program as it is written. A device may differ in the last bits: Apple documents
+neither how its units accumulate nor which operators they fuse.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from coremltools.converters.mil.mil import types
 from torch import Tensor
 
 from pose.errors import BackendError
+from targets.common import one_line
 from targets.coreml.mil_ops import KERNELS
 
 _DTYPES = {
@@ -43,14 +44,14 @@ class MilProgram:
         """Read a package and everything in it that is constant.
 
         Raises:
-            BackendError: the package cannot be read, or holds an operator that is not known here.
+            BackendError: the package cannot be read, or has an operator that `targets.coreml.mil_ops` lacks.
         """
         try:
             model = ct.models.MLModel(str(path), skip_model_load=True)
             spec = model.get_spec()
             self.function = load(spec, spec.specificationVersion, model.weights_dir).functions["main"]
-        except Exception as error:  # protobuf, C++ and coremltools each raise their own
-            raise BackendError(f"coremltools cannot read {path}: {' '.join(str(error).split())[:200]}") from error
+        except Exception as error:  # protobuf, C++ and coremltools raise types of their own
+            raise BackendError(f"coremltools cannot read {path}: {one_line(error)[:200]}") from error
         self._constants: dict[Any, Any] = {}
         self._steps: list[_Step] = []
         for op in self.function.operations:
@@ -58,7 +59,7 @@ class MilProgram:
                 self._constants[op.outputs[0]] = _constant(op.outputs[0].val)
                 continue
             if op.op_type not in KERNELS:
-                raise BackendError(f"{path} has the operator {op.op_type}, which targets/mil_ops.py does not know")
+                raise BackendError(f"{path} has the operator {op.op_type}, which targets/coreml/mil_ops.py lacks")
             step = KERNELS[op.op_type], op, op.inputs
             if op.op_type.startswith("constexpr_"):
                 self._constants[op.outputs[0]] = _run(step, self._constants)
@@ -70,7 +71,7 @@ class MilProgram:
         """Inputs by name -> outputs by name.
 
         Raises:
-            BackendError: an operator failed, or is used in a way that is not known here.
+            BackendError: an operator failed, or has parameters that `targets.coreml.mil_ops` does not support.
         """
         values = {**self._constants, **{self.function.inputs[name]: value for name, value in inputs.items()}}
         for step in self._steps:
@@ -84,7 +85,7 @@ def _run(step: _Step, values: dict[Any, Any]) -> Tensor:
     try:
         result = kernel(**{name: _value(var, values) for name, var in inputs.items()})
     except (NotImplementedError, TypeError, RuntimeError, ValueError) as error:
-        raise BackendError(f"cannot evaluate {op.op_type} {op.name}: {' '.join(str(error).split())[:200]}") from error
+        raise BackendError(f"cannot evaluate {op.op_type} {op.name}: {one_line(error)[:200]}") from error
     if tuple(result.shape) != tuple(output.shape):
         raise BackendError(f"{op.op_type} {op.name} gave {list(result.shape)}, the program says {list(output.shape)}")
     result = result.to(_DTYPES[output.dtype])
@@ -92,11 +93,11 @@ def _run(step: _Step, values: dict[Any, Any]) -> Tensor:
 
 
 def _value(var: Any, values: dict[Any, Any]) -> Any:
-    return [values[each] for each in var] if isinstance(var, list | tuple) else values[var]
+    return [values[part] for part in var] if isinstance(var, list | tuple) else values[var]
 
 
 def _constant(value: Any) -> Any:
-    """Numbers, texts and lists of whole numbers as Python has them, data as tensors: floats in float32."""
+    """A constant of the program: numbers, strings and lists of integers as Python values, data as tensors."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.dtype != np.int32 and value.ndim:
         tensor = torch.from_numpy(np.array(value))
         return tensor.float() if tensor.is_floating_point() else tensor

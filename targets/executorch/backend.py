@@ -1,11 +1,11 @@
 """ExecuTorch with the XNNPACK delegate: `.pte` for phones and ARM boards, run here by the same runtime.
 
-The delegates of Core ML and Vulkan compile here and run elsewhere: such a card says so, and has no answer of its own.
+The delegates of Core ML and Vulkan are compiled here and run elsewhere: such a card says so, and records no answer.
 
-Threads: XNNPACK keeps one thread pool for the whole process, and it must not be replaced under an open artefact: `open`
-refuses another number of threads while a runner is alive.
+Threads: XNNPACK has one thread pool for the whole process, and replacing it would break an open artefact: `open` refuses
+another number of threads while a runner is alive.
 
-Softmax and the two products of attention run in float: XNNPACK's static int8 has neither.
+Softmax and the two matrix products of attention run in float: XNNPACK's static int8 has neither.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ import executorch.extension.pybindings.portable_lib as runtime
 import numpy as np
 import torch
 
-from pose import card as cards
-from pose.card import Card, Coverage
+from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.executorch import SPEC
 from targets.graph import arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
@@ -41,8 +39,8 @@ _NOT_DELEGATED = {
     "aten.expand.default": "expand becomes a copy outside the delegate",
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
-_STEM = 2  # convolutions, the first that the image meets
-_PLUMBING = ("executorch_call_delegate", "getitem", "alloc")
+_STEM = 2  # the first convolutions of the network
+_BOOKKEEPING = ("executorch_call_delegate", "getitem", "alloc")  # nodes that compute nothing
 
 
 class ExecuTorchRunner(OneByOneRunner):
@@ -56,42 +54,38 @@ class ExecuTorchRunner(OneByOneRunner):
         try:
             coords, scores = self._module.forward([torch.from_numpy(network_input(crop, self.card))])
         except RuntimeError as error:
-            raise BackendError(f"ExecuTorch failed on {self.card.student}: {' '.join(str(error).split())}") from error
+            raise BackendError(f"ExecuTorch failed on {self.card.student}: {one_line(error)}") from error
         return coords.numpy().copy(), scores.numpy().copy()  # the runtime reuses its memory
 
 
 _alive: WeakSet[ExecuTorchRunner] = WeakSet()
 
 
-def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, delegate: str = "xnnpack") -> Artefact:
+def lower(program: Program, out: Path, precision: Precision = "int8", *, delegate: str = "xnnpack") -> Artefact:
     """Lower one graph to `<student>-executorch-<precision>.pte`, run its golden crop, and write its card.
 
     Args:
-        delegate: another than XNNPACK stands in the file's name, and is not run here.
+        delegate: one other than XNNPACK is part of the file's name, and the file is not run here.
 
     Raises:
         InputError: no such delegate.
         BackendError: ExecuTorch or what the delegate needs is not installed, or failed.
     """
-    SPEC.check_option("delegate", delegate, precision)
+    SPEC.check_option("delegate", delegate)
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "executorch")
     if precision == "fp16":
-        precise = partial(_in_float, modules=tuple(program.card.float_modules))
-        graph = halved(graph, precise) if delegate == "xnnpack" else halved(graph)
+        stays_float = partial(_stays_float, modules=tuple(program.card.float_modules))
+        graph = halved(graph, stays_float) if delegate == "xnnpack" else halved(graph)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"delegate": delegate})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # executorch's own, about pytree
+        warnings.simplefilter("ignore", FutureWarning)  # of executorch, about pytree
         edge, buffer = _lower(graph, delegate)
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(buffer)
-        card = artefact_card(program, "executorch", precision, {path.name: sha256(file)}, _coverage(edge, graph), findings)
-        if delegate == "xnnpack":
-            card = with_answer(card, ExecuTorchRunner(_load(file), card))
-        else:
-            card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, "executorch", precision, _coverage(edge, graph), findings)
+    if delegate == "xnnpack":
+        return write_artefact(path, buffer, card, lambda file, card: ExecuTorchRunner(_load(file), card))
+    card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
+    return write_artefact(path, buffer, card, None)
 
 
 def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named by the Target protocol
@@ -101,9 +95,9 @@ def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named
     delegate = card.metrics.get("delegate", "xnnpack")
     if delegate != "xnnpack":
         raise BackendError(f"{path} needs a runtime with the delegate {delegate}; it is not run here")
-    if runtime._threadpool_get_thread_count() != threads:
+    current = runtime._threadpool_get_thread_count()
+    if current != threads:
         if len(_alive) > 0:
-            current = runtime._threadpool_get_thread_count()
             raise InputError(
                 f"an artefact is open on {current} threads and ExecuTorch has one pool: close it before opening on {threads}"
             )
@@ -123,8 +117,11 @@ def lint(program: ExportedProgram) -> list[LintFinding]:
     return splits + quantization_findings(program)
 
 
-def _in_float(node: Any, modules: tuple[str, ...]) -> bool:
-    """What stays float32 in fp16, where XNNPACK adds up in float16: the stem, whose products cancel, and `modules`."""
+def _stays_float(node: Any, modules: tuple[str, ...]) -> bool:
+    """Whether an operator of an fp16 artefact stays float32: those of the stem and of `modules`.
+
+    XNNPACK accumulates in float16, and the stem adds up large products that cancel each other.
+    """
     stem = node.graph.find_nodes(op="call_function", target=torch.ops.aten.conv2d.default)[:_STEM]
     weight = str(node.all_input_nodes[1].target) if len(node.all_input_nodes) > 1 else ""
     return node in stem or weight.removeprefix("student.").startswith(tuple(f"{module}." for module in modules))
@@ -138,8 +135,8 @@ def _lower(graph: ExportedProgram, delegate: str) -> tuple[EdgeProgramManager, b
         with share_node_histories():
             edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
             return edge, edge.to_executorch().buffer
-    except Exception as error:  # executorch raises its own, assertions, and whatever a pass trips over
-        raise BackendError(f"ExecuTorch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # executorch raises its own types, assertions, and whatever stops a pass
+        raise BackendError(f"ExecuTorch cannot lower the program: {one_line(error)[:200]}") from error
 
 
 def _partitioner(delegate: str) -> Any:
@@ -159,15 +156,15 @@ def _partitioner(delegate: str) -> Any:
         specs = CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS17)
         return CoreMLPartitioner(compile_specs=specs)
     except ModuleNotFoundError as error:
-        needs = f"the delegate {delegate} needs {error.name}"
-        raise BackendError(f"{needs}; pip install 'distilpose-edge[executorch,coreml]'") from error
+        missing = f"the delegate {delegate} needs {error.name}"
+        raise BackendError(f"{missing}; pip install 'distilpose-edge[executorch,coreml]'") from error
 
 
 def _load(path: Path) -> Any:
     try:
         return runtime._load_for_executorch(str(path))
     except RuntimeError as error:
-        raise BackendError(f"ExecuTorch refuses {path}: {' '.join(str(error).split())}") from error
+        raise BackendError(f"ExecuTorch refuses {path}: {one_line(error)}") from error
 
 
 def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
@@ -192,7 +189,7 @@ def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
 
 
 def _computes(node: Any) -> bool:
-    return node.op == "call_function" and _operator(node) not in _PLUMBING
+    return node.op == "call_function" and _operator(node) not in _BOOKKEEPING
 
 
 def _operator(node: Any) -> str:

@@ -1,12 +1,12 @@
 """ONNX with quantize/dequantize nodes, run here by ONNX Runtime: servers, Windows, and boards with Python.
 
-The file's activations are int8, as the program's are, which is what ARM runs. On x86 ONNX Runtime's kernels want uint8, and
-it turns int8 into that only where a tensor has one reader. `open` does so everywhere, in memory: q + 128 with the zero point
-+ 128 is the same number.
+The activations in the file are int8, like those of the program; kernels for ARM take int8. On x86 ONNX Runtime's kernels
+take uint8, and it converts int8 to uint8 only where a tensor has one reader. `open` converts all of them, in memory: q + 128
+with zero point + 128 is the same number.
 
-Coverage: ONNX Runtime takes the whole graph, so there is one delegate and nothing outside; `delegated` counts the kernels of
-the graph as it optimised it on this machine, where `QLinearConv`, `QGemm` and `MatMulIntegerToFloat` are the int8 ones, and
-`int8_ops` is their share. The shares of multiply-adds are the program's.
+Coverage: ONNX Runtime runs the whole graph, which makes one delegate and nothing outside. `delegated` counts the kernels of
+the graph that it optimised on this machine; `QLinearConv`, `QGemm`, `MatMulIntegerToFloat` and the like compute in int8, and
+`int8_ops` is their share. The shares of multiply-adds are those of the program.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from pose import card as cards
 from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import SPECS, Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
 
@@ -52,13 +50,13 @@ class OnnxRunner(OneByOneRunner):
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             coords, scores = self._session.run(OUTPUTS, {INPUT: network_input(crop, self.card)})
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise BackendError(f"ONNX Runtime failed on {self.card.student}: {' '.join(str(error).split())}") from error
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            raise BackendError(f"ONNX Runtime failed on {self.card.student}: {one_line(error)}") from error
         return coords, scores
 
 
 def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
-    """Write one graph as `<student>-onnx-<precision>.onnx`, one file, run its golden crop, and write its card."""
+    """Write one graph as one file `<student>-onnx-<precision>.onnx`, run its golden crop, and write its card."""
     return write(program, out, precision, "onnx", _coverage, lint)
 
 
@@ -68,7 +66,7 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
-    """Quantization that costs accuracy; what ONNX cannot hold stops the lowering."""
+    """Quantization that costs accuracy. (An operator that ONNX lacks stops the lowering.)"""
     return quantization_findings(program)
 
 
@@ -83,36 +81,32 @@ def write(
     """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX: the same model for each.
 
     Args:
-        coverage: of the model, given its program's arithmetic. lint: the target's.
+        coverage: computes the card's coverage of the model and the arithmetic of its program.
+        lint: that of the target.
     """
     graph = program.graph(precision)
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
     model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
     path = Path(out) / SPECS[target].file_name(program.card.student, precision)
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(model.SerializeToString())
-        files = {path.name: sha256(file)}
-        card = artefact_card(program, target, precision, files, coverage(model, share), findings)
-        card = with_answer(card, OnnxRunner(_session(model, path), card))
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, target, precision, coverage(model, share), findings)
+    return write_artefact(path, model.SerializeToString(), card, lambda _, card: OnnxRunner(_session(model, path), card))
 
 
 def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:
-    """`qdq_model`, or what it made of the same file for another target before."""
+    """`qdq_model`, or the model that it made of the same file for another target before."""
     key = digest, half
     if key not in _models:
-        while len(_models) > 1:  # a float one and an int8 one
+        while len(_models) > 1:  # keep two: a float one and an int8 one
             del _models[next(iter(_models))]
         _models[key] = qdq_model(graph, half)
     return _models[key]
 
 
 def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
-    """Open what `write` wrote for that target.
+    """Open an artefact that `write` made for that target.
 
     Raises:
-        InputError: the artefact or its card is missing, damaged or another's.
+        InputError: the artefact or its card is missing, damaged or belongs to another target.
         BackendError: ONNX Runtime refuses the file.
     """
     path = Path(path)
@@ -120,11 +114,11 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
-        raise BackendError(f"{path} is not an ONNX file: {' '.join(str(error).split())}") from error
+        raise BackendError(f"{path} is not an ONNX file: {one_line(error)}") from error
     session = _session(model, path, threads)
     inputs = [(value.name, tuple(value.shape)) for value in session.get_inputs()]
     outputs = [(value.name, tuple(value.shape)) for value in session.get_outputs()]
-    if inputs != [(INPUT, card.input.shape)] or outputs != [(each.name, each.shape) for each in card.outputs]:
+    if inputs != [(INPUT, card.input.shape)] or outputs != [(output.name, output.shape) for output in card.outputs]:
         raise InputError(f"{path} maps {inputs} to {outputs}, which is not what its card says; export it again")
     return OnnxRunner(session, card)
 
@@ -132,23 +126,23 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
 def _session(
     model: onnx.ModelProto, path: Path, threads: int = 1, optimised: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on the model; the graph that it makes of it is written to `optimised`."""
+    """A session of ONNX Runtime; the graph that it optimised is written to `optimised`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors: it warns of its own rewrites
+    options.log_severity_level = 3  # errors only: it warns about its own rewrites
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     if platform.machine().lower() in ("x86_64", "amd64"):
         model = unsigned(model)
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # see OnnxRunner
-        raise BackendError(f"ONNX Runtime refuses {path}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        raise BackendError(f"ONNX Runtime refuses {path}: {one_line(error)}") from error
 
 
 def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose quantized activations are uint8 for int8, and nothing else changed; weights stay int8."""
+    """A copy whose int8 activations are uint8, with the same values; weights stay int8. ONNX Runtime needs it on x86."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in copy.graph.initializer}
@@ -173,13 +167,13 @@ def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
         _session(model, optimised, optimised=optimised)
         kernels = Counter(node.op_type for node in onnx.load(optimised).graph.node)
     int8 = sum(kernels[name] for name in _INT8_KERNELS)
-    every = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)
+    weighted = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)
     return Coverage(
         delegates=1,
         delegated=dict(kernels.most_common()),
         undelegated={},
         undelegated_nodes=[],
-        int8_ops=int8 / max(every, 1),
+        int8_ops=int8 / max(weighted, 1),
         int8_macs=share.int8_macs,
         float_matmul_macs=share.float_matmul_macs,
     )

@@ -1,11 +1,11 @@
-"""A program's graph -> one ONNX model with quantize/dequantize nodes (QDQ): what `targets.onnx` and `targets.tensorrt` ship.
+"""A program's graph -> one ONNX model with quantize/dequantize nodes (QDQ), for `targets.onnx` and `targets.tensorrt`.
 
-Two exact rewrites make it fuse:
+Two exact rewrites let runtimes fuse it:
 
-* A linear of rank 3 becomes reshape, linear of rank 2, reshape, and with it the ReLU that alone reads it. It leaves as
-  `Gemm` on its int8 weight as that is; of rank 3 it would leave as `MatMul` of a transposed weight, with an addition, a
-  reshape and the ReLU between it and its quantize node.
-* Shapes are folded into constants, and what describes the export (a third of a small student's file) is dropped.
+* A linear on a tensor of rank 3 becomes reshape, linear of rank 2, reshape; a ReLU that is its only reader goes before the
+  second reshape. It is exported as `Gemm` with its int8 weight unchanged. With rank 3 it would be exported as `MatMul` of a
+  transposed weight, with an addition, a reshape and the ReLU between it and its quantize node.
+* Shapes are folded into constants, and what describes the export (a third of a small student's file) is removed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from onnx_ir.passes import Sequential, common
 
 from pose.errors import BackendError
+from targets.common import one_line
 from targets.graph import halved
 from targets.patches import share_node_histories
 
@@ -34,10 +35,11 @@ _RELUS = (aten.relu.default, aten.relu_.default)
 
 
 def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
-    """The graph as a checked ONNX model: `images` -> `coords`, `scores`. `graph` is rewritten on the way.
+    """The graph as a checked ONNX model: `images` -> `coords`, `scores`.
 
     Args:
-        half: weights and arithmetic in float16; what goes in and comes out stays float32. Of a float graph only.
+        graph: is modified.
+        half: weights and arithmetic in float16, input and outputs in float32; for a float graph only.
 
     Raises:
         BackendError: an operator has no ONNX counterpart, or the exporter failed.
@@ -47,11 +49,11 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
             graph = halved(graph)
         _flatten_linears(graph.graph_module)
         with warnings.catch_warnings(), share_node_histories():
-            warnings.simplefilter("ignore")  # of the exporter about itself
+            warnings.simplefilter("ignore")  # the exporter warns about itself
             exported = torch.onnx.export(
                 graph,
                 dynamo=True,
-                optimize=False,  # its pattern rewrites take as long as all the rest and find nothing here
+                optimize=False,  # its pattern rewrites take as long as all the rest and match nothing here
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=list(OUTPUTS),
@@ -70,12 +72,13 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
         model = exported.model_proto
         _strip(model)
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the exporter raises its own, and what its passes and the checker trip over
+    except Exception as error:  # the exporter, its passes and the checker raise types of their own
         raise BackendError(f"ONNX cannot hold the program: {_reason(error)}") from error
     return model
 
 
 def _flatten_linears(module: torch.fx.GraphModule) -> None:
+    """The first of the two rewrites; see the module."""
     for node in list(module.graph.nodes):
         if node.target != aten.linear.default or node.meta["val"].ndim == 2:
             continue
@@ -85,11 +88,11 @@ def _flatten_linears(module: torch.fx.GraphModule) -> None:
         with module.graph.inserting_before(node):
             rows = _view(module.graph, value, [-1, value.meta["val"].shape[-1]])
         node.replace_input_with(value, rows)
-        for each in {node, last}:
-            each.meta["val"] = each.meta["val"].flatten(0, -2)
+        for flattened in {node, last}:
+            flattened.meta["val"] = flattened.meta["val"].flatten(0, -2)
         with module.graph.inserting_after(last):
-            whole = _view(module.graph, last, shape)
-        last.replace_all_uses_with(whole, delete_user_cb=lambda user, own=whole: user is not own)
+            restored = _view(module.graph, last, shape)
+        last.replace_all_uses_with(restored, delete_user_cb=lambda user, own=restored: user is not own)
     module.recompile()
 
 
@@ -100,6 +103,7 @@ def _view(graph: torch.fx.Graph, value: Any, shape: list[int]) -> Any:
 
 
 def _strip(model: onnx.ModelProto) -> None:
+    """Remove what describes the export."""
     model.ClearField("metadata_props")
     graph = model.graph
     for field in ("metadata_props", "value_info"):
@@ -110,6 +114,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    """The message of the first error in a chain of errors."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())[:200]
+    return one_line(error)[:200]

@@ -2,10 +2,10 @@
 
 Its accuracy is measured here under ONNX Runtime, which does the same arithmetic on the same file.
 
-For TensorRT 10 (JetPack 6.1) and later: the weights are int8 in the file, and the network is strongly typed, so that what is
-float stays float. TensorRT's int8 has no zero point: the program has to be of the `symmetric` scheme.
+For TensorRT 10 (JetPack 6.1) and later: the weights are int8 in the file, and the network is strongly typed, so that float
+operators stay float. TensorRT's int8 has no zero point: the program has to be of the `symmetric` scheme.
 
-Coverage: TensorRT takes the whole file or refuses it, so there is one delegate; what fuses with what is decided on the
+Coverage: TensorRT builds the whole file or refuses it, which makes one delegate; which operators it fuses is decided on the
 device. `delegated` counts the file's operators, and the int8 shares are those of operators whose inputs are all quantized.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 aten = torch.ops.aten
 
-_TAKEN = {  # become ONNX operators of TensorRT 10's support matrix
+_SUPPORTED = {  # become ONNX operators of TensorRT 10's support matrix
     *WEIGHTED,
     aten.add.Tensor,
     aten.bmm.default,
@@ -64,7 +64,7 @@ def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefac
     """Write one graph as `<student>-tensorrt-<precision>.onnx`, run its golden crop under ONNX Runtime, and write its card.
 
     Raises:
-        RefusedError: TensorRT would; for int8 the program has to be of the symmetric scheme.
+        RefusedError: TensorRT would refuse it; for int8 the program has to be of the symmetric scheme.
     """
     if precision == "int8" and program.card.scheme != "symmetric":
         raise RefusedError(
@@ -80,7 +80,7 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
-    """What TensorRT refuses (errors) or runs in float for want of a quantize/dequantize pair (warnings)."""
+    """What TensorRT refuses (errors), or runs in float because a quantize/dequantize pair is missing (warnings)."""
     findings = []
     zero_points = _constants(program)
     for node in program.graph.nodes:
@@ -88,35 +88,35 @@ def lint(program: ExportedProgram) -> list[LintFinding]:
             continue
         if "quantize_per" in str(node.target):
             findings += _quantization(node, zero_points)
-        elif node.target not in _TAKEN:
-            findings.append(LintFinding("error", node.name, f"TensorRT is not known to take {node.target}"))
+        elif node.target not in _SUPPORTED:
+            findings.append(LintFinding("error", node.name, f"TensorRT is not known to support {node.target}"))
         elif node.target in WEIGHTED or node.target == aten.add.Tensor:
             findings += _placement(node)
     return findings + quantization_findings(program)
 
 
 def _quantization(node: Any, constants: dict[str, torch.Tensor]) -> list[LintFinding]:
-    """Of one quantize or dequantize node: no zero point, int8, and a weight's scales along its output channels."""
-    found = []
+    """Errors of one quantize or dequantize node: it needs int8, zero point 0, and a weight's scales along its axis 0."""
+    messages = []
     if "per_channel" in str(node.target):
         value, _, zero_point, axis, low, _, dtype = node.args
         shifted = bool(constants[zero_point.name].any())
         if axis != 0 or not all(user.target in WEIGHTED and user.args[1] is node for user in node.users):
-            found.append(f"is quantized along axis {axis}; TensorRT wants a weight's output channels, axis 0")
+            messages.append(f"is quantized along axis {axis}; TensorRT needs a weight's output channels, axis 0")
         if low != -127 or bool((constants[value.name] < -127).any()):
-            found.append("is a weight outside -127..127, which is not symmetric")
+            messages.append("is a weight outside -127..127, which is not symmetric")
     else:
         _, _, zero_point, _, _, dtype = node.args
         shifted = zero_point != 0
     if shifted:
-        found.append("has a zero point other than 0; quantize with quantize.qat --scheme symmetric")
+        messages.append("has a zero point other than 0; quantize with quantize.qat --scheme symmetric")
     if dtype != torch.int8:
-        found.append(f"is {dtype}; TensorRT takes int8 activations and weights")
-    return [LintFinding("error", node.name, message) for message in found]
+        messages.append(f"is {dtype}; TensorRT takes int8 activations and weights")
+    return [LintFinding("error", node.name, message) for message in messages]
 
 
 def _placement(node: Any) -> list[LintFinding]:
-    """An operator that reads int8 on one side only runs in float, and the other side's rounding bought nothing."""
+    """A warning for an operator with one int8 input: it runs in float, and rounding that input gained nothing."""
     quantized = [is_dequantize(value) for value in node.args[:2] if isinstance(value, torch.fx.Node)]
     if not any(quantized) or all(quantized):
         return []
@@ -128,7 +128,7 @@ def _placement(node: Any) -> list[LintFinding]:
 
 
 def _constants(program: ExportedProgram) -> dict[str, torch.Tensor]:
-    """Placeholder -> the parameter, buffer or constant that it stands for."""
+    """Name of a placeholder -> the parameter, buffer or constant behind it."""
     signature = program.graph_signature
     names = {
         **signature.inputs_to_parameters,

@@ -1,7 +1,6 @@
-"""`trtexec`, TensorRT's own tool, which builds an engine from an ONNX file on the device and times it: how to call it, and
-what its output says.
+"""`trtexec`, TensorRT's own tool, builds an engine from an ONNX file on the device and times it: its command and its output.
 
-Its log has one line a figure since TensorRT 8.4, in milliseconds: `[I] Latency: min = 1.1 ms, max = ..., mean = ...,
+Since TensorRT 8.4 its log has one line for each measure, in milliseconds: `[I] Latency: min = 1.1 ms, max = ..., mean = ...,
 median = ..., percentile(90%) = ..., ...`, and ends with `&&&& PASSED TensorRT.trtexec [TensorRT v100300]` or `&&&& FAILED`.
 """
 
@@ -25,7 +24,7 @@ class Spread:
     """Milliseconds of one inference over a run.
 
     Attributes:
-        percentiles: 0..100 -> milliseconds; those that were asked for.
+        percentiles: 0..100 -> milliseconds, of those that the command named.
     """
 
     min: float
@@ -37,15 +36,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a run that passed measured.
+    """The measurements of a run that passed.
 
     Attributes:
         version: of TensorRT, as 10.3.0.
-        latency: from the input's copy to the device to the output's copy back.
+        latency: of an inference, from the input's copy to the device to the output's copy back.
         gpu_compute: of the kernels alone.
-        throughput: inferences a second.
+        throughput: inferences per second.
         build_seconds: None when a finished engine was loaded.
-        warnings: what trtexec itself holds against the figures, such as unstable clocks.
+        warnings: trtexec's own doubts about the figures, such as unstable clocks.
     """
 
     version: str
@@ -59,10 +58,10 @@ class Timing:
 def command(model: Path, engine: Path, *, seconds: int = 10, percentiles: tuple[int, ...] = (90, 99)) -> list[str]:
     """The argument list that builds `engine` from the ONNX file `model` on this device and times it; TensorRT 10 or later.
 
-    The network is strongly typed: what the file says is int8, float16 or float32 stays so, and its accuracy was measured so.
+    The network is strongly typed: each operator keeps the type that it has in the file, with which accuracy was measured.
 
     Args:
-        seconds: of timing, after half a second of warming up.
+        seconds: duration of the timing, after half a second of warming up.
     """
     return [
         "trtexec",
@@ -78,7 +77,7 @@ def command(model: Path, engine: Path, *, seconds: int = 10, percentiles: tuple[
 
 
 def parse(output: str) -> Timing:
-    """Read what trtexec printed, both streams together.
+    """The measurements in trtexec's output, both streams together.
 
     Raises:
         BackendError: the engine was not built, the run failed, or the output is cut or of another format.
@@ -88,8 +87,8 @@ def parse(output: str) -> Timing:
         raise BackendError("trtexec's output has no verdict (&&&& PASSED or FAILED): it was cut short; run it again")
     version = _version(verdict[2])
     if verdict[1] == "FAILED":
-        first = _ERROR.search(output)
-        raise BackendError(f"trtexec failed (TensorRT {version}): {first[1].strip() if first else 'it does not say why'}")
+        reason = _ERROR.search(output)
+        raise BackendError(f"trtexec failed (TensorRT {version}): {reason[1].strip() if reason else 'it does not say why'}")
     throughput = re.search(rf"\] Throughput: {_NUMBER} qps", output)
     build = re.search(rf"\] Engine built in {_NUMBER} sec", output)
     if throughput is None:
@@ -105,11 +104,11 @@ def parse(output: str) -> Timing:
 
 
 def _spread(name: str, output: str, version: str) -> Spread:
-    found = re.search(_SPREAD.format(name), output)
-    if found is None:
+    line = re.search(_SPREAD.format(name), output)
+    if line is None:
         raise BackendError(f"trtexec's output (TensorRT {version}) has no line '{name}: min = ...'; 8.4 or later writes it")
-    percentiles = {float(rank): float(value) for rank, value in _PERCENTILE.findall(found[5])}
-    low, high, mean, median = (float(value) for value in found.groups()[:4])
+    percentiles = {float(rank): float(value) for rank, value in _PERCENTILE.findall(line[5])}
+    low, high, mean, median = (float(value) for value in line.groups()[:4])
     return Spread(low, high, mean, median, percentiles)
 
 

@@ -1,12 +1,13 @@
 """LiteRT (TensorFlow Lite): `.tflite` through litert-torch for phones and boards, run here by ai-edge-litert with XNNPACK.
 
-The file takes NHWC: float32, (pixel - mean) / std as the card says, or uint8, a camera's bytes as they are
+The file takes NHWC: float32, normalised by the card's mean and std, or uint8, the bytes of a camera image
 (`lower(..., input="uint8")`). tflite-runtime 2.14 runs it, too.
 
-Softmax, LayerNorm and the products of attention run in float, as the program says; LayerNorm becomes a dozen operators.
-fp16: the weights are float16 in the file, and what computes with them is the runtime's choice; here it is float32.
+Softmax, LayerNorm and the matrix products of attention run in float, as in the program; LayerNorm becomes a dozen operators.
+fp16: the weights are float16 in the file, and the runtime chooses in which type it computes with them; here it is float32.
 
-GELU between int8 tensors becomes one int8 operator, which XNNPACK leaves to the built-in kernels: each splits the delegate.
+GELU between int8 tensors becomes one int8 operator, which XNNPACK leaves to the built-in kernels: each one splits the
+delegate.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from pose import card as cards
-from pose.card import Card, Coverage
+from pose.card import Card, Coverage, Input, Precision
 from pose.errors import BackendError
-from pose.files import sha256, whole
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
 from targets.tflite import SPEC, flatbuffer
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class TFLiteRunner(OneByOneRunner):
         super().__init__(card)
         self._interpreter = _open(path, threads)
         self._input = self._interpreter.get_input_details()[0]["index"]
-        outputs = {each["name"]: each["index"] for each in self._interpreter.get_output_details()}
+        outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
         self._outputs = [outputs[name] for name in ("coords", "scores")]
 
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,38 +55,38 @@ class TFLiteRunner(OneByOneRunner):
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(nhwc))
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise BackendError(f"LiteRT failed on {self.card.student}: {' '.join(str(error).split())}") from error
-        coords, scores = (self._interpreter.get_tensor(number) for number in self._outputs)
+            raise BackendError(f"LiteRT failed on {self.card.student}: {one_line(error)}") from error
+        coords, scores = (self._interpreter.get_tensor(index) for index in self._outputs)
         return coords, scores
 
 
 def lower(
     program: Program,
     out: Path,
-    precision: cards.Precision = "int8",
+    precision: Precision = "int8",
     *,
     input: str = "float32",  # noqa: A002 - `--input` of the command
 ) -> Artefact:
     """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
 
     Args:
-        input: what the file takes; see the module. One that takes bytes says so in its name.
+        input: type of the file's input; see the module. A file that takes uint8 says so in its name.
+
+    Raises:
+        InputError: no such type of input.
+        BackendError: litert-torch is not installed, or failed.
     """
-    SPEC.check_option("input", input, precision)
-    camera = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
+    SPEC.check_option("input", input)
+    input_spec = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "tflite")
-    content = flatbuffer.take(_convert(graph, camera, precision), camera)
+    content = flatbuffer.with_input(_convert(graph, input_spec, precision), input_spec)
     if precision == "fp16":
-        content = flatbuffer.halve(content)
+        content = flatbuffer.with_float16_weights(content)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"input": input})
-    with whole(cards.card_path(path)) as card_file, whole(path) as file:
-        file.write_bytes(content)
-        card = artefact_card(program, "tflite", precision, {path.name: sha256(file)}, _coverage(file), findings)
-        card = card.model_copy(update={"input": camera})
-        card = with_answer(card, TFLiteRunner(file, card, threads=1))
-        card.write(card_file)
-    return Artefact(path, card)
+    card = artefact_card(program, "tflite", precision, _coverage(path, content), findings)
+    card = card.model_copy(update={"input": input_spec})
+    return write_artefact(path, content, card, lambda file, card: TFLiteRunner(file, card, threads=1))
 
 
 def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by the Target protocol
@@ -98,7 +97,7 @@ def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by 
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
-    """Operators that become many or are copied, and quantization that costs accuracy."""
+    """Operators that become several or copy their input, and quantization that costs accuracy."""
     from targets.graph import quantization_findings
 
     costly = [
@@ -109,41 +108,45 @@ def lint(program: ExportedProgram) -> list[LintFinding]:
     return costly + quantization_findings(program)
 
 
-def _convert(graph: ExportedProgram, camera: cards.Input, precision: cards.Precision) -> bytes:
-    _, _, height, width = camera.shape
+def _convert(graph: ExportedProgram, input_spec: Input, precision: Precision) -> bytes:
+    _, _, height, width = input_spec.shape
     try:
         from targets.tflite.graph import convert
 
         return convert(graph, height, width, quantized=precision == "int8")
     except ModuleNotFoundError as error:
         raise SPEC.not_installed(error.name) from error
-    except Exception as error:  # torch's, MLIR's, and whatever a pass trips over
-        raise BackendError(f"litert-torch cannot lower the program: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # of torch, MLIR, and whatever stops a pass
+        raise BackendError(f"litert-torch cannot lower the program: {one_line(error)[:200]}") from error
 
 
-def _open(path: Path, threads: int) -> Any:
+def _open(path: Path, threads: int, content: bytes | None = None) -> Any:
     try:
-        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter = Interpreter(None if content else str(path), model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise BackendError(f"LiteRT refuses {path}: {' '.join(str(error).split())}") from error
+        raise BackendError(f"LiteRT refuses {path}: {one_line(error)}") from error
     return interpreter
 
 
-def _coverage(path: Path) -> Coverage:
-    """What the file holds, and what XNNPACK in this machine's ai-edge-litert takes of it."""
-    nodes = _open(path, threads=1)._get_ops_details()
-    tensors, operators = flatbuffer.read(path.read_bytes())
+def _coverage(path: Path, content: bytes) -> Coverage:
+    """The file's operators, and which of them XNNPACK runs in the ai-edge-litert of this machine.
+
+    The interpreter lists the file's operators, and after them one node a delegate, of which it says inputs and outputs only:
+    the operators between those are the delegated ones.
+    """
+    nodes = _open(path, 1, content)._get_ops_details()
+    tensors, operators = flatbuffer.read(content)
     delegates = nodes[len(operators) :]
     makers = {output: operator for operator in operators for output in operator.outputs}
-    inside: set[int] = set()  # by their first output
+    inside: set[int] = set()  # operators, by their first output
     for delegate in delegates:
-        known, waiting = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
-        while waiting:
-            maker = makers.get(waiting.pop())
-            if maker is not None and maker.outputs[0] not in inside | known:
+        inputs, tensors_to_visit = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+        while tensors_to_visit:
+            maker = makers.get(tensors_to_visit.pop())
+            if maker is not None and maker.outputs[0] not in inside | inputs:
                 inside.add(maker.outputs[0])
-                waiting += maker.inputs
+                tensors_to_visit += maker.inputs
     outside = [operator for operator in operators if operator.outputs[0] not in inside]
     computing = [operator for operator in operators if operator.macs]
     weighted = sum(operator.macs for operator in computing if not operator.is_product)

@@ -1,4 +1,4 @@
-"""The inside of a `.tflite`: its operators, and what stands between a camera and its first one."""
+"""The content of a `.tflite`: its operators are read, its input and the type of its weights are changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pose.card import Input
 
 _IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16  # of constants, which runtimes read in place
+_ALIGNMENT = 16  # bytes, of constants, which runtimes read in place
 _NAMES = {code: name.lower() for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 _WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv")
@@ -24,7 +24,7 @@ _WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv"
 
 @dataclass(frozen=True)
 class Tensor:
-    """Name, shape and type ("int8", "float32", ...) of a value; `constant` where the file holds it, be it in float16."""
+    """Name, shape and type ("int8", "float32", ...) of a value; `constant` where the file stores it, in float16 or not."""
 
     name: str
     shape: tuple[int, ...]
@@ -37,11 +37,11 @@ class Operator:
     """One node of the graph.
 
     Attributes:
-        name: as TensorFlow Lite calls it, in lower case.
-        inputs, outputs: numbers of tensors; an input that is left out is -1.
-        macs: multiply-adds of a convolution, fully connected layer or matrix product; 0 for anything else.
+        name: as in TensorFlow Lite, in lower case.
+        inputs, outputs: indices of tensors; an optional input that is missing is -1.
+        macs: multiply-adds of a convolution, fully connected layer or matrix product; 0 for any other operator.
         is_int8: activation and weight (or both factors) are int8.
-        is_product: of two activations.
+        is_product: it multiplies two activations.
     """
 
     name: str
@@ -57,43 +57,44 @@ class Operator:
 
 
 def read(content: bytes) -> tuple[list[Tensor], list[Operator]]:
-    """Tensors and operators of the file's one graph, in the order in which they run."""
+    """Tensors of the file's one graph, and its operators in the order in which they run."""
     model = _unpacked(content)
     graph = model.subgraphs[0]
     tensors = [
         Tensor(
-            each.name.decode(),
-            tuple(map(int, each.shape if each.shape is not None else ())),
-            _TYPES[each.type],
-            model.buffers[each.buffer].data is not None,
+            tensor.name.decode(),
+            tuple(map(int, tensor.shape if tensor.shape is not None else ())),
+            _TYPES[tensor.type],
+            model.buffers[tensor.buffer].data is not None,
         )
-        for each in graph.tensors
+        for tensor in graph.tensors
     ]
     for node in graph.operators:
         if _name(model, node) == "dequantize" and tensors[node.inputs[0]].constant:  # a weight in float16
             tensors[node.outputs[0]] = replace(tensors[node.outputs[0]], constant=True)
-    return tensors, [_operator(model, each, tensors) for each in graph.operators]
+    return tensors, [_operator(model, node, tensors) for node in graph.operators]
 
 
-def take(content: bytes, camera: Input) -> bytes:
-    """The file with the input that `camera` describes, in NHWC, and tensors called images, coords and scores.
+def with_input(content: bytes, wanted: Input) -> bytes:
+    """The file with an input of the type that `wanted` describes, in NHWC, and tensors named images, coords and scores.
 
-    A converter that understands quantization takes the first quantize node off and leaves an int8 input: it comes back for a
-    float one. For bytes, the scale of the pre-processing becomes the input's own; the rest is done in float.
+    litert-torch removes the first quantize node of a quantized program, so that its file takes int8. A float32 input gets
+    that node back. A uint8 input is normalised in front of it: the scale of the pre-processing becomes the quantization of
+    the input itself, and the rest is computed in float.
 
     Args:
-        content: a file whose input is float32 or int8 [1, H, W, 3], whose outputs are coords and scores in either order.
+        content: a file whose input is float32 or int8 [1, H, W, 3], and whose outputs are coords and scores in either order.
     """
     model = _unpacked(content)
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     first = graph.inputs[0]
     before: list[Any] = []
     append = partial(_append, model, before)
-    if camera.dtype == "uint8":
-        std, mean = np.array(camera.std, np.float64), np.array(camera.mean, np.float64)
+    if wanted.dtype == "uint8":
+        std, mean = np.array(wanted.std, np.float64), np.array(wanted.mean, np.float64)
         source = value = _tensor(model, schema.TensorType.UINT8, quantization=(1 / std[0], 0))
         value = append("DEQUANTIZE", [value])
-        if len(set(camera.std)) > 1:
+        if len(set(wanted.std)) > 1:
             value = append("MUL", [value, _constant(model, std[0] / std)])
         value = append("SUB", [value, _constant(model, mean / std)])
     else:
@@ -112,14 +113,14 @@ def take(content: bytes, camera: Input) -> bytes:
     return _packed(model)
 
 
-def halve(content: bytes) -> bytes:
-    """The file with its weights in float16, each before a DEQUANTIZE that gives the operator its float32 back."""
+def with_float16_weights(content: bytes) -> bytes:
+    """The file with its weights in float16, each followed by a DEQUANTIZE that makes float32 of it for its operator."""
     model = _unpacked(content)
     graph = model.subgraphs[0]
     before: list[Any] = []
     weights = {node.inputs[1] for node in graph.operators if _name(model, node) in _WEIGHTED}
-    for number in sorted(map(int, weights)):
-        tensor = graph.tensors[number]
+    for index in sorted(map(int, weights)):
+        tensor = graph.tensors[index]
         data = model.buffers[tensor.buffer].data
         if data is None or tensor.type != schema.TensorType.FLOAT32:
             continue
@@ -127,11 +128,11 @@ def halve(content: bytes) -> bytes:
         half.type, half.name = schema.TensorType.FLOAT16, f"{tensor.name.decode()}_float16"
         half.buffer = _buffer(model, data.view("<f4").astype("<f2"))
         graph.tensors.append(half)
-        tensor.buffer = 0  # that of everything that is computed
-        _append(model, before, "DEQUANTIZE", [len(graph.tensors) - 1], number)
+        tensor.buffer = 0  # the buffer of every tensor that is computed
+        _append(model, before, "DEQUANTIZE", [len(graph.tensors) - 1], index)
     used = {tensor.buffer for tensor in graph.tensors}
-    for number, buffer in enumerate(model.buffers):
-        if number not in used:
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
             buffer.data = None
     graph.operators = before + graph.operators
     return _packed(model)
@@ -150,7 +151,7 @@ def _operator(model: Any, node: Any, tensors: list[Tensor]) -> Operator:
     elif name == "batch_matmul":
         macs = out * tensors[inputs[0]].shape[-2 if node.builtinOptions.adjX else -1]
         is_product = True
-    is_int8 = all(tensors[number].dtype == "int8" for number in inputs[:2] if number >= 0)
+    is_int8 = all(tensors[index].dtype == "int8" for index in inputs[:2] if index >= 0)
     return Operator(name, inputs, outputs, macs, is_int8, is_product)
 
 
@@ -160,10 +161,14 @@ def _name(model: Any, node: Any) -> str:
 
 
 def _append(model: Any, operators: list[Any], name: str, inputs: list[int], output: int | None = None) -> int:
-    """One more operator without options; the number of its output, a new float32 tensor of the input's shape by default."""
+    """Append an operator with default options; returns the index of its output.
+
+    Args:
+        output: index of the tensor that it writes [default: a new float32 tensor of the shape of the file's input].
+    """
     node = schema.OperatorT()
     code = getattr(schema.BuiltinOperator, name)
-    codes = [max(each.builtinCode, each.deprecatedBuiltinCode) for each in model.operatorCodes]
+    codes = [max(known.builtinCode, known.deprecatedBuiltinCode) for known in model.operatorCodes]
     if code not in codes:
         entry = schema.OperatorCodeT()
         entry.builtinCode = entry.deprecatedBuiltinCode = code
@@ -178,11 +183,15 @@ def _append(model: Any, operators: list[Any], name: str, inputs: list[int], outp
     return output
 
 
-def _tensor(model: Any, kind: int, quantization: tuple[float, int] | None = None) -> int:
-    """The number of a new tensor of the shape of the file's input."""
+def _tensor(model: Any, dtype: int, quantization: tuple[float, int] | None = None) -> int:
+    """The index of a new tensor of the shape of the file's input.
+
+    Args:
+        dtype: code of `schema.TensorType`. quantization: scale and zero point.
+    """
     graph = model.subgraphs[0]
     tensor = schema.TensorT()
-    tensor.name, tensor.type, tensor.shape, tensor.hasRank = f"camera_{len(graph.tensors)}", kind, _input_shape(graph), True
+    tensor.name, tensor.type, tensor.shape, tensor.hasRank = f"camera_{len(graph.tensors)}", dtype, _input_shape(graph), True
     if quantization:
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale = np.array([quantization[0]], np.float32)
@@ -196,11 +205,11 @@ def _input_shape(graph: Any) -> np.ndarray:
 
 
 def _constant(model: Any, values: np.ndarray) -> int:
-    """The number of a new float32 constant, one value a channel."""
-    number = _tensor(model, schema.TensorType.FLOAT32)
-    tensor = model.subgraphs[0].tensors[number]
+    """The index of a new float32 constant with one value for each channel."""
+    index = _tensor(model, schema.TensorType.FLOAT32)
+    tensor = model.subgraphs[0].tensors[index]
     tensor.buffer, tensor.shape = _buffer(model, values.astype("<f4")), np.array([len(values)], np.int32)
-    return number
+    return index
 
 
 def _buffer(model: Any, values: np.ndarray) -> int:
@@ -211,7 +220,7 @@ def _buffer(model: Any, values: np.ndarray) -> int:
 
 
 class _Builder(flatbuffers.Builder):
-    """Constants aligned, as the schema asks and flatbuffers' writer forgets, and equal vectors, like zero points, once."""
+    """Aligns constants, as the schema requires and flatbuffers' writer does not, and writes equal vectors once."""
 
     def __init__(self) -> None:
         super().__init__(1 << 20)

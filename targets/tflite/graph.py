@@ -1,4 +1,4 @@
-"""A program as litert-torch wants it: NHWC images in, coords and scores by name, float weights that are quantized."""
+"""A program in the form that litert-torch converts: NHWC input, outputs by name, float weights before quantize nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 
-from targets.patches import pad_in_nhwc, share_node_histories
+from targets.patches import pad_in_nhwc, share_node_histories, without_progress_bar
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 decomposed = torch.ops.quantized_decomposed
 
-_ROUNDS = (decomposed.quantize_per_tensor.default, decomposed.dequantize_per_tensor.default)
+_QUANTIZATION = (decomposed.quantize_per_tensor.default, decomposed.dequantize_per_tensor.default)
 
 
 class ForLiteRT(nn.Module):
-    """The same function as the program, of images [1, H, W, 3]."""
+    """A program as a module that takes normalised images float32 [1, H, W, 3]."""
+
+    __module__ = "targets.tflite_graph"  # in the file's tensor names: kept when the class moved, so that files stay the same
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.student: Any = program.module()
-        self.training = False  # an exported graph has no modes, and refuses to be asked for one
+        self.training = False  # `eval()` would be passed on to the exported graph, which refuses it
         _unfold_weights(self.student)
         _resize_in_float(self.student)
         _flatten_in_place(self.student)
@@ -39,7 +41,7 @@ class ForLiteRT(nn.Module):
 
 
 def convert(program: ExportedProgram, height: int, width: int, *, quantized: bool) -> bytes:
-    """The program as a `.tflite`; a quantized one takes int8 images, without its first quantize node.
+    """The program as the bytes of a `.tflite`; a quantized one takes int8 images: its first quantize node is removed.
 
     Raises:
         ModuleNotFoundError: litert-torch is not installed.
@@ -49,10 +51,9 @@ def convert(program: ExportedProgram, height: int, width: int, *, quantized: boo
     from litert_torch.quantize import pt2e_quantizer
     from litert_torch.quantize.quant_config import QuantConfig
 
-    litert_torch.config.show_progress = False
     static = pt2e_quantizer.PT2EQuantizer().set_global(pt2e_quantizer.get_symmetric_quantization_config())
     images = torch.zeros(1, height, width, 3)
-    with share_node_histories(), pad_in_nhwc():
+    with share_node_histories(), pad_in_nhwc(), without_progress_bar():
         model = litert_torch.convert(
             ForLiteRT(program), sample_kwargs={"images": images}, quant_config=QuantConfig(static) if quantized else None
         )
@@ -60,11 +61,14 @@ def convert(program: ExportedProgram, height: int, width: int, *, quantized: boo
 
 
 def _unfold_weights(module: Any) -> None:
-    """Int8 constant -> dequantize becomes float constant -> quantize -> dequantize, which rounds to the same int8."""
+    """Replace int8 constant -> dequantize by float constant -> quantize -> dequantize, which rounds to the same int8.
+
+    The converter fails on constants that are int8 already.
+    """
     graph = module.graph
     for node in graph.find_nodes(op="call_function", target=decomposed.dequantize_per_channel.default):
         stored, scale, zero_point, *rest = node.args
-        weight, *parameters = (attrgetter(each.target)(module) for each in (stored, scale, zero_point))
+        weight, *parameters = (attrgetter(constant.target)(module) for constant in (stored, scale, zero_point))
         name = f"unfolded_{node.name}"
         module.register_buffer(name, decomposed.dequantize_per_channel(weight, *parameters, *rest))
         with graph.inserting_before(node):
@@ -75,11 +79,14 @@ def _unfold_weights(module: Any) -> None:
 
 
 def _resize_in_float(module: Any) -> None:
-    """Keep resizing float where the program has it so: the converter would resize int8, and round, but for a product."""
+    """Keep a resizing float that the program computes in float, by a multiplication before it and its inverse after it.
+
+    Without them the converter resizes the int8 tensor in front of the dequantize node, and rounds once more.
+    """
     graph = module.graph
     for node in graph.find_nodes(op="call_function", target=aten.upsample_bilinear2d.vec):
         (reader, *_) = node.users
-        if reader.target in _ROUNDS or node.args[0].target not in _ROUNDS:
+        if reader.target in _QUANTIZATION or node.args[0].target not in _QUANTIZATION:
             continue
         with graph.inserting_before(node):
             node.replace_input_with(node.args[0], graph.call_function(aten.mul.Tensor, (node.args[0], 2.0)))
@@ -89,16 +96,19 @@ def _resize_in_float(module: Any) -> None:
 
 
 def _flatten_in_place(module: Any) -> None:
-    """[N, C, H, W] -> [N, H * W, C] without the detour over [N, C, H * W]: nothing moves if memory is NHWC already."""
+    """Replace flatten and transpose, [N, C, H, W] -> [N, C, H * W] -> [N, H * W, C], by a permutation and flatten.
+
+    In a `.tflite`, whose memory is NHWC, the permutation is no operation at all.
+    """
     graph = module.graph
     for node in graph.find_nodes(op="call_function", target=aten.transpose.int):
-        source, between = node.args[0], set()
-        while source.target in _ROUNDS:
-            between.add(source.args[1:])
+        source, roundings = node.args[0], set()
+        while source.target in _QUANTIZATION:
+            roundings.add(source.args[1:])
             source = source.args[0]
         if node.args[1:] != (1, 2) or source.target != aten.flatten.using_ints or source.args[1:] != (2,):
             continue
-        if between - {source.args[0].args[1:]}:  # another scale: rounds anew
+        if roundings - {source.args[0].args[1:]}:  # another scale: it would round once more
             continue
         with graph.inserting_before(node):
             last = graph.call_function(aten.permute.default, (source.args[0], [0, 2, 3, 1]))

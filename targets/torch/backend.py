@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def on_threads(threads: int) -> Iterator[None]:
-    """Torch computes on that many threads, then on as many as before."""
-    before = torch.get_num_threads()
+    """Let torch compute on that many threads within the block."""
+    previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
 class TorchRunner(OneByOneRunner):
@@ -50,7 +50,7 @@ class TorchRunner(OneByOneRunner):
 
 
 def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
-    """Nothing to lower: the artefact is the program's own graph, where it lies; `out` is not written to."""
+    """The program's own graph, where it lies: nothing is lowered, and nothing is written to `out`."""
     return Artefact(program.path(precision), program.card.model_copy(update={"precision": precision}))
 
 
@@ -61,9 +61,9 @@ def open(path: Path, threads: int = 1) -> TorchRunner:  # noqa: A001, named by t
     for precision in ("fp32", "int8"):
         if path.name == program.path(precision).name:
             return TorchRunner(program.graph(precision), program.card.model_copy(update={"precision": precision}), threads)
-    raise InputError(f"{path}: a program's graphs are called student_fp32.pt2 and student_int8.pt2")
+    raise InputError(f"{path} is not a program's graph; those are named student_fp32.pt2 and student_int8.pt2")
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
-    """Torch runs all that it exports."""
+    """Nothing: torch runs every graph that it exported."""
     return []
