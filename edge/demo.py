@@ -32,10 +32,11 @@ def picture(artefact: Path, seed: int) -> np.ndarray:
     joints = int8.card.skeleton
     tiles = []
     people = SyntheticPeople(PEOPLE, seed)
-    for sample in map(people.__getitem__, range(PEOPLE)):
+    for index in range(PEOPLE):
+        image, box = people.image(index), people.labels(index).box
         for runner in runners:
-            points, _ = run.keypoints(runner, sample.image, sample.box)
-            tiles.append(draw_pose(sample.image, points, joints))  # every joint: low scores are part of the result
+            points, _ = run.keypoints(runner, image, box)
+            tiles.append(draw_pose(image, points, joints))  # every joint: low scores are part of the result
     return contact_sheet(tiles, 2 * COLUMNS)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from calib_data.sample import PoseSource, Sample
+from calib_data.sample import PoseSource
 from calib_data.scored_people import people_of
 from pose.crop import CropSpec, affine, to_image, warp
 from pose.errors import BackendError
@@ -62,25 +62,23 @@ def answer(
     Raises:
         BackendError: a runner failed, or answered NaN or infinity.
     """
-    samples: list[Sample] = []
     matrices = []
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in runners}
-    for index in track(range(min(limit or len(source), len(source)))):
-        sample = source[index]
-        matrix = affine(sample.box, spec)
-        crop = warp(sample.image, matrix, spec)
+    count = min(limit or len(source), len(source))
+    for index in track(range(count)):
+        matrix = affine(source.labels(index).box, spec)
+        crop = warp(source.image(index), matrix, spec)
         on_crop(crop)
         for name, runner in runners.items():
             parts[name].append(runner.predict(crop[None]))
         matrices.append(matrix)
-        samples.append(_without_image(sample))
     answers = {
         name: Answers(*(np.concatenate(part).astype(np.float64) for part in zip(*rows, strict=True)))
         for name, rows in parts.items()
     }
     for name, mine in answers.items():
         require_finite(mine, name)
-    return Scene(people_of(source, samples), np.stack(matrices), spec), answers
+    return Scene(people_of(source, count), np.stack(matrices), spec), answers
 
 
 def require_finite(answers: Answers, where: str) -> None:
@@ -98,7 +96,3 @@ def require_finite(answers: Answers, where: str) -> None:
             f"{where} answered NaN or infinity in {int(wrong.sum())} of {wrong.size} values; the first is {name} of joint "
             f"{joint} in crop {person}; export the artefact again, or try another --precision"
         )
-
-
-def _without_image(sample: Sample) -> Sample:
-    return Sample(np.empty(0), sample.box, sample.keypoints, sample.area, sample.image_id, sample.person_id)

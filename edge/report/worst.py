@@ -48,10 +48,9 @@ def crops(check: Check, source: PoseSource) -> list[Crop]:
     for person in check.worst:
         if person.index >= len(source):
             raise InputError(f"{check.data} holds {len(source)} people, and the check names number {person.index}")
-        sample = source[person.index]
         spec = CropSpec(width, height)
-        matrix = affine(sample.box, spec)
-        drawn = _draw(warp(sample.image, matrix, spec), person, matrix, limbs)
+        matrix = affine(source.labels(person.index).box, spec)
+        drawn = _draw(warp(source.image(person.index), matrix, spec), person, matrix, limbs)
         alt = f"Person {person.index} of {check.data}: the poses of float and {check.label}, {person.px:.1f} pixels apart"
         pictures.append(Crop(check.label, drawn, alt, f"№ {person.index}: {person.px:.1f} px apart"))
     return pictures

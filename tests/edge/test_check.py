@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answered_people import AnsweredPeople
+from answered_people import answered_people
 from tiny_network import make_program
 
 from calib_data.synthetic import SyntheticPeople
@@ -85,10 +85,10 @@ def test_joints_and_worst_people_are_those_of_the_answers(results: dict[str, Che
         run.open(Path(result.artefact)),
     ]
     for person in worst[:2]:
-        sample = source[person.index]
-        poses = [run.keypoints(runner, sample.image, sample.box)[0] for runner in runners]
+        image, box = source.image(person.index), source.labels(person.index).box
+        poses = [run.keypoints(runner, image, box)[0] for runner in runners]
         np.testing.assert_allclose(poses, [person.fp32, person.lowered], atol=1e-3)
-        scale = np.linalg.norm(affine(sample.box, runners[0].card.spec)[0, :2])
+        scale = np.linalg.norm(affine(box, runners[0].card.spec)[0, :2])
         assert person.px == pytest.approx(np.linalg.norm(poses[0] - poses[1], axis=1).mean() * scale, rel=1e-3)
 
 
@@ -107,7 +107,7 @@ def test_the_command_prints_a_row_for_each_target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dist, "DEFAULT", two_targets)
-    monkeypatch.setattr("calib_data.synthetic.validation", lambda: AnsweredPeople(tiny_program, 4))
+    monkeypatch.setattr("calib_data.synthetic.validation", lambda: answered_people(tiny_program, 4))
     check_command(target="all", json=tmp_path / "all.json")
     printed = capsys.readouterr().out
     assert "executorch" in printed
@@ -138,7 +138,7 @@ def test_a_float16_artefact_is_held_against_float_alone(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("calib_data.synthetic.validation", lambda: AnsweredPeople(tiny_program, 8))
+    monkeypatch.setattr("calib_data.synthetic.validation", lambda: answered_people(tiny_program, 8))
     folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
     export(tiny_program, "onnx", "fp16", folder)
     check_command(folder / "tiny-onnx-fp16.onnx", limit=4, max_drop=0.0, json=tmp_path / "check.json")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from answered_people import ListedPeople, Person, drawn_people
 
-from calib_data.sample import Sample
+from calib_data.sample import Labels, PoseSource
 from calib_data.synthetic import SyntheticPeople
 from edge import dist
 from edge.evaluate.answers import Answers, answer, require_finite
@@ -27,12 +29,12 @@ class Known:
     """Answers the labels, moved by (dx, dy) pixels of the crop."""
 
     def __init__(
-        self, samples: list[Sample], skeleton: Skeleton, student: Skeleton, shift: tuple[float, float] = (0, 0)
+        self, people: list[Labels], skeleton: Skeleton, student: Skeleton, shift: tuple[float, float] = (0, 0)
     ) -> None:
         self._answers = iter(
-            to_normalised(skeleton.convert(sample.keypoints, student)[:, :2], affine(sample.box, SPEC), SPEC)
+            to_normalised(skeleton.convert(labels.keypoints, student)[:, :2], affine(labels.box, SPEC), SPEC)
             + np.array(shift) / SPEC.size
-            for sample in samples
+            for labels in people
         )
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,25 +43,15 @@ class Known:
         return coords.astype(np.float32), np.full(coords.shape[:2], 0.9, np.float32)
 
 
-class Lsp:
+def lsp_people(count: int) -> ListedPeople:
     """The drawn people as an LSP annotator would have them: neck and head top are not labelled."""
-
-    skeleton = LSP_14
-
-    def __init__(self, people: SyntheticPeople) -> None:
-        self._people = people
-
-    def __len__(self) -> int:
-        return len(self._people)
-
-    def __getitem__(self, i: int) -> Sample:
-        s = self._people[i]
-        return Sample(s.image, s.box, COCO_17.convert(s.keypoints, LSP_14), s.area, s.image_id, s.person_id)
+    people = [(image, replace(one, keypoints=COCO_17.convert(one.keypoints, LSP_14))) for image, one in drawn_people(count)]
+    return ListedPeople(people, LSP_14)
 
 
-def scored(source: object, skeleton: Skeleton, shift: tuple[float, float], student: Skeleton = COCO_17) -> Column:
-    samples = [source[i] for i in range(len(source))]
-    runners = {"a": Known(samples, skeleton, student), "b": Known(samples, skeleton, student, shift)}
+def scored(source: PoseSource, skeleton: Skeleton, shift: tuple[float, float], student: Skeleton = COCO_17) -> Column:
+    people = [source.labels(index) for index in range(len(source))]
+    runners = {"a": Known(people, skeleton, student), "b": Known(people, skeleton, student, shift)}
     scene, answers = answer(runners, SPEC, source)
     column = accuracy(scene, answers["b"], student)
     return column.model_copy(update={"keypoint_px": pixels_apart(answers["b"], answers["a"], SPEC)})
@@ -87,7 +79,7 @@ def test_a_shift_costs_accuracy() -> None:
 
 
 def test_a_coco_student_is_scored_on_the_joints_of_lsp() -> None:
-    result = scored(Lsp(SyntheticPeople(6)), LSP_14, (0, 0))
+    result = scored(lsp_people(6), LSP_14, (0, 0))
     assert result.ap == pytest.approx(100)
     assert result.pck == pytest.approx(100)
     assert len(shared_joints(LSP_14, COCO_17)) == 12
@@ -99,26 +91,17 @@ def test_skeletons_without_a_common_joint_are_refused() -> None:
 
 
 def test_people_beyond_the_limit_are_not_missed() -> None:
-    drawn = SyntheticPeople(6)
-    people = [drawn[i] for i in range(6)]
+    people = [(image, replace(labels, image_id=1)) for image, labels in drawn_people(6)]  # all of one image
+    labels = [one for _, one in people]
 
-    class Annotated:
-        skeleton, scores = COCO_17, np.ones(6)
-        annotations = as_annotations(  # all of one image
-            np.stack([s.keypoints for s in people]), [s.area for s in people], np.stack([s.box for s in people]), [1] * 6
+    class Annotated(ListedPeople):
+        scores = np.ones(6)
+        annotations = as_annotations(
+            np.stack([s.keypoints for s in labels]), [s.area for s in labels], np.stack([s.box for s in labels]), [1] * 6
         )
 
-        def __len__(self) -> int:
-            return 6
-
-        def __getitem__(self, i: int) -> Sample:
-            s = people[i]
-            return Sample(s.image, s.box, s.keypoints, s.area, 1, s.person_id)
-
-    source = Annotated()
     for limit, ap in ((2, 100), (None, 100)):
-        runner = Known(list(people), COCO_17, COCO_17)
-        scene, answers = answer({"a": runner}, SPEC, source, limit)
+        scene, answers = answer({"a": Known(labels, COCO_17, COCO_17)}, SPEC, Annotated(people), limit)
         assert accuracy(scene, answers["a"], COCO_17).ap == pytest.approx(ap)
         assert len(scene.people.truth) == (limit or 6)
 
@@ -133,25 +116,17 @@ def test_check_finds_lowered_equal_to_fake_quant(artefact: Path) -> None:
 
 def test_chance_is_the_pck_of_the_mean_pose() -> None:
     """Four people of whom three stand in the same way: their mean pose is right for them, with the fourth one in it."""
-    drawn = SyntheticPeople(1)[0]
-    apart = Sample(drawn.image, drawn.box, drawn.keypoints + np.array([500, 0, 0]), drawn.area, 2, 2)
+    ((image, labels),) = drawn_people(1)
+    apart = replace(labels, keypoints=labels.keypoints + np.array([500, 0, 0]), image_id=2, person_id=2)
+    people: list[Person] = [(image, labels)] * 3 + [(image, apart)]
 
-    class Alike:
-        skeleton = COCO_17
+    def chance(count: int) -> float | None:
+        scene, _ = answer({"a": Known([one for _, one in people], COCO_17, COCO_17)}, SPEC, ListedPeople(people), count)
+        return chance_pck(scene, COCO_17)
 
-        def __len__(self) -> int:
-            return 4
-
-        def __getitem__(self, index: int) -> Sample:
-            return apart if index == 3 else drawn
-
-    samples = [drawn] * 3 + [apart]
-    scene, _ = answer({"a": Known(samples, COCO_17, COCO_17)}, SPEC, Alike())
-    assert chance_pck(scene, COCO_17) == 0  # the fourth one shifts the mean of the others
-    scene, _ = answer({"a": Known(samples, COCO_17, COCO_17)}, SPEC, Alike(), limit=3)
-    assert chance_pck(scene, COCO_17) == pytest.approx(100)
-    scene, _ = answer({"a": Known(samples, COCO_17, COCO_17)}, SPEC, Alike(), limit=1)
-    assert chance_pck(scene, COCO_17) is None
+    assert chance(4) == 0  # the fourth one shifts the mean of the others
+    assert chance(3) == pytest.approx(100)
+    assert chance(1) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

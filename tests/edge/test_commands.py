@@ -43,11 +43,12 @@ def test_every_kind_of_artefact_answers_the_same_call(dist_folder: Path) -> None
 
 def test_keypoints_of_an_image_are_those_of_its_crop(artefact: Path) -> None:
     runner = run.open(artefact)
-    sample = SyntheticPeople(1)[0]
-    points, _ = run.keypoints(runner, sample.image, sample.box)
-    coords = to_normalised(points, affine(sample.box, runner.card.spec), runner.card.spec)
+    people = SyntheticPeople(1)
+    image, box = people.image(0), people.labels(0).box
+    points, _ = run.keypoints(runner, image, box)
+    coords = to_normalised(points, affine(box, runner.card.spec), runner.card.spec)
     assert ((coords > 0) & (coords < 1)).all()  # a sigmoid's
-    turned, _ = run.keypoints(runner, sample.image, sample.box + np.array([50, 0, 0, 0]))
+    turned, _ = run.keypoints(runner, image, box + np.array([50, 0, 0, 0]))
     assert not np.allclose(turned, points)
 
 

@@ -45,7 +45,7 @@ class Integers(nn.Module):
 @pytest.fixture(scope="module")
 def crops() -> list[np.ndarray]:
     people = validation(8)
-    return [warp(people[n].image, affine(people[n].box, SPEC), SPEC) for n in range(len(people))]
+    return [warp(people.image(n), affine(people.labels(n).box, SPEC), SPEC) for n in range(len(people))]
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_the_bundled_student_answers_on_boards(lab: Any, bundled_int8: dict[str,
 
     runners = {target: run.open(path) for target, path in bundled_int8.items()}
     spec, people = runners["tflite"].card.spec, validation(8)
-    crops = [warp(people[n].image, affine(people[n].box, spec), spec) for n in range(len(people))]
+    crops = [warp(people.image(n), affine(people.labels(n).box, spec), spec) for n in range(len(people))]
     inputs = np.stack(crops)
 
     def answers(machine: Machine, count: int, *wheels: str) -> list[Answers | str]:

@@ -11,15 +11,15 @@ from typing import Any
 import browser
 import numpy as np
 import pytest
+from answered_people import ListedPeople
 from report_examples import bench, check, column, device
 
-from calib_data.sample import Sample
+from calib_data.sample import Labels
 from edge.evaluate.records import Check
 from edge.export import export
 from edge.report import worst
 from edge.report.collect import collect
 from edge.report.measure import Order, measure
-from pose.skeleton import COCO_17
 
 PI = "ssh://pi@raspberrypi.local"
 NASTY = '<script>alert("x")</script>|&'
@@ -152,30 +152,24 @@ def test_bad_input_is_one_line(made: Report, tmp_path: Path, more: list[str], co
     assert not (tmp_path / "out").exists()
 
 
-class _Flat:
-    """One person, in the middle of a grey picture."""
-
-    skeleton = COCO_17
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(np.full((200, 150, 3), 128, np.uint8), np.array([50.0, 40, 60, 120]), np.zeros((17, 3)), 1.0, 1, 1)
+# one person, in the middle of a grey picture
+FLAT = ListedPeople([
+    (np.full((200, 150, 3), 128, np.uint8), Labels(np.array([50.0, 40, 60, 120]), np.zeros((17, 3)), 1.0, 1, 1))
+])  # fmt: skip
 
 
 def test_poses_are_drawn_where_they_are() -> None:
     centre = [[80.0, 100.0]] * 17
     moved = [[80.0, 100.0]] * 16 + [[80.0, 124.0]]
     example = check(worst=[{"index": 0, "px": 3.0, "fp32": centre, "lowered": moved}])
-    (crop,) = worst.crops(Check.model_validate(example), _Flat())
+    (crop,) = worst.crops(Check.model_validate(example), FLAT)
     picture = str(crop.picture)
     assert 'viewBox="0 0 288 384"' in picture
     assert picture.count('<circle cx="144" cy="192"') == 17 + 16  # the box's middle is the crop's
     assert picture.count('class="moved"') == 1
     assert picture.count('href="data:image/jpeg;base64,') == 1
     with pytest.raises(Exception, match="holds 1 people, and the check names number 1"):
-        worst.crops(Check.model_validate(check()), _Flat())
+        worst.crops(Check.model_validate(check()), FLAT)
 
 
 @pytest.fixture(scope="module")
