@@ -12,6 +12,7 @@ Jobs: `load` opens one artefact and runs it once; `time` times several in turns;
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -51,10 +52,7 @@ Call = Callable[[Any], Any]  # the input tensor -> [coords, scores]
 
 
 class Golden(TypedDict):
-    """A crop, the answer that the card expects and by how much a device may differ: pixels (median) and score (largest).
-
-    `crop` is uint8 [H, W, 3], deflated, in base64; `coords` [K][2] in 0..1, `scores` [K].
-    """
+    """A crop (uint8 [H, W, 3], deflated, in base64), the card's answer, and tolerances: median px and largest score."""
 
     crop: str
     coords: list[tuple[float, float]]
@@ -202,34 +200,20 @@ class Model:
 
 
 def golden_error(path: str, coords: Any, scores: Any, golden: Golden, size: Any) -> tuple[float, float]:
-    """Pixels and score by which an answer to the golden crop differs from the card's, at the joint where it is most.
-
-    Args:
-        coords, scores: [1, K, 2] in 0..1 and [1, K].
-        size: width and height of the crop.
-
-    Raises:
-        JobError: they have other shapes, are not finite, or differ by more than the tolerances.
-    """
+    """Pixels and score by which coords [1, K, 2] in 0..1 and scores [1, K] differ most from the card's, at one joint."""
     expected = np.array(golden["coords"], np.float32), np.array(golden["scores"], np.float32)
     if (coords[0].shape, scores[0].shape) != (expected[0].shape, expected[1].shape):
         raise JobError("golden", f"{path} answers {coords.shape} and {scores.shape}, which its card does not say")
-    wrong = int((~np.isfinite(coords)).sum() + (~np.isfinite(scores)).sum())
-    if wrong:
-        raise JobError(
-            "golden",
-            f"{path} answers the golden crop with NaN or infinity in {wrong} of {coords.size + scores.size} values: a wrong "
-            "model is not timed",
-        )
     pixels = np.sqrt((((coords[0] - expected[0]) * size) ** 2).sum(-1))
     median, score = float(np.median(pixels)), float(np.abs(scores[0] - expected[1]).max())
-    if not (median <= golden["tolerance_px"] and score <= golden["tolerance_score"]):
-        raise JobError(
-            "golden",
-            f"{path} answers the golden crop {median:.2f} px (median) and {score:.2f} of score off its card, which "
-            f"allows {golden['tolerance_px']:.2f} px and {golden['tolerance_score']:g}: a wrong model is not timed",
-        )
-    return float(pixels.max()), score
+    allowed_px, allowed_score = golden["tolerance_px"], golden["tolerance_score"]
+    wrong = int((~np.isfinite(coords)).sum() + (~np.isfinite(scores)).sum())
+    if not wrong and median <= allowed_px and score <= allowed_score:
+        return float(pixels.max()), score
+    problem = f"{median:.2f} px (median) and {score:.2f} of score off its card, which allows {allowed_px:.2f} px"
+    if wrong:
+        problem = f"with {wrong} of {coords.size + scores.size} values NaN or infinite; its card allows {allowed_px:.2f} px"
+    raise JobError("golden", f"{path} answers the golden crop {problem} and {allowed_score:g}: a wrong model is not timed")
 
 
 def load(job: Job) -> None:
@@ -275,7 +259,7 @@ def measure(job: Job) -> None:
                 unsent[place] = []
             sent = now
         if clocks and (not running or now - clocked >= CLOCK_SECONDS):
-            send("clock", s=now - start, **{name: read_numbers(files, unit) for name, files, unit in clocks})
+            send("clock", s=now - start, **{name: read_thousandths(files) for name, files in clocks.items()})
             clocked = now
     for model in models:
         send("stages", artefact=model.name, ms=stages(model, job["runs"]))
@@ -336,32 +320,26 @@ def send_runtime() -> None:
     """Versions of what runs here, and the seconds that the agent itself took before the first artefact was opened."""
     versions = {}
     for name in DISTRIBUTIONS:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     emulated = os.environ.get("DISTILPOSE_EMULATED") == "1"
     send("runtime", python=platform.python_version(), versions=versions, emulated=emulated, own_s=own_seconds)
 
 
-def clock_files() -> list[tuple[str, list[Path], float]]:
-    """(name, files, unit): the files that hold the clock in MHz and the temperature in degrees Celsius, if there are any."""
+def clock_files() -> dict[str, list[Path]]:
+    """The files that hold the clock in kHz and the temperature in thousandths of a degree Celsius, if there are any."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     speeds = [Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores[:8]]
-    groups = [
-        ("mhz", [file for file in speeds if file.exists()], 1e3),
-        ("celsius", sorted(Path("/sys/class/thermal").glob("thermal_zone*/temp"))[:8], 1e3),
-    ]
-    return [group for group in groups if group[1]]
+    zones = sorted(Path("/sys/class/thermal").glob("thermal_zone*/temp"))[:8]
+    groups = {"mhz": [file for file in speeds if file.exists()], "celsius": zones}
+    return {name: files for name, files in groups.items() if files}
 
 
-def read_numbers(files: list[Path], unit: float) -> list[float]:
+def read_thousandths(files: list[Path]) -> list[float]:
     numbers = []
     for file in files:
-        try:
-            numbers.append(int(file.read_text()) / unit)
-        except (OSError, ValueError):
-            continue  # the zone is switched off
+        with contextlib.suppress(OSError, ValueError):  # a zone may be switched off
+            numbers.append(int(file.read_text()) / 1e3)
     return numbers
 
 
@@ -402,6 +380,7 @@ def main() -> int:
             pin(job["affinity"])
         own_seconds = time.perf_counter() - started - importing
         {"load": load, "time": measure, "infer": infer}[job["job"]](job)
+        return 0
     except BrokenPipeError:
         os._exit(1)  # the host has closed the connection
     except JobError as failure:
@@ -410,8 +389,6 @@ def main() -> int:
         send("error", kind="memory", message="out of memory on the device")
     except Exception as error:
         send("error", kind="agent", message=f"{type(error).__name__}: {one_line(error)}")
-    else:
-        return 0
     return 1
 
 

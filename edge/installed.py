@@ -64,7 +64,7 @@ def _package(requirement: Requirement) -> Package:
 
 
 def _is_for_this_system(requirement: Requirement) -> bool:
-    """Whether its marker is true here; that of the extra itself, which installed metadata adds, was looked at before."""
+    """Whether its marker is true on this system; `_of_metadata` has removed the marker of the extra."""
     return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 

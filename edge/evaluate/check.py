@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from calib_data.sample import PoseSource
     from edge.devices.base import Device
     from edge.dist import Artefact
+    from pose.program import Program
     from pose.skeleton import Skeleton
+    from targets.base import Runner
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,7 @@ def check_all(
     count = min(limit or len(source), len(source))
     spec, skeleton = program.card.spec, program.card.skeleton
     joints = shared_joints(source.skeleton, skeleton)
-    with cli.quiet():  # ExecuTorch reports on the processor
-        runners = {"fp32": open_artefact(program.path("fp32"), threads)}
-        runners["fake_quant"] = open_artefact(program.path("int8"), threads)
-    runners |= {name: artefact.open(threads) for name, artefact in named.items()}
-    runners |= {_float(name): twin.open(threads) for name, twin in twins.items()}
+    runners = _runners(program, named, twins, threads)
 
     def track(numbers: Iterable[int]) -> Iterable[int]:
         return cli.track(numbers, "Checking", count)
@@ -136,6 +134,14 @@ def check_all(
         )
         for name, artefact in named.items()
     }
+
+
+def _runners(program: Program, named: dict[str, Artefact], twins: dict[str, Artefact], threads: int) -> dict[str, Runner]:
+    with cli.quiet():  # ExecuTorch reports on the processor
+        runners = {"fp32": open_artefact(program.path("fp32"), threads)}
+        runners["fake_quant"] = open_artefact(program.path("int8"), threads)
+    runners |= {name: artefact.open(threads) for name, artefact in named.items()}
+    return runners | {_float(name): twin.open(threads) for name, twin in twins.items()}
 
 
 def _score_on_devices(

@@ -37,12 +37,12 @@ def points(entries: Sequence[Entry]) -> tuple[str, list[Point]]:
     """The measure on the axis, AP where every entry has it, else PCK@0.2; and the entries with accuracy and real latency."""
     timed = [entry for entry in entries if entry.latency is not None and entry.accuracy is not None]
     measure = "ap" if all(entry.accuracy and entry.accuracy.ap is not None for entry in timed) else "pck"
-    found = []
+    made = []
     for entry in timed:
         score = getattr(entry.accuracy, measure)
         if score is not None and entry.latency is not None:
-            found.append(Point(entry, entry.latency.p90, score, getattr(entry.accuracy, f"{measure}_95")))
-    return {"ap": "AP", "pck": "PCK@0.2"}[measure], found
+            made.append(Point(entry, entry.latency.p90, score, getattr(entry.accuracy, f"{measure}_95")))
+    return {"ap": "AP", "pck": "PCK@0.2"}[measure], made
 
 
 def scatter(entries: Sequence[Entry], budgets: dict[str, float], titles: dict[str, str]) -> Figure | None:
