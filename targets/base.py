@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -70,10 +70,6 @@ class Runner(Protocol):
             InputError: the crops have another shape or type.
             BackendError: the runtime failed, or its answer is not finite.
         """
-        ...
-
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # until every caller predicts
-        """Network inputs float32 [N, 3, H, W], any N -> coords float32 [N, K, 2] in 0..1 and scores float32 [N, K]."""
         ...
 
 
@@ -228,19 +224,3 @@ def _load(path: Path) -> ModuleType:
 
 for _module in _modules():
     register(_module.SPEC)
-
-# Until edge reads SPECS:
-LOWERED = lowered_names()
-BY_TOOLCHAIN = (("executorch",), ("tflite",), ("coreml",), ("onnx", "tensorrt"))
-
-
-def check_name(name: str, known: Iterable[str]) -> None:
-    """Raises InputError unless it is one of the targets that are asked for."""
-    known = list(known)
-    if name not in known:
-        raise InputError(f"there is no target '{name}'; choose one of {', '.join(known)}")
-
-
-def check_installed(name: str) -> None:
-    """Raises BackendError unless what the target needs to lower is installed; nothing is imported."""
-    get_spec(name).check_installed()

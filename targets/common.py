@@ -49,22 +49,6 @@ class OneByOneRunner(ABC):
             coords[index : index + 1], scores[index : index + 1] = answer
         return coords, scores
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # until every caller predicts
-        """Network inputs float32 [N, 3, H, W] instead of crops."""
-        import numpy as np
-
-        from pose.crop import denormalise
-
-        expected = self.card.input.shape[1:]
-        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
-            raise InputError(
-                f"{self.card.student} takes float32 [N, {', '.join(map(str, expected))}], "
-                f"not {images.dtype} {list(images.shape)}"
-            )
-        height, width = expected[1:]
-        crops = [denormalise(image, self.card.spec) for image in images]
-        return self.predict(np.array(crops, np.uint8).reshape(-1, height, width, 3))
-
 
 def network_input(crop: np.ndarray, card: Card) -> np.ndarray:
     """The tensor float32 [1, 3, H, W] that a network without pre-processing takes of a crop uint8 [H, W, 3]."""

@@ -16,7 +16,7 @@ from quantized_student import quantized_student
 from tiny_student import SPEC
 
 from pose import card as cards
-from pose.crop import CropSpec, denormalise, normalise
+from pose.crop import CropSpec, normalise
 from pose.errors import BackendError, InputError
 from pose.program import Program
 from targets import base
@@ -120,11 +120,6 @@ def test_the_interface_is_an_image_and_two_named_arrays(artefacts) -> None:
         "model.mlmodel",
         "weight.bin",
     ]
-
-
-def test_bytes_survive_normalisation_exactly() -> None:
-    crop = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
-    assert (denormalise(normalise(crop, PORTRAIT), PORTRAIT) == crop).all()
 
 
 def test_coverage_distinguishes_int8_from_float(artefacts) -> None:
