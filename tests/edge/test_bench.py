@@ -132,15 +132,15 @@ def test_a_cut_connection_is_resumed(pair: dict[str, Artefact]) -> None:
             return line
 
     device = Cut()
-    (found,) = bench(quick(pair, runs=30, seconds=0.6), [device]).devices
-    assert found.error is None
-    assert sum("connection was cut" in warning for warning in found.warnings) == 2
+    (record,) = bench(quick(pair, runs=30, seconds=0.6), [device]).devices
+    assert record.error is None
+    assert sum("connection was cut" in warning for warning in record.warnings) == 2
     timed = [job for job in device.jobs if job["job"] == "time"]
     assert [job["seconds"] for job in timed] == sorted((job["seconds"] for job in timed), reverse=True)
     assert len(timed) == 3
     assert timed[0]["seconds"] == 0.6 > timed[-1]["seconds"]
-    assert found.int8.latency_ms.runs >= 30
-    assert found.fp32.latency_ms.runs > found.int8.latency_ms.runs  # what came before a cut is kept
+    assert record.int8.latency_ms.runs >= 30
+    assert record.fp32.latency_ms.runs > record.int8.latency_ms.runs  # what came before a cut is kept
 
 
 def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Artefact]) -> None:
@@ -153,10 +153,10 @@ def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Artefact]) -> N
                 raise TimedOut(f"{self.name}: took longer than 1 s and was ended there")
             return line
 
-    (found,) = bench(quick(pair, runs=100_000), [Hangs()]).devices
-    assert "took longer" in found.error
-    assert found.fp32.latency_ms.runs == len(found.fp32.times_ms) > 0
-    assert found.facts.after is None
+    (record,) = bench(quick(pair, runs=100_000), [Hangs()]).devices
+    assert "took longer" in record.error
+    assert record.fp32.latency_ms.runs == len(record.fp32.times_ms) > 0
+    assert record.facts.after is None
 
 
 def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,23 +166,23 @@ def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Artefact], monkeypat
                 an_hour_later(monkeypatch)
             return line
 
-    (found,) = bench(quick(pair, seconds=600.0, timeout=900.0), [Slow()]).devices
-    assert "took longer than 900 s and was ended" in found.error
+    (record,) = bench(quick(pair, seconds=600.0, timeout=900.0), [Slow()]).devices
+    assert "took longer than 900 s and was ended" in record.error
 
 
 def test_emulated_time_is_not_latency(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILPOSE_EMULATED", "1")
     device = Elsewhere()
     result = bench(quick(pair, runs=1024, seconds=60.0), [device])
-    (found,) = result.devices
-    assert found.emulated is True
+    (record,) = result.devices
+    assert record.emulated is True
     assert device.jobs[-1]["runs"] == measure.EMULATED_RUNS
     for name in pair:
-        timing = found.timing(name).as_json()
+        timing = record.timing(name).as_json()
         assert timing.pop("emulated_ms")["runs"] == measure.EMULATED_RUNS
         assert timing.pop("golden_px") == 0
         assert all(value in (None, []) for value in timing.values())
-    assert any("emulated" in warning for warning in found.warnings)
+    assert any("emulated" in warning for warning in record.warnings)
     with pytest.raises(InputError, match="needs a latency of a real device"):
         gates.latency([result], {None: 1e6})
 
@@ -196,21 +196,21 @@ def test_a_changed_clock_is_reported(pair: dict[str, Artefact]) -> None:
                 return agent.MARK + json.dumps({"event": "clock", "s": 1.0, "mhz": [speed]})
             return line
 
-    (found,) = bench(quick(pair), [Slows()]).devices
-    assert any("between 600 and 1800 MHz" in warning for warning in found.warnings)
+    (record,) = bench(quick(pair), [Slows()]).devices
+    assert any("between 600 and 1800 MHz" in warning for warning in record.warnings)
 
 
 def test_an_error_of_the_agent_is_one_line(pair: dict[str, Artefact]) -> None:
-    (found,) = bench(quick(pair, affinity=(4711,)), [Local()]).devices
-    assert found.error.startswith("local: cores [4711] cannot be had")
-    assert "\n" not in found.error
+    (record,) = bench(quick(pair, affinity=(4711,)), [Local()]).devices
+    assert record.error.startswith("local: cores [4711] cannot be had")
+    assert "\n" not in record.error
 
     class Mute(Elsewhere):
         def spoil(self, line: str) -> str:
             return ""
 
-    (found,) = bench(quick(pair), [Mute()]).devices
-    assert "without a result" in found.error
+    (record,) = bench(quick(pair), [Mute()]).devices
+    assert "without a result" in record.error
 
 
 def test_a_card_that_lies_is_not_timed(pair: dict[str, Artefact], tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_a_card_that_lies_is_not_timed(pair: dict[str, Artefact], tmp_path: Path
         moved = lowered.model_copy(update={"coords": [(x + 0.5, y) for x, y in lowered.coords]})
         golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": moved}})
         liars[name] = copy_of(artefact, tmp_path, card.model_copy(update={"golden": golden}))
-    (found,) = bench(quick(liars), [Local()]).devices
-    assert "a wrong model is not timed" in found.error
-    assert found.int8.latency_ms is None
+    (record,) = bench(quick(liars), [Local()]).devices
+    assert "a wrong model is not timed" in record.error
+    assert record.int8.latency_ms is None
 
 
 def test_an_artefact_that_no_device_runs_is_refused(pair: dict[str, Artefact], tmp_path: Path) -> None:
@@ -279,27 +279,27 @@ def test_trtexec_where_there_is_one(engines: dict[str, Artefact], tmp_path: Path
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     Path(Local().folder).mkdir(parents=True)
-    (found,) = bench(quick(engines), [Local()]).devices
-    assert found.error is None
-    assert found.facts.before.runtime == {"tensorrt": "10.3.0"}
-    assert found.int8.latency_ms.as_json() == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
-    assert found.int8.stages_ms == {"model": 1.3}
-    assert found.int8.golden_px == pytest.approx(0, abs=1e-6)
-    assert any("not in turns" in warning for warning in found.warnings)
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert record.error is None
+    assert record.facts.before.runtime == {"tensorrt": "10.3.0"}
+    assert record.int8.latency_ms.as_json() == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
+    assert record.int8.stages_ms == {"model": 1.3}
+    assert record.int8.golden_px == pytest.approx(0, abs=1e-6)
+    assert any("not in turns" in warning for warning in record.warnings)
 
     name = f"{engines['int8'].path.name}.json"
     (tmp_path / name).write_text((tmp_path / name).read_text().replace("0.", "0.9"))
-    (found,) = bench(quick(engines), [Local()]).devices
-    assert "a wrong model is not timed" in found.error
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert "a wrong model is not timed" in record.error
     tool.write_text("#!/bin/sh\necho '[E] out of memory'; echo '&&&& FAILED TensorRT.trtexec [TensorRT v100300]'; exit 1")
-    (found,) = bench(quick(engines), [Local()]).devices
-    assert "trtexec failed (TensorRT 10.3.0): out of memory" in found.error
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert "trtexec failed (TensorRT 10.3.0): out of memory" in record.error
 
 
 def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Artefact]) -> None:
-    (found,) = bench(quick(engines), [Local()]).devices
-    assert found.error is None
-    assert any("not TensorRT" in warning for warning in found.warnings)
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert record.error is None
+    assert any("not TensorRT" in warning for warning in record.warnings)
 
 
 def test_the_float16_artefact_is_not_timed_as_another(tiny_program: Path, tmp_path: Path) -> None:
@@ -388,9 +388,9 @@ def test_facts_are_those_of_the_device(pair: dict[str, Artefact], monkeypatch: p
     hot = quiet.model_copy(update={"throttled": Throttled(since_boot=["throttled"])})
     readings = iter([quiet, hot])
     monkeypatch.setattr(facts, "read", lambda device: next(readings))
-    (found,) = bench(quick(pair), [Local()]).devices
-    assert found.board == "pi4"
-    assert any("throttled during the run" in warning for warning in found.warnings)
+    (record,) = bench(quick(pair), [Local()]).devices
+    assert record.board == "pi4"
+    assert any("throttled during the run" in warning for warning in record.warnings)
 
 
 def test_the_tolerance_for_other_kernels_follows_from_the_program(pair: dict[str, Artefact]) -> None:
@@ -407,8 +407,8 @@ def test_other_kernels_are_reported(pair: dict[str, Artefact]) -> None:
         def spoil(self, line: str) -> str:
             return line.replace('"max_px": 0.0', '"max_px": 1.25')
 
-    (found,) = bench(quick(pair), [Other()]).devices
-    assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in found.warnings)
+    (record,) = bench(quick(pair), [Other()]).devices
+    assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in record.warnings)
 
 
 def test_a_board_that_gets_hot_is_reported() -> None:

@@ -35,12 +35,12 @@ def test_versions_fit_as_pip_says(version: str, wanted: str) -> None:
 
 
 def test_the_requirements_are_those_of_the_project() -> None:
-    found = installed.extras()
-    assert {package.name for package in found["base"]} >= {"torch", "numpy", "pydantic"}
-    assert "dev" not in found
-    assert found["tensorrt"] == found["onnx"]  # the extra names the other
-    assert "pillow" not in {package.name for package in found["coreml"]}  # a Mac's
-    for package in found["base"]:
+    seen = installed.extras()
+    assert {package.name for package in seen["base"]} >= {"torch", "numpy", "pydantic"}
+    assert "dev" not in seen
+    assert seen["tensorrt"] == seen["onnx"]  # the extra names the other
+    assert "pillow" not in {package.name for package in seen["coreml"]}  # a Mac's
+    for package in seen["base"]:
         assert Requirement(f"{package.name}{package.wanted}").specifier.contains(package.version) == package.fits
 
 
@@ -58,11 +58,11 @@ def test_a_missing_package_is_an_error_only_for_the_target_that_needs_it(monkeyp
     gone = installed.Package("ai-edge-litert", "==2.3.*", "")
     old = installed.Package("onnx", "==1.23.*", "1.20.0")
     monkeypatch.setattr(installed, "extras", lambda: {"tflite": [gone], "onnx": [old]})
-    found = {diagnosis.what.partition(":")[0]: diagnosis for diagnosis in diagnose.host("tflite", [])}
-    assert found["tflite"] == diagnosis_of(
+    seen = {diagnosis.what.partition(":")[0]: diagnosis for diagnosis in diagnose.host("tflite", [])}
+    assert seen["tflite"] == diagnosis_of(
         "error", "tflite: ai-edge-litert is missing", "pip install 'distilpose-edge[tflite]'"
     )
-    assert (found["onnx"].severity, found["onnx"].what) == ("warn", "onnx: onnx 1.20.0 is not ==1.23.*")
+    assert (seen["onnx"].severity, seen["onnx"].what) == ("warn", "onnx: onnx 1.20.0 is not ==1.23.*")
 
 
 def test_a_client_is_needed_by_the_devices_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +120,8 @@ class Fake:
 
 
 def for_target(artefact: Path, target: str) -> Artefact:
-    found = dist.find(artefact)
-    return Artefact(found.path, found.card.model_copy(update={"target": target}), found.dist)
+    seen = dist.find(artefact)
+    return Artefact(seen.path, seen.card.model_copy(update={"target": target}), seen.dist)
 
 
 def look(
@@ -132,32 +132,32 @@ def look(
 
 
 def test_a_good_board_runs_the_artefact(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
-    found = look(monkeypatch, Fake(), artefact)
-    pairs = [(diagnosis.severity, diagnosis.what) for diagnosis in found]
+    seen = look(monkeypatch, Fake(), artefact)
+    pairs = [(diagnosis.severity, diagnosis.what) for diagnosis in seen]
     assert pairs[0] == ("ok", "Raspberry Pi 4 Model B Rev 1.4, 1 x Cortex-A72, aarch64; board pi4: Raspberry Pi 4")
     assert ("warn", "no dot-product instruction: int8 may be no faster than float") in pairs
-    assert any(f.severity == "warn" and "governor" in f.what and f.fix.startswith("sudo cpupower") for f in found)
+    assert any(f.severity == "warn" and "governor" in f.what and f.fix.startswith("sudo cpupower") for f in seen)
     assert ("ok", "python3: numpy 1.26.4, tflite-runtime 2.14.0") in pairs
     assert pairs[-1] == ("ok", f"{artefact.name} runs there: 0.500 px from its card's answer to the golden crop")
-    assert {diagnosis.severity for diagnosis in found} == {"ok", "warn"}
+    assert {diagnosis.severity for diagnosis in seen} == {"ok", "warn"}
 
 
 def test_without_a_runtime_the_fix_is_one_command(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
-    found = look(monkeypatch, Fake(wheels="numpy 2.0.0"), artefact)
+    seen = look(monkeypatch, Fake(wheels="numpy 2.0.0"), artefact)
     assert diagnosis_of(
         "error", "tflite needs ai-edge-litert there", "python -m edge.bench --device ssh://pi@fake --setup"
-    ) in found  # fmt: skip
-    assert not any("runs there" in diagnosis.what for diagnosis in found)
+    ) in seen  # fmt: skip
+    assert not any("runs there" in diagnosis.what for diagnosis in seen)
 
 
 def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(monkeypatch, Fake(free=120_000))
-    assert diagnosis_of("error", "120 MB free for /home/pi/.cache/distilpose-edge", "free 300 MB there") in found
+    seen = look(monkeypatch, Fake(free=120_000))
+    assert diagnosis_of("error", "120 MB free for /home/pi/.cache/distilpose-edge", "free 300 MB there") in seen
 
 
 def test_a_target_that_the_board_has_no_use_for_is_a_warning(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
-    found = look(monkeypatch, Fake(wheels="numpy 2.0.0\nonnxruntime 1.20.0"), artefact, "tensorrt")
-    assert any(f.what.startswith("tensorrt is no choice for Raspberry Pi 4; it has tflite, executorch, onnx") for f in found)
+    seen = look(monkeypatch, Fake(wheels="numpy 2.0.0\nonnxruntime 1.20.0"), artefact, "tensorrt")
+    assert any(f.what.startswith("tensorrt is no choice for Raspberry Pi 4; it has tflite, executorch, onnx") for f in seen)
 
 
 @pytest.mark.parametrize(

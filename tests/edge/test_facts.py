@@ -85,8 +85,8 @@ def with_fact(**fact: object) -> Facts:
 
 
 def test_a_raspberry_pi() -> None:
-    found = facts.parse(PI4)
-    assert found.reported() == {
+    known = facts.parse(PI4)
+    assert known.reported() == {
         "model": "Raspberry Pi 4 Model B Rev 1.5",
         "board": "pi4",
         "soc": "brcm,bcm2711",
@@ -107,8 +107,8 @@ def test_a_raspberry_pi() -> None:
 
 
 def test_a_jetson() -> None:
-    found = facts.parse(JETSON)
-    assert (found.board, found.cpu, found.trtexec) == (
+    known = facts.parse(JETSON)
+    assert (known.board, known.cpu, known.trtexec) == (
         "jetson_orin_nano",
         "1 x Cortex-A78AE",
         "/usr/src/tensorrt/bin/trtexec",
@@ -130,10 +130,10 @@ def test_an_old_jetson_reports_power_without_a_unit() -> None:
 
 
 def test_a_phone() -> None:
-    found = facts.parse(PHONE)
-    assert (found.board, found.model, found.soc, found.os) == ("android", "Pixel 6a", "GS101", "Android 14")
-    assert found.cpu == "1 x Cortex-A55 + 1 x Cortex-A78"
-    assert found.features == ["asimd", "asimdhp", "asimddp", "i8mm"]
+    known = facts.parse(PHONE)
+    assert (known.board, known.model, known.soc, known.os) == ("android", "Pixel 6a", "GS101", "Android 14")
+    assert known.cpu == "1 x Cortex-A55 + 1 x Cortex-A78"
+    assert known.features == ["asimd", "asimdhp", "asimddp", "i8mm"]
     more = facts.parse_board(
         "@@ thermal\nIsStatusOverride: false\nThermal Status: 2\nCached temperatures:\n"
         "@@ battery\nCurrent Battery Service state:\n  AC powered: false\n  USB powered: true\n"
@@ -156,9 +156,9 @@ def test_a_phone() -> None:
     ],
 )
 def test_an_emulation_gives_itself_away(text: str, why: str) -> None:
-    found = facts.parse(text).emulated
-    assert why in str(found)
-    assert any("emulated" in line for line in facts.warnings(with_fact(emulated=found), QUIET, [], 1))
+    known = facts.parse(text).emulated
+    assert why in str(known)
+    assert any("emulated" in line for line in facts.warnings(with_fact(emulated=known), QUIET, [], 1))
 
 
 def test_throttling_is_reported() -> None:
@@ -202,6 +202,6 @@ def test_nonsense_is_no_fact() -> None:
 
 
 def test_this_machine_reports_its_facts() -> None:
-    found = facts.read(Local())
-    assert found.cores >= 1
-    assert found.kernel.startswith(("Linux", "Darwin"))
+    known = facts.read(Local())
+    assert known.cores >= 1
+    assert known.kernel.startswith(("Linux", "Darwin"))

@@ -35,13 +35,13 @@ points = st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0, 100)), min_size=1,
 
 
 @given(points)
-def test_no_point_beats_the_pareto_front(found: list[tuple[float, float]]) -> None:
-    best = front(found)
-    for index, (ms, score) in enumerate(found):
-        beaten = any(a <= ms and b >= score and (a, b) != (ms, score) for a, b in found)
-        assert beaten or (ms, score) in [found[i] for i in best]
+def test_no_point_beats_the_pareto_front(shown: list[tuple[float, float]]) -> None:
+    best = front(shown)
+    for index, (ms, score) in enumerate(shown):
+        beaten = any(a <= ms and b >= score and (a, b) != (ms, score) for a, b in shown)
+        assert beaten or (ms, score) in [shown[i] for i in best]
         assert not (beaten and index in best)
-    assert [found[i] for i in best] == sorted({found[i] for i in best})
+    assert [shown[i] for i in best] == sorted({shown[i] for i in best})
 
 
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=300))
@@ -71,12 +71,12 @@ def test_no_text_gets_out_of_its_element(words_: str, attribute: str) -> None:
 
 def test_check_and_bench_of_one_artefact_meet() -> None:
     made = report(check(), check("onnx", 82.0), benches=(bench(), bench(target="onnx"), bench(target="coreml")))
-    found = {(e.label, e.precision): e for e in model.entries(made)}
-    assert found["tflite", "int8"].accuracy == made.checks[0].lowered
-    assert found["onnx", "fp32"].accuracy == made.checks[1].fp32
-    assert found["coreml", "int8"].accuracy is None
-    assert all(entry.latency for entry in found.values())
-    assert found["tflite", "fp32"].latency.p50 > found["tflite", "int8"].latency.p50  # type: ignore[union-attr]
+    shown = {(e.label, e.precision): e for e in model.entries(made)}
+    assert shown["tflite", "int8"].accuracy == made.checks[0].lowered
+    assert shown["onnx", "fp32"].accuracy == made.checks[1].fp32
+    assert shown["coreml", "int8"].accuracy is None
+    assert all(entry.latency for entry in shown.values())
+    assert shown["tflite", "fp32"].latency.p50 > shown["tflite", "int8"].latency.p50  # type: ignore[union-attr]
 
 
 def test_another_sha256_is_another_artefact() -> None:
@@ -197,15 +197,15 @@ def test_limits_are_parsed() -> None:
 
 def test_a_gate_on_accuracy_looks_at_every_column() -> None:
     made = report(check(on_device={"pi": column(80.0, 88.4), "off": {"error": "gone"}}))
-    found = gates.accuracy(made.checks, 1.0)
-    failed = {(gate.name, gate.where): gate.value for gate in found if not gate.ok}
+    shown = gates.accuracy(made.checks, 1.0)
+    failed = {(gate.name, gate.where): gate.value for gate in shown if not gate.ok}
     assert failed == {
         ("AP lost", "tflite on pi"): pytest.approx(4.0),
         ("AP lost", "tflite on off"): None,
         ("PCK lost", "tflite on off"): None,
     }
     with pytest.raises(GateError, match=r"3 of 8 gates failed: AP lost, tflite on pi: 4.00 points, 1 allowed$"):
-        compare.require(made.model_copy(update={"gates": found}))
+        compare.require(made.model_copy(update={"gates": shown}))
     with pytest.raises(InputError, match="AP is not defined"):
         gates.accuracy(report(check(fp32=column(None, 88.0))).checks, 1.0)
 

@@ -44,9 +44,9 @@ def test_the_doctor_tries_the_artefact_on_a_board(
     answer = command("edge.doctor", "--artefact", tflite, "--device", pi.spec, "--json", tmp_path / "doctor.json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     _, diagnosed = json.loads((tmp_path / "doctor.json").read_text())["devices"]
-    found = {finding["what"]: finding["severity"] for finding in diagnosed["findings"]}
-    assert "board pi4: Raspberry Pi 4" in next(iter(found))
-    assert found["no dot-product instruction: int8 may be no faster than float"] == "warn"
-    assert [what for what in found if what.startswith("emulated")]
-    assert list(found)[-1].startswith("tiny-tflite-int8.tflite runs there: 0.000 px")
+    made = {finding["what"]: finding["severity"] for finding in diagnosed["findings"]}
+    assert "board pi4: Raspberry Pi 4" in next(iter(made))
+    assert made["no dot-product instruction: int8 may be no faster than float"] == "warn"
+    assert [what for what in made if what.startswith("emulated")]
+    assert list(made)[-1].startswith("tiny-tflite-int8.tflite runs there: 0.000 px")
     quiet(pi)
