@@ -20,7 +20,7 @@ from pose.errors import GateError, InputError, UserError  # noqa: E402
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("results", "targets")}
+MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("results", "results-all", "targets")}
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
@@ -50,12 +50,14 @@ class Entry:
         int8: how the student was made int8 (PTQ, QAT) -> files.
         targets: program -> the file of `edge.check`, of one target or all.
         teacher: the file of `edge.teacher`; then there is nothing else.
+        readme: whether the README has it, too, without its fake-quantized program.
     """
 
     name: str
     int8: dict[str, Files] = field(default_factory=dict)
     targets: dict[str, Path] = field(default_factory=dict)
     teacher: Path | None = None
+    readme: bool = False
 
 
 def tables(folder: Path) -> dict[str, str]:
@@ -69,9 +71,11 @@ def tables(folder: Path) -> dict[str, str]:
     if not (folder / "table.yaml").exists():
         return dict.fromkeys(MARKS, "")
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
+    short = [line for entry in entries if entry.readme for line in _students(folder, entry) if ": fake-quant |" not in line]
     students = [line for entry in entries for line in _students(folder, entry)]
     targets = [line for entry in entries for line in _targets(folder, entry)]
-    return {"results": "\n".join([*STUDENTS, *students]), "targets": "\n".join([*TARGETS, *targets])}
+    regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
+    return {name: "\n".join(lines) for name, lines in regions.items()}
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:

@@ -21,7 +21,7 @@ INDEX = "- {name: x, int8: {PTQ: {check: qat/check.json, bench: qat/bench.json}}
 
 def test_the_tables_are_made_of_files(measured: Path) -> None:
     (measured / "table.yaml").write_text(
-        "- name: one\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
+        "- name: one\n  readme: true\n  int8:\n    PTQ: {check: ptq/check.json, bench: ptq/bench.json}\n"
         "    QAT: {check: qat/check.json}\n"
         "  targets: {int8: all.json, fp16: half.json}\n"
         "- {name: its teacher, teacher: teacher.json}\n"
@@ -36,7 +36,7 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
     teacher = {"teacher": "it", "joints": ["nose"], "data": "people.json", "ap": 90.0, "pck": 95.5, "persons": 5}
     (measured / "teacher.json").write_text(json.dumps(teacher))
     made = {name: rows.splitlines() for name, rows in tables(measured).items()}
-    assert made["results"][2:] == [
+    assert made["results-all"][2:] == [
         "| one | 5 | fp32 | 80.0 | 90.0 |  |  | 20.0 | 4.0 |",
         "|  |  | PTQ: fake-quant | 70.0 | 90.0 | 0.25, 1.50 |  |  |  |",
         "|  |  | PTQ: executorch | 70.0 | 90.0 | 0.25, 1.50 | 0.10, 0.50 | 5.0 | 1.0 |",
@@ -48,6 +48,9 @@ def test_the_tables_are_made_of_files(measured: Path) -> None:
         "| one, int8 | onnx | 60.0, 9.0 | 60.0, 9.0 | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
         "|  | coreml-float16 |  |  | 60.0, 9.0 | 0.10, 2.00 | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
         "| fp16 | coreml | 60.0, 9.0 |  | 60.0, 9.0 |  | 0.25, 1.50 | 0.0004 | 3.00 (75.0%) |",
+    ]
+    assert made["results"][2:] == [line for line in made["results-all"][2:6] if "fake-quant" not in line] + [
+        made["results-all"][6]
     ]
     for lines in made.values():
         assert len({line.count("|") for line in lines}) == 1
@@ -70,7 +73,7 @@ def test_broken_measurements(tmp_path: Path, name: str, broken: str) -> None:
     for file, whole in (("check.json", check()), ("bench.json", bench())):
         (tmp_path / "qat" / file).write_text(json.dumps(whole))
     (tmp_path / "table.yaml").write_text(INDEX)
-    assert "| x | 300 | fp32 | 84.0 |" in tables(tmp_path)["results"]
+    assert "| x | 300 | fp32 | 84.0 |" in tables(tmp_path)["results-all"]
     (tmp_path / "qat" / name).write_text(broken)
     with pytest.raises(InputError, match="qat"):
         tables(tmp_path)
@@ -96,7 +99,8 @@ def test_a_document_without_marks() -> None:
 
 
 def test_an_old_table_fails_the_check(tmp_path: Path) -> None:
-    rest = "<!-- results:end -->\ny\n<!-- targets:begin -->\n<!-- targets:end -->\n"
+    others = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("targets", "results-all"))
+    rest = f"<!-- results:end -->\ny\n{others}"
     readme = tmp_path / "README.md"
     readme.write_text(f"x\n<!-- results:begin -->\nold\n{rest}")
     with pytest.raises(GateError, match=r"results/render\.py"):
