@@ -107,7 +107,7 @@ def runnable_file(artefact: Path, card: Card, architecture: str, folder: Path) -
     Args:
         folder: where another file is written to.
     """
-    if runtime_of(card) != "onnx" or architecture not in X86:
+    if artefact.suffix != ".onnx" or architecture not in X86:
         return artefact
     import onnx
 

@@ -38,7 +38,7 @@ from targets.common import OneByOneRunner, accepted, artefact_card, one_line, ve
 from targets.coreml import SPEC
 from targets.coreml.reference import MilProgram
 from targets.graph import quantization_findings
-from targets.patches import deduplicate_small_constants, share_node_histories, validate_mil_once
+from targets.patches import deduplicate_small_constants, validate_mil_once
 from targets.torch.backend import on_threads
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
     passes.append_pass("distilpose_edge::normalise_pixels")  # last: after the pass that casts to float16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
     try:
-        with share_node_histories(), validate_mil_once(), deduplicate_small_constants():
+        with validate_mil_once(), deduplicate_small_constants():
             model = ct.convert(
                 graph.run_decompositions({}),
                 inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],

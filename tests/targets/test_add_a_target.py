@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,22 @@ def test_the_example_runs(
     assert (card.target, card.precision, base.variant_name(card)) == ("ort", "int8", "ort")
     assert {"onnx", "onnxscript", "onnxruntime"} <= set(card.versions)
     assert card.metrics == {"lint": [], "fusion": "extended"}
+
+
+def test_the_commands_of_edge_treat_it_like_a_built_in_one(folder: Path, tiny_program: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    artefact = out / "tiny-ort-basic-int8.ort"
+    for module, arguments in (
+        ("edge.export", ["--target", "ort", "--fusion", "basic", "--program", str(tiny_program), "--out", str(out)]),
+        ("edge.check", ["--artefact", str(artefact), "--limit", "2", "--json", str(out / "check.json")]),
+        ("edge.bench", ["--artefact", str(artefact), "--json", str(out / "bench.json")]),
+    ):
+        python(f"import sys, runpy; sys.argv[1:] = {arguments!r}; runpy.run_module({module!r}, run_name='__main__')", folder)
+    check, bench = (json.loads((out / name).read_text()) for name in ("check.json", "bench.json"))
+    assert (check["target"], check["precision"]) == ("ort", "int8")
+    assert check["float_twin"]["bytes"] == (out / "tiny-ort-basic-fp32.ort").stat().st_size
+    assert bench["devices"][0]["error"] is None
+    assert bench["devices"][0]["int8"]["golden_px"] < 0.5
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
