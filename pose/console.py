@@ -21,7 +21,6 @@ COMMANDS = {
     "edge.doctor": "Check what this host and the devices can run, and say how to fix what they cannot",
     "edge.teacher": "Score a teacher on labelled people",
     "edge.demo": "Print the table and draw the picture of `make demo`",
-    "edge.results": "Write the README's tables from the files in results/",
 }
 USAGE = "Usage: distilpose PACKAGE COMMAND [OPTIONS]"
 

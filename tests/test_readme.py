@@ -17,9 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from answered_people import answered_people
 from people_file import person, write_people
 
-from edge.results import tables
+from calib_data.sample import Sample
+from results.render import tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -71,9 +73,13 @@ def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) ->
     joints = [(12 + 2 * joint, 18 + 3 * joint) for joint in range(17)]
     someone = person(np.zeros((80, 64, 3), np.uint8), (10, 10, 40, 60), joints)
     write_people(tmp_path / "people.json", tmp_path / "photos", [someone])
+    found = answered_people(tiny_program, 4)  # a gate refuses a float network that finds nobody, as the tiny one does
+    samples = [Sample(found.image(index), **vars(found.labels(index))) for index in range(len(found))]
+    write_people(tmp_path / "found.json", tmp_path / "found", samples)
     for line in PYTHON:
         if module(line).startswith("edge.") and "ssh://" not in line:
             small = [word.format(program=tiny_program) for word in SMALLER[module(line)]]
+            small += ["--data", "found.json", "--images", "found"] if "--max-drop" in line else []
             answer = run(line.replace("distilpose_edge-", "tiny-"), tmp_path, *small)
             assert answer.returncode == 0, f"{line}: {answer.stderr}"
     assert "<svg" in (tmp_path / "dist" / "report.html").read_text()
@@ -112,6 +118,7 @@ def region(text: str, name: str) -> str:
 
 def test_the_results_are_those_of_the_files() -> None:
     made = tables(ROOT / "results")
-    assert region(RESULTS, "results-all") == made["results"]
+    assert region(RESULTS, "results-all") == made["results-all"]
     assert region(RESULTS, "targets") == made["targets"]
-    assert {*region(README, "results").splitlines()} <= {*made["results"].splitlines()}
+    assert region(README, "results") == made["results"]
+    assert {*made["results"].splitlines()} <= {*made["results-all"].splitlines()}
