@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from distill.teacher_cache import TeacherCache, warp_heatmaps
 from pose.crop import CropSpec, normalise
 from pose.errors import InputError
 
+_GRAIN = 32  # pixels: of every network's deepest features, and of its patches
+
 
 @dataclass(frozen=True)
 class Batch:
-    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from its cache."""
+    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from a cache."""
 
     images: Tensor
     target: Target
@@ -90,3 +92,16 @@ class Batches(Dataset[Batch]):
     def loader(self, start: int, stop: int, workers: int) -> DataLoader[Batch]:
         """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one)."""
         return DataLoader(self, batch_size=None, sampler=range(start, stop), num_workers=workers)
+
+
+def resized(crop: CropSpec, resolution: float) -> CropSpec:
+    """The crop at a share of its size.
+
+    Raises:
+        InputError: the networks cannot cut that into patches.
+    """
+    small = replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
+    if small.width % _GRAIN or small.height % _GRAIN:
+        size = f"{small.width} x {small.height}"
+        raise InputError(f"recipe: resolution {resolution:g}: {size} is no multiple of {_GRAIN}; take 0.5 or 1")
+    return small

@@ -1,4 +1,4 @@
-"""The flags that `distill.student` and `quantize.qat` share."""
+"""The flags that `distill.student`, `distill.teacher` and `quantize.qat` share."""
 
 from __future__ import annotations
 

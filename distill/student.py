@@ -135,7 +135,8 @@ def main(
     from pose import models
     from pose.files import write_json
 
-    student, chosen = models.resolve(student), recipes.read(recipe, epochs, seed)
+    student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
+    chosen = recipes.read(recipe, epochs, seed)
     train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers

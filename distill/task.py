@@ -1,4 +1,4 @@
-"""What a student is trained on: its crops, its teacher's say, and the people it is validated on."""
+"""The task of a training run: the crops, the teacher, the objective, and the people for validation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from torch import Tensor, nn
 
 from calib_data.crops import Crops
 from distill import processes, validation
-from distill.batches import Batches, network_input
+from distill.batches import Batches, network_input, resized
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import Request
-from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
-from distill.teachers import DecodedNetwork, NetworkTeacher, cache_folder, find, is_foreign, resized
+from distill.teacher_cache import TeacherCache, cache_folder, cache_teacher, merge_teacher_labels
+from distill.teachers import LABELS, NetworkTeacher, find, is_foreign
+from distill.validation import DecodedNetwork
 from pose import foreign, models
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
-
-LABELS = "labels"  # as --teacher: none but the labels themselves, for people whose labels are exact
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,13 @@ class Task:
         return validation.validate(model, self.held_out)
 
     def compare(self, student: dict[str, float]) -> None:
-        """Warn where a teacher of ours is no better than the student that it is to teach."""
+        """Warn where a teacher of ours is no better than its student."""
         if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
             return
-        theirs = self.validate(DecodedNetwork(self.teacher_model))
-        if theirs["ap"] <= student["ap"]:
+        teacher = self.validate(DecodedNetwork(self.teacher_model))
+        if teacher["ap"] <= student["ap"]:
             processes.note(
-                f"warning: the teacher has AP {theirs['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
+                f"warning: the teacher has AP {teacher['ap']:.1f}, the student {student['ap']:.1f}: it has little to teach; "
                 "train it for longer, or give better weights with --teacher-file"
             )
 
@@ -71,11 +70,7 @@ def images(crops: Crops, indices: Sequence[int], size: int) -> Iterator[Tensor]:
 
 
 def check_names(student: str, teacher: str) -> None:
-    """Whether both names say something.
-
-    Raises:
-        InputError: one does not.
-    """
+    """Raises InputError unless there are a student and a teacher of these names."""
     students = [name for name, spec in models.MODELS.items() if not spec.teacher]
     if student not in students:
         raise InputError(f"student '{student}' is not known; choose one of {', '.join(students)}")
@@ -84,7 +79,7 @@ def check_names(student: str, teacher: str) -> None:
 
 
 def build(request: Request) -> Task:
-    """Find the teacher, ask it what can be asked beforehand, and lay out the batches.
+    """Find the teacher, cache its predictions where it does not see the student's own crops, and lay out the batches.
 
     Raises:
         InputError: an unknown teacher, or files that do not fit.
@@ -109,7 +104,7 @@ def build(request: Request) -> Task:
 
 @dataclass(frozen=True)
 class TeacherSetup:
-    """What a teacher brings to a task; `labels` of the crops where it has completed them."""
+    """The teacher of a task; `labels`: of the crops, where its predictions have completed them."""
 
     name: str
     teacher: Teacher

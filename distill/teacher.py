@@ -1,4 +1,4 @@
-"""`python -m distill.teacher`: fits a heatmap teacher to labels, for who has none."""
+"""`python -m distill.teacher`: fits a heatmap teacher to labels, for users who have none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pose import cli
 
 
 def main(
-    teacher: Annotated[str, typer.Option(metavar="NAME", help="tokenpose_s, tokenpose_l, ...")] = "tokenpose_s",
+    teacher: Annotated[
+        str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="tokenpose_s, tokenpose_l, ..., or your own.")
+    ] = "tokenpose_s",
     data: options.Data = None,
     images: options.Images = None,
     skeleton: options.SkeletonFile = None,
@@ -33,22 +35,24 @@ def main(
     seed: options.Seed = None,
 ) -> None:
     """Fit a heatmap teacher to the labels of photos, or of drawn people."""
-    from distill import processes, teachers
+    from distill import fit_teacher, processes, teachers
     from distill import recipe as recipes
     from distill.request import people as people_of
     from distill.training import require_new_run_dir
+    from pose import models
     from pose.errors import InputError
     from pose.files import write_json
 
+    teacher = models.resolve(teacher, teacher=True)
     if teachers.is_foreign(teacher):
-        raise InputError(f"{teacher} is a network of somebody else's, which is not trained here; choose a TokenPose")
+        raise InputError(f"{teacher} is a foreign network, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = people_of(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
     require_new_run_dir(out, resume)
-    figures = teachers.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
+    figures = fit_teacher.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:
         return
-    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / teachers.FITTED}")
+    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / fit_teacher.FITTED}")
     if json:
         write_json(json, figures)
 

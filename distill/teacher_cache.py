@@ -7,9 +7,9 @@ affine map, whatever its own rotation, scale and flip. So a pass over the data d
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from pose import cli
 from pose.crop import CropSpec, affine, invert, to_image, warp
 from pose.errors import InputError
 from pose.files import whole
+from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
 
 _VERSION = 1  # of what is cached
@@ -30,21 +31,10 @@ _OVERRULES = 0.6  # score from which it also replaces a label that is ...
 _FAR = 0.12  # ... farther from it than this share of the box's longer side (about 0.4 of a torso)
 
 
-class Observer(Protocol):
-    """A teacher whose predictions can be cached: `pose.foreign.HeatmapTeacher` and `distill.teachers.NetworkTeacher`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def crop(self) -> CropSpec: ...
-
-    @property
-    def grid_offset(self) -> float: ...
-
-    def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""
-        ...
+def cache_folder() -> Path:
+    """Where fitted teachers and teachers' predictions are kept: `$DISTILPOSE_CACHE`, or the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("DISTILPOSE_CACHE") or Path(home) / "distilpose-edge")
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,7 @@ def warp_heatmaps(heatmaps: Tensor, to_grid: Tensor, flip: Tensor, mirrored: Ten
     return torch.where(flip[:, None, None, None], warped[:, mirrored], warped)
 
 
-def cache_teacher(teacher: Observer, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherCache:
+def cache_teacher(teacher: Teacher, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherCache:
     """The teacher's predictions for every sample of `source`: read from the folder `cache`, or computed and kept there.
 
     Args:
@@ -120,7 +110,7 @@ def cache_teacher(teacher: Observer, teacher_digest: str, source: PoseSource, da
     return TeacherCache(**arrays, crop=teacher.crop, grid_offset=teacher.grid_offset)
 
 
-def _compute(teacher: Observer, source: PoseSource, folder: Path) -> None:
+def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
     shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
     matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
     # Written in order: a memory map on a disk that fills up kills the process.
@@ -135,7 +125,7 @@ def _compute(teacher: Observer, source: PoseSource, folder: Path) -> None:
             np.save(temporary, array)
 
 
-def _best_view(teacher: Observer, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _best_view(teacher: Teacher, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Heatmaps, matrix and keypoints of the view of the person in which the teacher's scores are highest."""
     labels, image = source.labels(index), source.image(index)
     best: tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None

@@ -1,7 +1,7 @@
 """The training loop that float distillation and quantization-aware fine-tuning share.
 
-A run lives in a folder: `run.json` (its settings), `log.csv` (every loss term, and the validation figures), `checkpoint.pt`
-(everything needed to go on). Killed at any point and resumed, it ends bit-exact where it would have ended.
+A run has a folder: `run.json` (its settings), `log.csv` (every loss term, and the validation figures), `checkpoint.pt`
+(everything needed to resume). A run that is killed at any point and resumed ends with the same result to the bit.
 """
 
 from __future__ import annotations
@@ -92,16 +92,16 @@ class Run:
 
     @property
     def main(self) -> bool:
-        """This process writes files and prints."""
+        """Whether this process writes files and prints."""
         return self.accelerator.is_main_process
 
     def train(self, progress: Callable[[int], None] = lambda done: None) -> None:
-        """To the end, from wherever the run stands. `progress` is told how many steps are done."""
+        """Train to the end, from the step that was reached. `progress` is called with the number of steps done."""
         saved = time.monotonic()
         self._training()
         for prepared in self.batches.loader(self.step, self.steps, self.workers):
             batch = prepared.to(self.accelerator.device)
-            for group in (group for each in self.optimisers for group in each.param_groups):
+            for group in (group for optimiser in self.optimisers for group in optimiser.param_groups):
                 group["lr"] = group["peak"] * self.recipe.rate(self.step, self.steps)
             terms = self._update(batch)
             self.step += 1
@@ -126,18 +126,18 @@ class Run:
         return self.figures or {}
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         state = {
             "step": self.step,
             "model": self.module.state_dict(),
-            "optimisers": [each.state_dict() for each in self.optimisers],
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "average": self.average.state,
         }
         path = self.folder / "checkpoint.pt"
         with files.whole(path) as temporary:
             try:
                 torch.save(state, temporary)
-            except RuntimeError as error:  # what torch's zip writer makes of a full disk
+            except RuntimeError as error:  # torch's zip writer raises it on a full disk
                 raise InputError(f"cannot write {path}: is the disk full? free some space, then --resume") from error
 
     def _update(self, batch: Batch) -> dict[str, float]:
@@ -152,9 +152,9 @@ class Run:
         self.accelerator.backward(loss)
         if self.recipe.clip:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        for each in self.optimisers:
-            each.step()
-            each.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
 
     def _validated(self) -> dict[str, float]:
@@ -171,7 +171,7 @@ class Run:
         self.model.train()
         for module in self.module.modules():
             parameters = list(module.parameters())
-            if parameters and not any(each.requires_grad for each in parameters):
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
 
     def _open(self, settings: dict[str, Any], resume: bool) -> None:
@@ -190,12 +190,12 @@ class Run:
     def _load(self, checkpoint: Path) -> None:
         try:
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever its zip reader and unpickler meet
+        except Exception as error:  # torch raises many types for a damaged file
             raise InputError(f"{checkpoint} cannot be read ({type(error).__name__}); remove it to begin anew") from error
         try:
             self.module.load_state_dict(state["model"])
-            for each, kept in zip(self.optimisers, state["optimisers"], strict=True):
-                each.load_state_dict(kept)
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
             for name, value in self.average.state.items():
                 value.copy_(state["average"][name])
             self.step = state["step"]
@@ -203,7 +203,7 @@ class Run:
             raise InputError(f"{checkpoint} does not belong to this run; remove it, or take another --out") from error
 
     def _cut_log(self) -> None:
-        """Forget what was logged after the checkpoint: those steps are done again. The last row may be torn."""
+        """Drop the rows logged after the checkpoint: those steps are done again. The last row may be incomplete."""
         path = self.folder / "log.csv"
         if self.step == 0 or not path.exists():
             path.unlink(missing_ok=True)
@@ -229,18 +229,14 @@ FIGURES = ("ap", "pck")  # what a validation measures
 
 
 def require_new_run_dir(folder: Path, resume: bool) -> None:
-    """Ask for a run's folder before any long work is done for it.
-
-    Raises:
-        InputError: it holds a run already and `resume` is not asked for; or it cannot be written to.
-    """
+    """Raises InputError if the folder holds a run and `resume` is not given, or if it cannot be written to."""
     if not resume and (folder / "checkpoint.pt").exists():
         raise InputError(f"{folder} holds a run already; add --resume to go on with it, or take another --out")
     files.require_writable(folder / "checkpoint.pt")
 
 
 def check_resume_settings(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Hold a run's settings against those that its folder records; nothing recorded is a run that was killed early.
+    """Compare a run's settings with those that its folder records; a folder without a record is of a run killed early.
 
     Raises:
         InputError: `resume` with other settings; the first that differs is named, by its path (`recipe.lr`).

@@ -12,10 +12,30 @@ from torch.export import ExportedProgram
 from calib_data.crops import Crops
 from calib_data.scored_people import people_of
 from distill.batches import network_input
-from pose import scoring
+from pose import decode, scoring
 from pose.crop import to_image
+from pose.models.output import PoseOutput
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
+_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
+
+
+def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` of heatmaps `[N, K, H, W]`, by DARK (PAPER: section 4.1)."""
+    return decode.decode(heatmaps, "dark", kernel=_BLUR)
+
+
+class DecodedNetwork(nn.Module):
+    """A heatmap network followed by its decoding, so that it is scored like a student."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> PoseOutput:
+        """Images `[N, 3, H, W]` -> coords and scores."""
+        coords, scores = decode_heatmaps(self.model(images).heatmaps.float().cpu().numpy())
+        return PoseOutput(coords=torch.from_numpy(coords), scores=torch.from_numpy(scores))
 
 
 def validate(model: nn.Module, crops: Crops) -> dict[str, float]:

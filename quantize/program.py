@@ -55,12 +55,12 @@ class QatStudent(nn.Module):
         return self.graph(images)
 
     def train(self, mode: bool = True) -> QatStudent:
-        """Exported graphs refuse to be switched, and this one is the same in both modes."""
+        """An exported graph raises on a change of mode, and this one computes the same in both."""
         self.training = mode
         return self
 
     def observe(self, enabled: bool) -> None:
-        """Whether activation ranges follow what they see."""
+        """Whether activation ranges are estimated from the activations that pass."""
         for quantizer in self._quantizers():
             quantizer.enable_observer(enabled or quantizer.is_per_channel)
 
@@ -103,7 +103,7 @@ def trace(model: nn.Module, crop: CropSpec) -> torch.fx.GraphModule:
 
 
 def prepare(model: nn.Module, precision: Precision, crop: CropSpec) -> QatStudent:
-    """A fake-quantized copy of the deploy form, ranges still unknown (`quantize.calibrate` finds them)."""
+    """A fake-quantized copy of the deploy form; `quantize.calibrate` then estimates its activation ranges."""
     graph = trace(model, crop)
     _check_modeless(graph)
     unknown = [name for name in precision.float_modules if name not in dict(model.named_modules())]
@@ -156,9 +156,9 @@ def _ship(model: nn.Module, crop: CropSpec) -> ExportedProgram:
 
 
 def _check_modeless(graph: torch.fx.GraphModule) -> None:
-    found = {str(node.target) for node in graph.graph.nodes if any(mode in str(node.target) for mode in _MODES)}
-    if found:
-        raise ValueError(f"the deploy form still holds {', '.join(sorted(found))}, which quantization cannot train")
+    operators = {str(node.target) for node in graph.graph.nodes if any(mode in str(node.target) for mode in _MODES)}
+    if operators:
+        raise ValueError(f"the deploy form still holds {', '.join(sorted(operators))}, which quantization cannot train")
 
 
 def describe(
@@ -171,7 +171,7 @@ def describe(
     sources: dict[str, str],
     metrics: dict[str, Any] | None = None,
 ) -> Card:
-    """The card of a program, with what both graphs answer to the golden crop.
+    """The card of a program, with the outputs of both graphs for the golden crop.
 
     Args:
         sources: role (weights, calibration) -> sha256.
@@ -206,6 +206,6 @@ def describe(
 
 
 def _golden_crop(crop: CropSpec) -> np.ndarray:
-    """A person, uint8 [H, W, 3]: to noise a student answers by chance, and every kernel otherwise."""
+    """A drawn person, uint8 [H, W, 3]: for noise, a student's output would depend on rounding alone."""
     person = synthetic.validation(_GOLDEN + 1)[_GOLDEN]
     return warp(person.image, affine(person.box, crop), crop) & np.uint8(_GOLDEN_BITS)

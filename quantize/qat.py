@@ -56,10 +56,11 @@ def main(
     from quantize.pipeline import quantize
     from quantize.precision import FLOAT_MODULES, Precision
 
-    student, recipe_ = models.resolve(student), recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, recipe_.seed)
+    student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
+    chosen = recipes.read(recipe, epochs, seed)
+    train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
     request = requests.Request(
-        out, student, teacher, teacher_file, train, validation, recipe_, weights, resume, workers
+        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip
     if percentile is not None and (estimator != "percentile" or not 50 < percentile <= 100):
         raise InputError(f"--percentile {percentile:g} is for --estimator percentile, above 50 and at most 100")

@@ -25,7 +25,7 @@ from calib_data.augment import Augmentation
 from calib_data.crops import Crops
 from distill import training
 from distill.batches import Batch, Batches
-from distill.fitting import AuxiliaryOutput, HeatmapFit, WithAuxiliaryHeads
+from distill.heatmap_fit import AuxiliaryOutput, HeatmapFit, WithAuxiliaryHeads
 from distill.losses import simulate_heatmaps
 from distill.recipe import LossWeights, Recipe
 from distill.training import Average, Run

@@ -17,9 +17,9 @@ from drawn_source import Dots
 from people_file import write_people
 
 from calib_data import sources
+from distill import fit_teacher, task
 from distill import recipe as recipes
 from distill import student as distill
-from distill import task, teachers
 from distill import teacher as teach
 from distill.objective import LabelTeacher, Projected, project
 from distill.recipe import Recipe
@@ -219,7 +219,7 @@ def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
     monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path))
     monkeypatch.setattr("distill.training._CHECKPOINT_SECONDS", -1.0)
     fitted: list[int] = []
-    train = teachers.Run.train
+    train = fit_teacher.Run.train
 
     def cut(self: Any, progress: Callable[[int], None]) -> None:
         def die(done: int) -> None:
@@ -233,16 +233,16 @@ def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
         fitted.append(self.step)
         train(self, progress)
 
-    monkeypatch.setattr(teachers.Run, "train", cut)
+    monkeypatch.setattr(fit_teacher.Run, "train", cut)
     recipe = tmp_path / "teacher.yaml"
     recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 4"))
-    monkeypatch.setattr(teachers, "_RECIPE", str(recipe))
+    monkeypatch.setattr("distill.teachers._RECIPE", str(recipe))
     with pytest.raises(KeyboardInterrupt):
         build(home, file=None)
     said = capsys.readouterr().err
     assert "no weights of tiny_teacher" in said
     assert "more steps, about" in said
-    monkeypatch.setattr(teachers.Run, "train", counted)
+    monkeypatch.setattr(fit_teacher.Run, "train", counted)
     first = build(home, file=None)
     assert build(home, file=None).digests == first.digests
     assert fitted == [4]  # went on from step 4; the second call found the result
@@ -379,13 +379,13 @@ def test_a_teacher_is_fitted_by_a_command_and_teaches(
     torch.save(trunk, tmp_path / "student.pt")
     start = ["--student-file", str(tmp_path / "student.pt"), "--out", str(tmp_path / "similar")]
     assert run(teach, [*fit, *start, "--epochs", "1e-6"], monkeypatch) == 0  # a single step
-    begun, own = (checkpoint.read(folder / teachers.FITTED) for folder in (tmp_path / "similar", out))
+    begun, own = (checkpoint.read(folder / fit_teacher.FITTED) for folder in (tmp_path / "similar", out))
     far = [(state["backbone.lateral.weight"] - trunk["backbone.lateral.weight"]).abs().max() for state in (begun, own)]
     assert far[0] < 0.01 < 0.5 < far[1]
     start = ["--student-file", str(home / "student.safetensors"), "--out", str(tmp_path / "stranger")]
     assert run(teach, [*fit, *start], monkeypatch) == 2
     assert "tensors of tiny_teacher (" in last_line(capsys)
-    lesson = flags(home, teacher_file=out / teachers.FITTED, out=tmp_path / "student")
+    lesson = flags(home, teacher_file=out / fit_teacher.FITTED, out=tmp_path / "student")
     assert run(distill, lesson, monkeypatch) == 0
     assert run(teach, fit, monkeypatch) == 2
     assert "add --resume" in last_line(capsys)

@@ -1,0 +1,94 @@
+"""The objective of a heatmap teacher that is fitted to labels (TokenPose: section 4.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distill import losses
+from distill.batches import Batch
+from distill.optimisers import declared_groups
+from distill.recipe import LossWeights
+from pose.models.encoder import TokenNetwork
+from pose.models.output import PoseOutput
+
+_PART = 0.01  # weight of the auxiliary loss on the backbone
+
+
+@dataclass(frozen=True)
+class AuxiliaryOutput:
+    """Heatmaps `[N, K, H, W]`, and the auxiliary heads' coords `[N, K, 2]` and parts `[N, K, h, w]` (logits)."""
+
+    heatmaps: Tensor
+    coords: Tensor
+    parts: Tensor
+
+
+class WithAuxiliaryHeads(nn.Module):
+    """A token network in training, with two linear heads that are dropped in the end.
+
+    Heatmaps alone teach a transformer that starts from random weights very slowly: for a long time an empty map has the
+    least error. So its keypoint tokens also predict coordinates, and the backbone's features where each joint is.
+    """
+
+    def __init__(self, network: TokenNetwork) -> None:
+        super().__init__()
+        self.network = network
+        rows, columns = network.patch.patch
+        self.point = nn.Linear(network.keypoint_token.shape[-1], 2)
+        self.part = nn.Conv2d(network.patch.linear.in_features // (rows * columns), network.keypoints, 1)
+        network.patch.register_forward_pre_hook(self._keep_features)
+
+    def forward(self, images: Tensor) -> PoseOutput | AuxiliaryOutput:
+        output = self.network(images)
+        if not self.training:
+            return output
+        tokens = F.layer_norm(output.keypoint_tokens.float(), output.keypoint_tokens.shape[-1:])
+        return AuxiliaryOutput(output.heatmaps, self.point(tokens).sigmoid(), self.part(self._features))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Those of the network; the auxiliary heads are in none."""
+        return declared_groups(self.network)
+
+    def _keep_features(self, patch: nn.Module, features: tuple[Tensor, ...]) -> None:
+        (self._features,) = features
+
+
+def with_auxiliary_heads(network: nn.Module) -> nn.Module:
+    """A token network with its auxiliary heads; any other heatmap network as it is."""
+    return WithAuxiliaryHeads(network) if isinstance(network, TokenNetwork) else network
+
+
+class HeatmapFit:
+    """MSE between the network's heatmaps and Gaussians at the labels, and the losses of its auxiliary heads, if it has them.
+
+    The head on the tokens has the regression loss, the one on the backbone the cross-entropy of each joint's cell on its
+    grid. Joints that are not labelled do not count.
+    """
+
+    def __init__(self, weights: LossWeights) -> None:
+        self.weights = weights
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        output: AuxiliaryOutput | PoseOutput = model(batch.images)
+        assert output.heatmaps is not None
+        with torch.autocast(batch.images.device.type, enabled=False):
+            target, heatmaps = batch.target, output.heatmaps.float()
+            labels = losses.label_heatmaps(target, _size(heatmaps))
+            terms = {"heatmap": F.mse_loss(heatmaps * target.weight[..., None, None], labels)}
+            if isinstance(output, AuxiliaryOutput):
+                parts = output.parts.float()
+                cells = losses.label_heatmaps(target, _size(parts), sigma=1.0)
+                share = cells / cells.sum((2, 3), keepdim=True).clamp_min(1e-6)
+                terms["regression"] = self.weights.regression * losses.regression(
+                    output.coords.float(), target, self.weights.beta
+                )
+                terms["part"] = -_PART * (share * parts.flatten(2).log_softmax(-1).view_as(parts)).sum((2, 3)).mean()
+            return terms
+
+
+def _size(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[-1], maps.shape[-2]
