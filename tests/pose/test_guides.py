@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from documents import follow
 
 from calib_data.synthetic import SyntheticPeople
-
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def follow(guide: str, folder: Path) -> int:
-    """Write the guide's files into a folder and run its code and commands there; the number of those that were run."""
-    done = 0
-    for language, name, text in BLOCK.findall((ROOT / "docs" / guide).read_text()):
-        if name:
-            (folder / name).write_text(text)
-            continue
-        commands = [["-c", text]] if language == "python" else [shlex.split(line)[1:] for line in text.splitlines()]
-        for command in commands:
-            answer = subprocess.run(
-                [sys.executable, *command],
-                cwd=folder,
-                env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-                capture_output=True,
-                text=True,
-            )
-            assert answer.returncode == 0, f"{text}\n{answer.stdout}\n{answer.stderr}"
-            done += 1
-    return done
 
 
 def test_add_a_skeleton(tmp_path: Path) -> None:
