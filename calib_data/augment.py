@@ -1,4 +1,4 @@
-"""The paper's augmentation: flip, half body, rotation, scale; and what photos need beside: shift and light."""
+"""Augmentation of training crops: the paper's flip, half body, rotation and scale; for photos also shift and light."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from pose.crop import CropSpec, affine
 from pose.skeleton import Skeleton
 
-_HALF_BODY_GROWTH = 1.5  # from half of the joints to the crop's side, as in HRNet's training
+_HALF_BODY_GROWTH = 1.5  # side of the crop over that of the half's joints, as in HRNet's training
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,4 +1,4 @@
-"""People in photos, from any COCO keypoint json and a folder of images."""
+"""Annotated people in photos: a COCO keypoint json and a folder of images."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class CocoPeople(Samples):
     Attributes:
         skeleton: of the joints that the json's category names, see `pose.skeleton.from_category`.
         annotations: every annotated person as a COCO dict, crowds and people without keypoints too: the truth of OKS AP.
-        scores: float64 [len], the detector's score of each sample's box; 1 for boxes that are not detected.
+        scores: float64 [len], the detector's score of each box; 1 for annotated boxes.
 
     Args:
         annotations: the json. images: the folder of its file names.
         skeleton: needed where the category does not name its joints; otherwise its joints must be the category's.
         boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size.
-            A path: detected boxes in COCO's results format, each one a sample, best score first. The annotated person that
-            it overlaps most, by an intersection over union of 0.5 at least, gives it keypoints, area and id, and is given
-            away once; a box that nobody is left for has no labelled keypoints and a negative id.
+            A path: detected boxes in COCO's results format, one sample per box, best score first. A box is matched to the
+            unmatched person that it overlaps most, by an intersection over union of 0.5 or more, and gets that person's
+            keypoints, area and id; an unmatched box has no labelled keypoints and a negative id.
         min_keypoints: annotated people with fewer labelled joints are no samples.
         cache: keep decoded images in memory, see `calib_data.photos`.
 
     Raises:
-        InputError: anything is not as it must be; the message says what and where. Images are decoded when asked for, so one
-            that cannot be decoded raises it then.
+        InputError: a file is missing or wrong; the message names the place. An image that cannot be decoded raises it when
+            it is read.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ def open_data(
     *,
     cache: bool = False,
 ) -> CocoPeople:
-    """`CocoPeople` from what a command line holds.
+    """`CocoPeople` of the values of a command line's options.
 
     Args:
         images: default the folder `images` beside the json, or beside the folder that the json is in.
@@ -156,13 +156,13 @@ def _keypoint_box(annotations: Path, person: PersonEntry) -> np.ndarray:
     low, high = points.min(0), points.max(0)
     if (high <= low).all():
         where = f"{annotations}: annotation {person.id}"
-        raise InputError(f"{where}: its labelled joints lie on one point, which makes no box; take the annotated boxes")
+        raise InputError(f"{where}: its labelled joints lie on one point and have no box; use --boxes annotation")
     size = (high - low) * _GROWTH
     return np.concatenate([(low + high - size) / 2, size])
 
 
 def _detected(boxes: list[BoxEntry], images: dict[int, ImageEntry], people: list[PersonEntry], joints: int) -> list[_Person]:
-    """A sample for each detected box, best score first, each annotated person given to one box at most."""
+    """A sample for every detected box, best score first; an annotated person is matched to one box at most."""
     free: dict[int, list[PersonEntry]] = {}
     for person in people:
         free.setdefault(person.image_id, []).append(person)

@@ -1,4 +1,4 @@
-"""The COCO keypoint json: what of it is read, and what it must hold.
+"""The COCO keypoint json: the fields that are read, and their checks.
 
 Format: https://cocodataset.org/#format-data (keypoint detection) and #format-results (detected boxes).
 """
@@ -77,7 +77,7 @@ def read_people(path: Path, skeleton: Skeleton | None) -> tuple[Skeleton, dict[i
     """The skeleton, the images by id, and every annotation of the category that has keypoints, crowds included.
 
     Raises:
-        InputError: anything in the file is not as it must be.
+        InputError: the file cannot be read or a value in it is wrong; the message names the place.
     """
     held: CocoFile = _validated(path, TypeAdapter(CocoFile))
     for kind, entries in (("image", held.images), ("annotation", held.annotations), ("category", held.categories)):
@@ -94,7 +94,7 @@ def read_boxes(path: Path, images: dict[int, ImageEntry]) -> list[BoxEntry]:
     """Detected boxes, all of one category, in COCO's results format.
 
     Raises:
-        InputError: anything in the file is not as it must be.
+        InputError: the file cannot be read or a value in it is wrong; the message names the place.
     """
     boxes: list[BoxEntry] = _validated(path, TypeAdapter(list[BoxEntry]))
     if len({box.category_id for box in boxes}) > 1:
@@ -128,20 +128,20 @@ def _validated(path: Path, adapter: TypeAdapter) -> Any:
 
 def _unique(path: Path, kind: str, ids: list[int]) -> None:
     seen: set[int] = set()
-    for each in ids:
-        if each in seen:
-            raise InputError(f"{path}: {kind} id {each} is there twice; ids must be unique")
-        seen.add(each)
+    for number in ids:
+        if number in seen:
+            raise InputError(f"{path}: {kind} id {number} is used twice; ids must be unique")
+        seen.add(number)
 
 
 def _category(path: Path, held: list[CategoryEntry], skeleton: Skeleton | None) -> tuple[CategoryEntry, Skeleton]:
     jointed = [category for category in held if category.keypoints]
     people = [category for category in (jointed or held) if category.name == "person"] or jointed or held
     if len(people) != 1 or not (jointed or skeleton):
-        found = ", ".join(repr(category.name) for category in people[:5]) or "none"
-        raise InputError(
-            f"{path}: one category must name its keypoints ('categories'); found {found}; is it a keypoint file?"
-        )
+        names = ", ".join(repr(category.name) for category in people[:5]) or "none"
+        if len(jointed) > 1:
+            raise InputError(f"{path}: several categories name keypoints ({names}); keep the annotations of one")
+        raise InputError(f"{path}: none of 'categories' ({names}) names its keypoints; is it a keypoint file?")
     category = people[0]
     if category.keypoints is None:
         assert skeleton is not None

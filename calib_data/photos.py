@@ -1,4 +1,4 @@
-"""Image files, decoded when asked for."""
+"""Image files, decoded on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calib_data.coco_file import ImageEntry
 from pose.errors import InputError
 
 KEPT_BYTES = 4 << 30  # of decoded pixels, in each process that makes crops
-_LAST = 8  # people of one image follow one another
+_LAST = 8  # images; the people of one image follow one another
 
 
 class Photos:
@@ -49,9 +49,9 @@ class Photos:
         self.require(entry)
         image = _decoded(self.folder / entry.file_name)
         if image.shape[:2] != (entry.height, entry.width):
-            found, said = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
+            actual, stated = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
             raise InputError(
-                f"image {self.folder / entry.file_name} is {found}, the json says {said}; are they of one data set?"
+                f"image {self.folder / entry.file_name} is {actual}, the json says {stated}; are they of one data set?"
             )
         if not self._keep:
             self._kept[entry.id] = image
@@ -69,9 +69,7 @@ def _decoded(path: Path) -> np.ndarray:
     except OSError as error:
         raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what OpenCV says of a broken file, the error below says in one line
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # sizes that no memory holds

@@ -1,4 +1,4 @@
-"""The people of a data source as `pose.scoring` wants them."""
+"""The people of a data source in the form that `pose.scoring` takes."""
 
 from __future__ import annotations
 

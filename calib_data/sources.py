@@ -1,8 +1,9 @@
-"""Where training and validation crops come from: annotated photos that the user names, or drawn people."""
+"""Training and validation data: annotated photos that the user names, or drawn people."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,40 +13,46 @@ from calib_data.joined import Joined
 from calib_data.sample import PoseSource
 from pose.files import sha256
 
-_FIRST_SEED = 2  # of training; 1 is that of the people who are validated on
-_VALIDATED = 100  # drawn people, while a network trains
+_FIRST_SEED = 2  # of drawn people for training; the seed of those for validation is 1
+_VALIDATED = 100  # drawn people that a network is validated on while it trains
 
 
 @dataclass(frozen=True)
 class Data:
-    """A source and the digest of what determines it, for caches, run settings and cards."""
+    """A source, and a digest of everything that determines it, for caches, run settings and cards."""
 
     source: PoseSource
     digest: str
 
 
-def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str) -> Data:
-    """People of one or more COCO keypoint files; `images` are their folders in the same order, or none for the usual places.
+def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str, skeleton: str | Path | None = None) -> Data:
+    """People of one or more COCO keypoint files.
+
+    Args:
+        images: the files' image folders in the same order; none for the folders beside the files.
+        boxes, skeleton: see `calib_data.coco.open_data`.
 
     Raises:
         InputError: see `calib_data.coco.CocoPeople`.
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
-    parts = [open_data(path, folder, boxes=boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
-    where = sha256(Path(boxes)) if Path(boxes).is_file() else boxes
-    digest = hashlib.sha256("".join([where, *(sha256(path) for path in annotations)]).encode()).hexdigest()
+    parts = [open_data(path, folder, skeleton, boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
+    contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(sha256(path) for path in annotations)]
+    if skeleton is not None:
+        contents.append(json.dumps(parts[0].skeleton.to_dict(), sort_keys=True))
+    digest = hashlib.sha256("".join(contents).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
 
 
 def drawn(length: int, seed: int) -> Data:
-    """The embedded synthetic set for training; no seed gives anybody whom `drawn_validation` has."""
+    """Drawn people for training; whatever the seed, none of them is in `drawn_validation`."""
     from calib_data.synthetic import SyntheticPeople
 
     return Data(SyntheticPeople(length, _FIRST_SEED + seed), _digest(f"{length} {_FIRST_SEED + seed}"))
 
 
 def drawn_validation() -> Data:
-    """The first hundred of the embedded synthetic set for validation: `edge.check` takes them all, training cannot wait."""
+    """The first hundred of the drawn people for validation: enough while training; `edge.check` takes all of them."""
     from calib_data import synthetic
 
     return Data(synthetic.validation(_VALIDATED), _digest(f"{_VALIDATED} {synthetic.VALIDATION_SEED}"))

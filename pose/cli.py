@@ -1,4 +1,4 @@
-"""How every command becomes a `python -m` program: flags, exit codes, one line for an error, progress bars.
+"""The frame of every command: shared flags, exit codes, errors of one line, progress bars.
 
 Exit codes: 0 good; 1 a gate failed; 2 the input is wrong, or the run was interrupted; 3 a device, a backend or the program
 itself failed. Results go to standard output; errors, notes and progress go to standard error.
@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 
 
 def writable(path: Path | None) -> Path | None:
-    """The path that a flag names, once it is sure that a file can be written there."""
+    """The path that a flag names, after a check that a file can be written there."""
     if path is not None:
         require_writable(path)
     return path
@@ -41,12 +41,12 @@ Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.", callback=writable),
 ]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Of the runtimes.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random in this command.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the runtimes.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
 
 
 class _Output(Console):
-    """Standard output; a reader that goes away (`| head`) silences it and changes nothing else, not the exit code either."""
+    """Standard output. When its reader ends (`| head`), nothing more is printed; the exit code stays the same."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -54,18 +54,18 @@ class _Output(Console):
 
 
 def console() -> Console:
-    """Where results are printed: as wide as the terminal, 125 columns in a file or a pipe."""
+    """The console that results are printed on: as wide as the terminal, 125 columns in a file or a pipe."""
     return _Output(width=None if sys.stdout.isatty() else 125, highlight=False)
 
 
 def note(text: str) -> None:
-    """One line for the user that is not part of the result."""
+    """Print one line for the user that is not part of the result."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left, on a terminal only; call what it yields with the number of steps that are done."""
+    """A bar with the time left, on a terminal only. It yields a function that takes the number of steps done so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         os.fdopen(os.dup(2), "w") as stderr,  # a descriptor of its own: `quiet` does not silence the bar
@@ -76,7 +76,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a progress bar while they are taken."""
+    """The items, with a progress bar while they are iterated over."""
     with progress(what, total) as step:
         for done, item in enumerate(items, 1):
             yield item
@@ -85,7 +85,7 @@ def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what native libraries write to standard error past Python; what they raise still gets out."""
+    """Discard what native libraries write to standard error without going through Python; exceptions still pass."""
     sys.stderr.flush()
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
@@ -105,8 +105,8 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
         module: as in `python -m module`.
         example: one whole command line, shown by `--help`.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that no half-written file stays behind
-    if not sys.warnoptions:  # -W default shows what the libraries say to their developers
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an exception, so that temporary files are removed
+    if not sys.warnoptions:  # python -W default shows the libraries' warnings to developers
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
     try:
@@ -132,7 +132,7 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.exit(code)
-    _silence_stdout()  # what could not be written must not fail once more at exit
+    _silence_stdout()  # otherwise Python tries to flush again at exit, and fails
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Box -> affine -> crop, and back: the one pre-processing of training, calibration, harness and demo.
+"""Box -> affine -> crop, and back: the one pre-processing of training, calibration, evaluation and demo.
 
 Coordinates are those of HRNet and TokenPose, so that published checkpoints see what they were trained on: a pixel's centre
 is at its integer index, a box edge at x0 lands on crop index 0, and a *normalised* coordinate is crop index / crop size
@@ -18,7 +18,7 @@ IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 @dataclass(frozen=True)
 class CropSpec:
-    """What a network wants to see of a person.
+    """The crop of a person that a network takes.
 
     Attributes:
         width, height: pixels of the crop.
@@ -48,7 +48,7 @@ def affine(box: np.ndarray, spec: CropSpec, *, scale: float = 1.0, rotation: flo
         flip: mirror left and right.
     """
     x, y, w, h = np.asarray(box, np.float64)
-    pixels = spec.padding * scale * max(w / spec.width, h / spec.height)  # image pixels a crop pixel
+    pixels = spec.padding * scale * max(w / spec.width, h / spec.height)  # image pixels per crop pixel
     turn = np.deg2rad(rotation)
     linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / pixels
     if flip:

@@ -32,15 +32,15 @@ def decode(
     """Coordinates float32 [N, K, 2], (x, y) in 0..1 of the crop, and scores float32 [N, K] of heatmaps [N, K, H, W].
 
     Args:
-        method: `argmax`: the highest cell. `quarter`: that, moved a quarter cell towards its higher neighbour on each axis
+        method: `argmax`: the highest cell. `quarter`: that, moved a quarter cell to the higher neighbour on each axis
             (HRNet, TokenPose). `dark`: the maximum of the Gaussian through the peak (Zhang et al., CVPR 2020, eq. 9).
             `soft_argmax`: centre of mass of the `window` x `window` cells about the peak.
         kernel: the heatmaps are blurred first, see `blur`; 0 leaves them. DARK as published has 11.
         window: odd, `soft_argmax` only.
         offset: cells added to an index before it is divided by the heatmap's size.
 
-    The score is the highest value of the heatmap as it came, before any blur. A heatmap with no positive value has score
-    that value, and its first highest cell as place.
+    The score is the highest value of the heatmap before any blur, whatever its sign; of several cells with that value the
+    first one counts.
     """
     heatmaps = np.asarray(heatmaps, np.float32)
     scores = heatmaps.max((2, 3))

@@ -1,4 +1,4 @@
-"""Poses on pictures, for the demo and the report."""
+"""Draw poses on images, for the demo and the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw_pose(
     scores: np.ndarray | None = None,
     least: float = 0.3,
 ) -> np.ndarray:
-    """A copy of an image with a pose on it: the person's left in blue, the right in orange, what joins both in green.
+    """A copy of an image with a pose on it: the person's left in blue, the right in orange, the middle in green.
 
     Args:
         image: uint8 [H, W, 3], RGB.

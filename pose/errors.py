@@ -1,6 +1,6 @@
-"""The three ways in which a command ends badly, each with its exit code (docs: README, "Exit codes").
+"""The three kinds of errors that end a command, with their exit codes (README, "Exit codes").
 
-A command raises one of these with a message of one line: what was wrong, where, how to mend it.
+A command raises one of these with a message of one line: what was wrong, where, how to fix it.
 `pose.cli.run` prints that line and exits; nothing else in the project calls `sys.exit`.
 """
 
@@ -16,7 +16,7 @@ class InputError(UserError):
 
 
 class GateError(UserError):
-    """The input is fine and the measured result is outside the limit that the user set."""
+    """The input is right, and a measured result is outside the limit that the user set."""
 
     exit_code = 1
 

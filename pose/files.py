@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Reading and writing files. Files are written atomically: a reader finds the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes `path`'s place when the block ends well and is removed otherwise.
+    """A temporary path beside `path` to write to: it replaces `path` at the end of the block, and is removed on an error.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
@@ -46,7 +46,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` to fill; it takes `path`'s place when the block ends well and is removed otherwise.
+    """An empty folder beside `path` to fill: it replaces `path` at the end of the block, and is removed on an error.
 
     Raises:
         InputError: it cannot be written to, or the disk is full.
@@ -57,10 +57,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix))
         yield temporary
-        for each in (temporary, *temporary.rglob("*")):
-            each.chmod(0o755 if each.is_dir() else 0o644)  # mkdtemp makes it private to its owner
+        for entry in (temporary, *temporary.rglob("*")):
+            entry.chmod(0o755 if entry.is_dir() else 0o644)  # mkdtemp makes it private to its owner
         old = temporary.with_name(f"{temporary.name}.old")
-        if path.exists():  # no folder takes the place of one that is not empty
+        if path.exists():  # a folder that is not empty cannot be replaced
             path.rename(old)
         temporary.rename(path)
         shutil.rmtree(old, ignore_errors=True)
@@ -72,8 +72,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def require_writable(path: Path) -> None:
-    """Raises InputError unless a file can be written there: asked before the minutes whose result it is to hold."""
-    folder = next(each for each in Path(path).absolute().parents if each.exists())
+    """Raises InputError unless a file can be written there: to be checked before the work whose result it will hold."""
+    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     try:
         if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -88,13 +88,13 @@ def _cannot_write(path: Path, error: OSError) -> InputError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file atomically."""
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write json, indented, whole or not at all."""
+    """Write json atomically, indented."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -113,7 +113,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path, model: type[T]) -> T:
-    """A YAML file as the pydantic model or dataclass that describes it; an empty file is one with every default.
+    """A YAML file as the pydantic model or dataclass that describes it; an empty file has every default.
 
     Raises:
         InputError: it cannot be read, or a field is missing, unknown or wrong; the first one is named.
@@ -125,7 +125,7 @@ def read_yaml(path: Path, model: type[T]) -> T:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # PyYAML's constructors of tagged values raise whatever they meet
+    except Exception as error:  # PyYAML's constructors of tagged values raise any exception
         raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
     try:
         return TypeAdapter(model).validate_python({} if value is None else value)
@@ -147,5 +147,5 @@ def size(path: Path) -> int:
 
 
 def plain(value: Any) -> Any:
-    """`value` as json would give it back: paths as strings, tuples as lists."""
+    """`value` after a round trip through json: paths become strings, tuples lists."""
     return json.loads(json.dumps(value, default=str))

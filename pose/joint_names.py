@@ -1,4 +1,4 @@
-"""What the name of a joint says: its side, the joint that mirrors it, its OKS constant, and its half of the body."""
+"""Facts that follow from the name of a joint: its side, its mirror image, its OKS constant, and its half of the body."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def canonical(joint: str) -> str:
 
 
 def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs (left, right) of joints that change places in a mirror image, told by their names, in the joints' order.
+    """The pairs (left, right) of joints that change places in a mirror image, by their names, in the joints' order.
 
     A joint that states no side, or of which there is only one side, is its own mirror image.
 
@@ -90,7 +90,7 @@ def known_sigma(joint: str) -> float | None:
 
 
 def upper_body(joints: Sequence[str]) -> list[bool] | None:
-    """Whether each joint is above the hips; None unless the names say so of every joint and both halves have some."""
+    """Whether each joint is above the hips; None unless every name is one of a human body's and both halves have joints."""
     parts = [split_side(joint)[1] for joint in joints]
     upper = [part in UPPER_BODY for part in parts]
     lower = [part in LOWER_BODY for part in parts]

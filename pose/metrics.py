@@ -1,4 +1,4 @@
-"""Accuracy of keypoints: OKS AP, PCK, end-point error, and how sure a figure is (bootstrap)."""
+"""Accuracy of keypoints: OKS AP, PCK, end-point error, and their confidence intervals (bootstrap)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_annotations(
 
 
 def as_results(coords: np.ndarray, scores: np.ndarray, image_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """COCO results of coords [N, K, 2] in image pixels and scores [N, K]; a person's score is the mean of the joints'."""
+    """COCO results of coords [N, K, 2] in image pixels and scores [N, K]; a person's score is the mean of their joints'."""
     triples = np.concatenate([coords, scores[..., None]], -1).astype(np.float64)
     return [
         {"image_id": image, "keypoints": person.ravel().tolist(), "score": float(person[:, 2].mean())}
@@ -37,11 +37,11 @@ def as_results(coords: np.ndarray, scores: np.ndarray, image_ids: Sequence[int])
 
 
 class OksEvaluation:
-    """COCO keypoint evaluation of one set of people: matched once, summed up as often as wanted.
+    """COCO keypoint evaluation of one set of people: matched once, summed up for any weights of the images.
 
     Args:
-        truth: COCO annotations. Crowds and people without labelled joints count neither as found nor as missed.
-        predictions: COCO results (image_id, keypoints, score). The best 20 of an image are looked at.
+        truth: COCO annotations. Crowds and people without labelled joints are ignored: they are neither hits nor misses.
+        predictions: COCO results (image_id, keypoints, score). The best 20 of an image count.
         sigmas: [K], of the skeleton.
     """
 
@@ -51,16 +51,18 @@ class OksEvaluation:
             self._coco.params.kpt_oks_sigmas = np.asarray(sigmas, np.float64)
             self._coco.evaluate()
         images = self._coco.params.imgIds
-        found = self._coco.evalImgs[: len(images)]  # those of any area come first
-        self._of = np.concatenate([np.full(len(e["dtScores"]), i) for i, e in enumerate(found) if e] or [np.zeros(0, int)])
-        scores = np.concatenate([e["dtScores"] for e in found if e] or [np.zeros(0)])
+        per_image = self._coco.evalImgs[: len(images)]  # the entries for people of any area come first
+        self._of = np.concatenate(
+            [np.full(len(e["dtScores"]), i) for i, e in enumerate(per_image) if e] or [np.zeros(0, int)]
+        )
+        scores = np.concatenate([e["dtScores"] for e in per_image if e] or [np.zeros(0)])
         order = np.argsort(-scores, kind="mergesort")
         thresholds = len(self._coco.params.iouThrs)
-        matched = np.concatenate([e["dtMatches"] for e in found if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
-        ignored = np.concatenate([e["dtIgnore"] for e in found if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
+        matched = np.concatenate([e["dtMatches"] for e in per_image if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
+        ignored = np.concatenate([e["dtIgnore"] for e in per_image if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
         self._of = self._of[order]
         self._hit, self._miss = matched & ~ignored, ~matched & ~ignored
-        self._people = np.array([0 if e is None else (np.asarray(e["gtIgnore"]) == 0).sum() for e in found])
+        self._people = np.array([0 if e is None else (np.asarray(e["gtIgnore"]) == 0).sum() for e in per_image])
 
     def summary(self) -> dict[str, float]:
         """`ap` (mean over OKS 0.50:0.05:0.95), `ap50`, `ap75` and `ar`, all 0..1, by pycocotools; nan without people."""
@@ -71,12 +73,12 @@ class OksEvaluation:
         return {name: float(stats[i]) if self._people.sum() else np.nan for name, i in _STATS.items()}
 
     def weighted(self, weights: np.ndarray) -> dict[str, float]:
-        """The summary with each image counted `weights` [images] times (whole numbers), as if it were there so often."""
+        """The summary of a set that has each image `weights` [images] times (whole numbers)."""
         people = float(self._people @ weights)
         if people == 0:
             return dict.fromkeys(_STATS, np.nan)
-        each = weights[self._of]
-        hits, misses = np.cumsum(self._hit * each, 1), np.cumsum(self._miss * each, 1)
+        counts = weights[self._of]
+        hits, misses = np.cumsum(self._hit * counts, 1), np.cumsum(self._miss * counts, 1)
         recall = hits / people
         precision = hits / np.maximum(hits + misses, np.spacing(1))
         envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
@@ -115,7 +117,7 @@ def _coco(people: Sequence[Mapping], others: Sequence[Mapping]) -> COCO:
 
 
 def _entry(number: int, person: Mapping) -> dict[str, Any]:
-    """One person as pycocotools wants it; a result has the box and the area of its keypoints (COCO.loadRes)."""
+    """One person as pycocotools takes it; a result gets the box and the area of its keypoints, as in COCO.loadRes."""
     points = np.reshape(person["keypoints"], (-1, 3))
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     derived = {"bbox": [*low, *(high - low)], "area": float(np.prod(high - low)), "iscrowd": 0}
@@ -127,7 +129,7 @@ Reference = Literal["torso", "head", "box", "diagonal"]
 
 
 def pck_reference(skeleton: Skeleton) -> Reference:
-    """The length that PCK measures errors by unless told otherwise: the torso, or the diagonal where a skeleton has none."""
+    """The default length that PCK measures errors by: the torso, or the diagonal where a skeleton has no torso."""
     return "diagonal" if skeleton.torso is None else "torso"
 
 
@@ -163,20 +165,20 @@ def pck_counts(
     threshold: float = 0.2,
     reference: Reference | None = None,
 ) -> np.ndarray:
-    """Joints found and joints looked at, of each person: int64 [N, 2].
+    """Number of correct and of counted joints of each person: int64 [N, 2].
 
     Args:
         pred: [N, K, 2], truth: [N, K, 3] (x, y, v), in the same unit, joints in the skeleton's order.
-        joints: which to look at; all by default. Those not labelled are left out.
-        threshold: a joint is found if its error is at most this share of the reference length.
-        reference: see `reference_length`; a person without it is left out, that is (0, 0).
+        joints: that are counted; all by default. Unlabelled ones are not.
+        threshold: a joint is correct if its error is at most this share of the reference length.
+        reference: see `reference_length`; a person without it does not count: (0, 0).
     """
     limit = threshold * reference_length(truth, skeleton, reference)
     chosen = skeleton.indices(joints or skeleton.joints)
     error = distances(pred, truth)[:, chosen]
     counted = ~np.isnan(error) & ~np.isnan(limit)[:, None]
-    found = counted & (np.nan_to_num(error, nan=np.inf) <= np.nan_to_num(limit)[:, None])
-    return np.stack([found.sum(1), counted.sum(1)], 1)
+    correct = counted & (np.nan_to_num(error, nan=np.inf) <= np.nan_to_num(limit)[:, None])
+    return np.stack([correct.sum(1), counted.sum(1)], 1)
 
 
 def pck(
@@ -188,14 +190,14 @@ def pck(
     threshold: float = 0.2,
     reference: Reference | None = None,
 ) -> float:
-    """Share (0..1) of the labelled joints that are found, see `pck_counts`; nan if there is none."""
+    """Share (0..1) of correct joints among the labelled ones, see `pck_counts`; nan without labelled joints."""
     return ratio(pck_counts(pred, truth, skeleton, joints, threshold=threshold, reference=reference))
 
 
 def ratio(counts: np.ndarray) -> float:
     """Sum of the first column over that of the second: the PCK of `pck_counts`."""
-    found, counted = counts.sum(0)
-    return float(found / counted) if counted else np.nan
+    correct, counted = counts.sum(0)
+    return float(correct / counted) if counted else np.nan
 
 
 def distances(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -204,7 +206,7 @@ def distances(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def end_point_error(pred: np.ndarray, truth: np.ndarray) -> float:
-    """Mean error of the labelled joints; nan if there is none."""
+    """Mean error of the labelled joints; nan without labelled joints."""
     error = distances(pred, truth)
     return float(np.nanmean(error)) if np.isfinite(error).any() else np.nan
 

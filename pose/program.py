@@ -42,7 +42,7 @@ class Program:
         return self.folder / graph_name(precision)
 
     def graph(self, precision: Precision) -> ExportedProgram:
-        """Images [1, 3, H, W] -> (coords [1, K, 2], scores [1, K]), read anew at each call.
+        """Images [1, 3, H, W] -> (coords [1, K, 2], scores [1, K]), read from the file at every call.
 
         Raises:
             InputError: the file changed, is truncated, or holds more than a graph of tensors.
@@ -58,7 +58,7 @@ def graph_name(precision: Precision) -> str:
 
 
 def load_program(folder: Path) -> Program:
-    """The program in a folder; its graphs are read when they are asked for.
+    """The program in a folder; its graphs are read on demand.
 
     Raises:
         InputError: the card or a graph is missing, damaged, or does not belong to the others.
@@ -71,10 +71,10 @@ def load_program(folder: Path) -> Program:
 
 
 def save_program(folder: Path, fp32: ExportedProgram, int8: ExportedProgram, card: Card) -> Program:
-    """Write a program, the card last: a save that is cut short leaves a folder that `load_program` refuses, or the old one.
+    """Write a program, the card last: an interrupted save leaves the old program, or a folder that `load_program` refuses.
 
     Args:
-        card: its `files` are filled in here.
+        card: `files` is set here.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -97,7 +97,7 @@ def save_program(folder: Path, fp32: ExportedProgram, int8: ExportedProgram, car
 def _save(program: ExportedProgram, path: Path) -> None:
     import torch
 
-    for node in program.graph.nodes:  # where on this machine a node came from is nobody's business, and differs every time
+    for node in program.graph.nodes:  # stack traces hold paths of this machine, and differ at every export
         for key in ("stack_trace", "from_node"):
             node.meta.pop(key, None)
     buffer = io.BytesIO()
@@ -109,11 +109,11 @@ def _load(path: Path) -> ExportedProgram:
     import torch
     import torch.ao.quantization.fx._decomposed  # torch.export.load knows quantize and dequantize by it
 
-    # A card's sha256 says that a file is whole, not that its author is kind. `torch.export.load` can be made to run code in
+    # A card's sha256 shows that a file is complete, not that it is harmless. `torch.export.load` can be made to run code in
     # five ways: it unpickles tensors marked `use_pickle`, falls back to a full unpickle of sample inputs that `weights_only`
     # refuses, unpickles custom objects and opens compiled libraries in the archive, takes any attribute of `torch` or `math`
     # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them. Its reader of archives is
-    # not Python's, and takes another of two members of one name: it gets those that were looked at, and nothing else.
+    # not Python's, and of two members with one name it may take the other: it gets a copy of the checked ones only.
     try:
         return torch.export.load(_without_code(path))
     except InputError:
@@ -123,16 +123,16 @@ def _load(path: Path) -> ExportedProgram:
 
 
 def _without_code(path: Path) -> io.BytesIO:
-    """A copy of the archive in memory, of members that run nothing."""
+    """A copy of the archive in memory, of members that cannot run code."""
     import torch
 
     copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as looked_at:
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
         for name in archive.namelist():
-            if not _MEMBERS.fullmatch(name) or name in looked_at.namelist():
+            if not _MEMBERS.fullmatch(name) or name in checked.namelist():
                 raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors, or twice")
             content = archive.read(name)
-            looked_at.writestr(name, content)
+            checked.writestr(name, content)
             if name.endswith("sample_inputs/model.pt"):
                 torch.load(io.BytesIO(content), weights_only=True)
             elif name.endswith(".json"):
@@ -156,8 +156,8 @@ def _refuse_dynamic(path: Path, document: Any) -> None:
     for key, value in _items(document):
         dynamic = [number for number, size in enumerate(value) if "as_expr" in size] if key == "sizes" else []
         if dynamic:
-            what = "batch" if dynamic == [0] else "shape"
-            raise InputError(f"{path} is not loaded: its {what} is dynamic, and targets fix it; quantize the student again")
+            part = "batch" if dynamic == [0] else "shape"
+            raise InputError(f"{path} is not loaded: its {part} is dynamic, and targets fix it; quantize the student again")
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:

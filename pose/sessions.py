@@ -1,4 +1,4 @@
-"""A model file somebody else made, ONNX or TFLite, behind one call."""
+"""ONNX and TFLite files of foreign networks, with one interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Session(Protocol):
     """An opened network with one input.
 
     Attributes:
-        input_shape: as the file says; None for an axis that the caller chooses.
+        input_shape: of the file; None for an axis of any length.
         input_dtype: of the array that `run` takes.
         outputs: names.
     """
@@ -41,12 +41,12 @@ def open_session(path: Path, threads: int = 1) -> Session:
     if path.suffix not in kinds:
         raise InputError(f"{path} is neither .onnx nor .tflite; a foreign teacher is one of these")
     if not path.is_file():
-        raise InputError(f"no model file {path}; give its place with --teacher-file, or set POSE_DATA to the data folder")
+        raise InputError(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
     try:
         return kinds[path.suffix](path, threads)
     except (InputError, BackendError):
         raise
-    except Exception as error:  # each runtime raises a zoo of its own for a file that it cannot read
+    except Exception as error:  # the runtimes raise exceptions of their own for a file that they cannot read
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"cannot open {path} as a model ({reason}); is it truncated?") from error
 
@@ -68,12 +68,12 @@ class _Onnx:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what matters comes as an exception
+        options.log_severity_level = 4  # errors are raised as exceptions, too
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in self._DTYPES:
-            found = ", ".join(f"{i.name}: {i.type}" for i in inputs)
-            raise InputError(f"{path} takes ({found}); a teacher has one input of float32, int32 or uint8")
+            types = ", ".join(f"{i.name}: {i.type}" for i in inputs)
+            raise InputError(f"{path} takes ({types}); a teacher has one input of float32, int32 or uint8")
         self._input = inputs[0].name
         self.input_shape: tuple[int | None, ...] = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
         self.input_dtype = np.dtype(self._DTYPES[inputs[0].type])

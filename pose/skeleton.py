@@ -188,6 +188,8 @@ class Skeleton:
 
 
 def _check_names(name: str, joints: Sequence[str]) -> None:
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"{name!r} cannot be the name of a skeleton; use printable characters")
     if not joints:
         raise InputError(f"skeleton {name} has no joints; name them in 'joints'")
     for number, joint in enumerate(joints):

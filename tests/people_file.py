@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from calib_data.sample import Sample
+from calib_data.sample import PoseSource, Sample
 from pose.skeleton import COCO_17, Skeleton
 
 
@@ -18,6 +18,11 @@ def person(image: np.ndarray, box: Iterable[float], joints: Iterable[tuple[float
     x, y, width, height = box
     keypoints = np.array([(*joint, 2) for joint in joints], np.float64)
     return Sample(image, np.array([x, y, width, height], np.float64), keypoints, float(width * height), 1, 1)
+
+
+def sample_of(source: PoseSource, index: int) -> Sample:
+    """A person of a source with their image."""
+    return Sample(source.image(index), **vars(source.labels(index)))
 
 
 def write_people(path: Path, images: Path, people: Iterable[Sample], skeleton: Skeleton = COCO_17) -> Path:

@@ -87,7 +87,7 @@ class Canvas:
         self._mark(corners, label)
 
     def flat(self, polygon: np.ndarray, label: int | None, colour: np.ndarray) -> None:
-        """Fill a convex polygon [n, 2] with one colour; without a label it is a detail of what is there already."""
+        """Fill a convex polygon [n, 2] with one colour; without a label it is a detail of the part below it."""
         corners = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
         cv2.fillConvexPoly(self.image, corners, colour.tolist(), cv2.LINE_AA, _SHIFT)
         if label is not None:

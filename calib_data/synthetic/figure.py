@@ -57,7 +57,7 @@ def keypoints_3d(body: Body) -> np.ndarray:
 
 
 def draw_person(canvas: Canvas, body: Body, look: Look, view: View, own: bool) -> None:
-    """Paint a person over what is there; `own` for the person of interest, whose parts get their own labels."""
+    """Paint a person over the picture; `own` for the person of interest, whose parts get their own labels."""
     painter = _Painter(canvas, body, look, view, own)
     for _, paint in sorted(painter.parts(), key=lambda part: part[0]):
         paint()
@@ -75,7 +75,7 @@ def visibility(canvas: Canvas, body: Body, pixels: np.ndarray) -> np.ndarray:
 
     2: what shows at the joint's pixel is a part that the joint belongs to, and for shoulders and hips the trunk does not
     stand between. 1: something else shows there, but such a part shows within 12 pixels along both axes. 0: outside the
-    image, or no such part near: as COCO's annotators leave out what they cannot place, the nose of a turned back say.
+    image, or no such part near: COCO's annotators, too, leave out what they cannot place, as the nose of a turned back.
     """
     flags = np.zeros(len(COCO_17), np.int64)
     for index in np.flatnonzero(inside(canvas, pixels)).tolist():

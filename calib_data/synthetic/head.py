@@ -1,4 +1,4 @@
-"""The head: an ellipsoid with a face on one side of it, so that eyes, ears and nose say which way it looks."""
+"""The head: an ellipsoid with a face on one side of it, so that eyes, ears and nose show which way it looks."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _clutter(image: np.ndarray, rng: np.random.Generator) -> None:
         outline = ellipse(at, np.array([size[0] * 0.6, 0]), np.array([0, size[1] * 0.6]))
     elif kind == 2:
         outline = at + np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size
-    else:  # of a limb's shape, so that a limb's shape alone says little
+    else:  # shaped like a limb, so that this shape alone does not show a limb
         end = at + rng.normal(0, 40, 2)
         outline = capsule(at, end, *rng.uniform(2, 10, 2))
     cv2.fillConvexPoly(image, np.rint(outline * 16).astype(np.int32), shade.tolist(), cv2.LINE_AA, 4)

@@ -1,4 +1,4 @@
-"""Weights from files and state dicts, ours and foreign, into a model; nothing in a file is ever executed."""
+"""Weights from files and state dicts, in our layout and public ones, into a model; nothing in a file is executed."""
 
 from __future__ import annotations
 
@@ -92,26 +92,26 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
             if key in state and state[key].shape != shape
         ],
     }
-    found = [f"{len(keys)} {kind} ({_listed(keys)})" for kind, keys in problems.items() if keys]
-    if found:
-        raise InputError(f"{source} does not fit {name}: keys {', '.join(found)}; give a checkpoint of this model")
+    misfits = [f"{len(keys)} {kind} ({_listed(keys)})" for kind, keys in problems.items() if keys]
+    if misfits:
+        raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
     model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Copy into `model` whatever another network has under the same name and with the same shape, heads left out.
+    """Copy into `model` every tensor that another network has under the same name and with the same shape, but the head's.
 
     Returns:
-        Names of the model's tensors, those of its head left out, that were not there.
+        Names of the model's tensors outside its head that the other network lacks.
     """
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("head.")}
-    found = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
-    model.load_state_dict(found, strict=False)
-    return [key for key in own if key not in found]
+    common = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
+    model.load_state_dict(common, strict=False)
+    return [key for key in own if key not in common]
 
 
 def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
-    """Write the weights in our layout, whole or not at all.
+    """Write the weights in our layout, atomically.
 
     Args:
         dtype: of the floating-point tensors; as they are when None.
@@ -122,7 +122,7 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
     with whole(path) as temporary:
         try:
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
-        except SafetensorError as error:  # what its writer makes of a full disk
+        except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
 
 

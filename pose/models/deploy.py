@@ -1,11 +1,11 @@
-"""Train form -> deploy form: the same function as the trained network, written the way the backends run it fastest.
+"""Train form -> deploy form: the same function as the trained network, in the operators that backends run fastest.
 
 * Batch norm disappears: into the convolution before it (backbones), into the linears after it (`TokenBatchNorm`).
 * The patch embedding is a strided convolution; query, key and value are three linears, the attention's scale inside query's.
 * Attention is two `bmm` of rank 3 over batch x heads: a `matmul` of rank 4 would become `expand` + `bmm` in every backend.
 * Keypoint tokens are not expanded and concatenated: the visual tokens are padded with K zero rows, and one constant
   `[1, K + P, D]` is added (keypoint tokens, then the position embedding and what `DeployPose.centre` takes out of patches).
-* The last block answers for the keypoint tokens alone, once visual tokens are cut off: nothing else is read.
+* The last block computes the keypoint tokens alone, once visual tokens are cut off: nothing else is read.
 * Coordinates, scores and sigmas come from three linears, so that sigmas vanish from what ships.
 """
 
@@ -58,7 +58,7 @@ class DeployBlock(nn.Module):
         return split_heads(self.key(normed), self.heads), split_heads(self.value(normed), self.heads)
 
     def _attend(self, tokens: Tensor, normed: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The block's answer for some of the tokens."""
+        """The block's output for some of the tokens."""
         query = split_heads(self.query(normed), self.heads)
         weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)
         tokens = tokens + self.out(merge_heads(torch.bmm(weights, value), self.heads))
@@ -66,7 +66,7 @@ class DeployBlock(nn.Module):
 
 
 class Readout(DeployBlock):
-    """The last block. Visual tokens leave it only while training, so they go their own way and can be cut off."""
+    """The last block. Visual tokens are outputs only while training, so they are computed apart and can be cut off."""
 
     def split(self, tokens: Tensor, keypoints: int) -> tuple[Tensor, Tensor]:
         """Keypoint tokens `[N, K, D]` and visual tokens `[N, P, D]`, K + P = L."""
@@ -112,7 +112,7 @@ class DeployPose(nn.Module):
 
     @torch.no_grad()
     def centre(self, middle: Tensor) -> None:
-        """Move a constant of each channel, `[D]`, from the patch embedding's answer into `start`: the sum is the same."""
+        """Move a constant of each channel, `[D]`, from the patch embedding's output into `start`: the sum is the same."""
         assert self.patch.bias is not None
         self.patch.bias -= middle
         self.start[:, self.keypoints :] += middle

@@ -1,7 +1,7 @@
-"""distilpose_edge: a small regression student, MoveNet Lightning's trunk and a token encoder with ReLU for GELU.
+"""distilpose_edge: a small regression student of MoveNet Lightning's trunk and a token encoder with ReLU in place of GELU.
 
-LayerNorm is what keeps its graph from being one delegate. Batch norm in its place folds away at export (`TokenBatchNorm`),
-but an encoder that starts with it did not learn on photos; it would have to take LayerNorm's place during training.
+Because of LayerNorm its graph is not one delegate. Batch norm in its place folds away at export (`TokenBatchNorm`), but an
+encoder that starts with it did not learn on photos; it would have to replace LayerNorm during training.
 """
 
 from __future__ import annotations

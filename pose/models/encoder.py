@@ -137,7 +137,7 @@ _PATCH_STD = 0.04  # patches of the stemnet's features come out at about 2
 
 @torch.no_grad()
 def raise_patches(patch: PatchEmbedding, std: float = _PATCH_STD) -> None:
-    """Initial weights that make patches stand out: the position embedding, added before every block, drowns usual ones."""
+    """Large initial weights: with usual ones the position embedding, added before every block, outweighs the patches."""
     nn.init.normal_(patch.linear.weight, std=std)
     nn.init.zeros_(patch.linear.bias)
 

@@ -1,4 +1,4 @@
-"""What every pose network returns, teacher and student alike."""
+"""The output of every pose network, teacher or student."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PoseOutput:
-    """A batch of predictions; what a network does not make is None.
+    """A batch of predictions; what a network does not predict is None.
 
     Attributes:
         coords: `[N, K, 2]`, (x, y) in 0..1 of the crop.

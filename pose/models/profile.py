@@ -1,4 +1,4 @@
-"""How large a network is, counted as the papers count."""
+"""Size of a network, counted as in the papers."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from people_file import sample_of
 
 from calib_data.coco import CocoPeople, open_data
 from pose.errors import InputError
@@ -61,19 +62,19 @@ def test_people(folder: Path) -> None:
     people = opened(folder, good())
     assert people.skeleton is LSP_14
     assert len(people) == 2
-    sample = people[0]
+    sample = sample_of(people, 0)
     assert np.array_equal(sample.image, picture(7))
     assert sample.box.tolist() == [10, 5, 20, 30]
     assert sample.keypoints[:2].tolist() == [[10, 10, 2], [20, 30, 1]]
     assert (sample.area, sample.image_id, sample.person_id) == (300, 7, 1)
     assert [person["id"] for person in people.annotations] == [1, 2, 3, 4]
     assert [person["num_keypoints"] for person in people.annotations] == [2, 3, 0, 0]
-    assert [people[i].person_id for i in range(len(opened(folder, good(), min_keypoints=3)))] == [1]
+    assert [people.labels(i).person_id for i in range(len(opened(folder, good(), min_keypoints=3)))] == [1]
 
 
 def test_boxes_about_keypoints(folder: Path) -> None:
     """Joints span 10 x 20 about (15, 20): grown to 12 x 24."""
-    assert np.allclose(opened(folder, good(), boxes="keypoints")[0].box, [9, 8, 12, 24])
+    assert np.allclose(opened(folder, good(), boxes="keypoints").labels(0).box, [9, 8, 12, 24])
     held = good()
     held["annotations"][0]["keypoints"] = keypoints((10, 10, 2))
     with pytest.raises(InputError, match="annotation 1: its labelled joints lie on one point"):
@@ -81,35 +82,35 @@ def test_boxes_about_keypoints(folder: Path) -> None:
 
 
 def test_detected_boxes(folder: Path) -> None:
-    found = [
-        {"image_id": 7, "category_id": 1, "bbox": [40, 5, 10, 10], "score": 0.3},  # nobody there
+    boxes = [
+        {"image_id": 7, "category_id": 1, "bbox": [40, 5, 10, 10], "score": 0.3},  # on no person
         {"image_id": 8, "category_id": 1, "bbox": [11, 6, 20, 30], "score": 0.5},  # the second on person 2
         {"image_id": 8, "category_id": 1, "bbox": [10, 5, 21, 30], "score": 0.9},
     ]
     path = folder / "boxes.json"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(boxes))
     people = opened(folder, good(), boxes=path)
     assert people.scores.tolist() == [0.9, 0.5, 0.3]
-    assert [people[i].person_id for i in range(3)] == [2, -2, -1]
-    assert people[0].keypoints[:, 2].sum() == 5
-    assert not people[1].keypoints.any()
-    assert people[0].box.tolist() == [10, 5, 21, 30]
+    assert [people.labels(i).person_id for i in range(3)] == [2, -2, -1]
+    assert people.labels(0).keypoints[:, 2].sum() == 5
+    assert not people.labels(1).keypoints.any()
+    assert people.labels(0).box.tolist() == [10, 5, 21, 30]
     for change, message in (
         ({"image_id": 9}, "image_id 9"),
         ({"bbox": [90, 0, 5, 5]}, "outside"),
         ({"score": "a"}, "score"),
     ):
-        path.write_text(json.dumps([{**found[0], **change}]))
+        path.write_text(json.dumps([{**boxes[0], **change}]))
         with pytest.raises(InputError, match=message):
             opened(folder, good(), boxes=path)
 
 
 def test_cache_gives_the_same_pixels(folder: Path) -> None:
     people = opened(folder, good(), cache=True)
-    assert people[0].image is people[0].image
+    assert people.image(0) is people.image(0)
     for path in (folder / "images").iterdir():
         path.unlink()
-    assert np.array_equal(people[0].image, picture(7))
+    assert np.array_equal(people.image(0), picture(7))
 
 
 def test_labels_need_no_pixels(folder: Path) -> None:
@@ -128,7 +129,7 @@ def test_open_data_finds_the_images(folder: Path) -> None:
     (folder / "annotations").mkdir()
     (folder / "people.json").rename(folder / "annotations" / "people.json")
     people = open_data(folder / "annotations" / "people.json", skeleton="lsp14", boxes="keypoints")
-    assert people[1].image.shape == (H, W, 3)
+    assert people.image(1).shape == (H, W, 3)
 
 
 def change(path: str, value: Any) -> Any:
@@ -158,9 +159,9 @@ WRONG = {
     "person null": (change("annotations.1", None), r"annotations\[1\]"),
     "id text": (change("annotations.0.id", "1"), r"annotations\[0\].id: Input should be a valid integer"),
     "id huge": (change("images.0.id", 10**400), r"images\[0\].id"),
-    "image twice": (change("images.1.id", 7), "image id 7 is there twice"),
-    "person twice": (change("annotations.1.id", 1), "annotation id 1 is there twice"),
-    "category twice": (change("categories.1.id", 1), "category id 1 is there twice"),
+    "image twice": (change("images.1.id", 7), "image id 7 is used twice"),
+    "person twice": (change("annotations.1.id", 1), "annotation id 1 is used twice"),
+    "category twice": (change("categories.1.id", 1), "category id 1 is used twice"),
     "unknown image": (change("annotations.0.image_id", 9), "annotation 1: image_id 9 is not in 'images'"),
     "no keypoints": (change("annotations.0.keypoints", ...), "annotation 1 has no keypoints"),
     "too few keypoints": (
@@ -179,8 +180,12 @@ WRONG = {
     "box outside": (change("annotations.0.bbox.0", W), "lies outside its image of 60 x 40"),
     "area": (change("annotations.0.area", 0), "area is 0"),
     "area negative": (change("annotations.0.area", -1), "area"),
-    "no categories": (change("categories", []), "must name its keypoints"),
-    "boxes only": (change("categories.0.keypoints", ...), "must name its keypoints .*found 'person'"),
+    "no categories": (change("categories", []), r"none of 'categories' \(none\) names its keypoints"),
+    "boxes only": (change("categories.0.keypoints", ...), r"none of 'categories' \('person'\) names its keypoints"),
+    "two with joints": (
+        change("categories", [{"id": i, "name": name, "keypoints": ["a"]} for i, name in ((1, "cat"), (2, "dog"))]),
+        r"several categories name keypoints \('cat', 'dog'\)",
+    ),
     "other joints": (change("categories.0.keypoints", ["nose", "tail"]), r"42 keypoint numbers; person needs 3 x 2 = 6"),
     "joint twice": (change("categories.0.keypoints", ["nose"] * 14), "joint 'nose' is named twice"),
     "width 0": (change("images.0.width", 0), "width"),
@@ -234,7 +239,7 @@ def test_a_file_with_joints_of_its_own_opens_without_a_flag(
     assert (skeleton.name, skeleton.joints) == ("thing", tuple(joints))
     assert (len(skeleton.flip_pairs), skeleton.torso) == (pairs, None)
     assert skeleton.edges.tolist() == [[0, 1], [1, 2]]
-    assert people[0].keypoints.shape == (len(joints), 3)
+    assert people.labels(0).keypoints.shape == (len(joints), 3)
     note = capsys.readouterr().err
     assert "no OKS sigma is known for" in note
     assert "0.079 is assumed" in note
@@ -302,14 +307,14 @@ def test_truncated_image(folder: Path, suffix: str, share: float, message: str, 
     people = opened(folder, held)
     (folder / "images" / f"7{suffix}").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(InputError, match=message) as caught:
-        people[0]
+        people.image(0)
     assert "\n" not in str(caught.value)
     assert "ERROR:" not in capfd.readouterr().err
 
 
 def test_image_of_another_size(folder: Path) -> None:
     with pytest.raises(InputError, match=r"7.png is 60 x 40, the json says 61 x 40"):
-        opened(folder, change("images.0.width", 61))[0]
+        opened(folder, change("images.0.width", 61)).image(0)
 
 
 def places(value: Any, path: tuple = ()) -> list[tuple]:
@@ -356,7 +361,7 @@ def read_or_refused(folder: Path, text: str) -> None:
         refusal, samples = None, []
         try:
             people = opened(folder, text, boxes=boxes)
-            samples = [people[i] for i in range(len(people))]
+            samples = [sample_of(people, i) for i in range(len(people))]
         except InputError as error:
             refusal = str(error)
         if refusal is not None:

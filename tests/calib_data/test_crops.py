@@ -47,7 +47,7 @@ def test_labels_follow_the_pixels(seed: int, epoch: int, index: int) -> None:
 def test_joints_outside_the_crop_have_no_weight(seed: int, index: int) -> None:
     source, narrow = Dots(), replace(SPEC, padding=0.5)
     crop = Crops(source, narrow, COCO_17, WILD, seed).get(index)
-    points = transform(source[index].keypoints[:, :2], crop.matrix) / narrow.size
+    points = transform(source.labels(index).keypoints[:, :2], crop.matrix) / narrow.size
     points = points[COCO_17.flip] if crop.flipped else points
     inside = ((points >= 0) & (points <= 1)).all(1)
     assert np.array_equal(crop.weight, inside)
@@ -91,7 +91,7 @@ def test_a_crop_has_the_joints_of_the_network_not_of_the_source() -> None:
 @given(seed=st.integers(0, 10**6))
 @quick
 def test_half_body_shows_one_half_and_hrnets_margin_about_it(seed: int) -> None:
-    sample, how = Dots()[0], replace(STILL, half_body=1)
+    sample, how = Dots().labels(0), replace(STILL, half_body=1)
     matrix, _ = draw_affine(np.random.default_rng(seed), how, sample.box, sample.keypoints, COCO_17, SPEC)
     upper = np.array([not joint.endswith(("hip", "knee", "ankle")) for joint in COCO_17.joints])
     halves = [transform(sample.keypoints[half, :2], matrix) for half in (upper, ~upper)]
@@ -100,7 +100,7 @@ def test_half_body_shows_one_half_and_hrnets_margin_about_it(seed: int) -> None:
 
 
 def test_half_body_takes_the_half_that_is_labelled_and_needs_enough_joints() -> None:
-    sample, how = Dots()[0], replace(STILL, half_body=1)
+    sample, how = Dots().labels(0), replace(STILL, half_body=1)
     plain, _ = draw_affine(np.random.default_rng(0), STILL, sample.box, sample.keypoints, COCO_17, SPEC)
 
     def drawn(labelled: int, seed: int) -> np.ndarray:
@@ -109,8 +109,8 @@ def test_half_body_takes_the_half_that_is_labelled_and_needs_enough_joints() -> 
         return draw_affine(np.random.default_rng(seed), how, sample.box, keypoints, COCO_17, SPEC)[0]
 
     assert all(np.allclose(drawn(8, seed), plain) for seed in range(8))
-    upper = [drawn(11, seed) for seed in range(8)]  # whichever half chance says: no joint below the wrists is labelled
-    assert all(np.allclose(each, upper[0]) for each in upper)
+    upper = [drawn(11, seed) for seed in range(8)]  # whichever half is drawn: no joint below the wrists is labelled
+    assert all(np.allclose(matrix, upper[0]) for matrix in upper)
     assert not np.allclose(upper[0], plain)
 
 
@@ -118,11 +118,11 @@ def test_relight_changes_light_and_nothing_else() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     assert relight(np.random.default_rng(0), Augmentation(), ramp) is ramp
     seen = [relight(np.random.default_rng(seed), Augmentation(light=0.3), ramp).astype(int) for seed in range(20)]
-    assert all((np.diff(each, axis=1) >= 0).all() for each in seen)  # brighter stays brighter
-    means = [each.mean() for each in seen]
+    assert all((np.diff(image, axis=1) >= 0).all() for image in seen)  # brighter stays brighter
+    means = [image.mean() for image in seen]
     assert min(means) < 110
     assert max(means) > 145
-    assert any(np.ptp(each, axis=2).max() > 10 for each in seen)  # colour balance
+    assert any(np.ptp(image, axis=2).max() > 10 for image in seen)  # colour balance
 
 
 @pytest.mark.parametrize("wrong", [{"flip": 1.5}, {"scale": 1}, {"rotation": -1}, {"light": float("nan")}])
@@ -135,12 +135,12 @@ def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
     a, b = Dots(2), Dots(3, shown=4)
     joined = Joined([a, b])
     assert len(joined) == 5
-    parts = [source[index] for source in (a, b) for index in range(len(source))]
-    assert all(np.array_equal(joined[index].image, part.image) for index, part in enumerate(parts))
-    assert np.array_equal(joined[-1].image, parts[-1].image)
+    parts = [source.image(index) for source in (a, b) for index in range(len(source))]
+    assert all(np.array_equal(joined.image(index), part) for index, part in enumerate(parts))
+    assert np.array_equal(joined.image(-1), parts[-1])
     assert [joined.labels(index).person_id for index in (0, 1, 2, -1)] == [1, 2, 1, 3]
     with pytest.raises(IndexError):
-        joined[5]
+        joined.labels(5)
     with pytest.raises(InputError, match="coco17, lsp14"):
         Joined([a, Dots(skeleton=LSP_14)])
     one, other = (Dots(shown=0, skeleton=Skeleton("thing", joints)) for joints in (("a", "b"), ("a", "c")))
@@ -151,7 +151,7 @@ def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
 
 def test_half_body_is_off_where_the_joints_are_not_those_of_a_body() -> None:
     joints = tuple(f"joint{number}" for number in range(17))
-    sample, whole = Dots()[0], Skeleton("thing", joints)
+    sample, whole = Dots().labels(0), Skeleton("thing", joints)
     for seed in range(8):
         drawn = [
             draw_affine(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calib_data.coco import CocoPeople, open_data
-from calib_data.sample import Sample
+from calib_data.sample import Labels
 from pose import crop, metrics
 from pose.foreign import HeatmapTeacher, load_teacher
 
@@ -19,15 +19,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def predict(teacher: HeatmapTeacher, people: CocoPeople) -> tuple[np.ndarray, np.ndarray, list[Sample]]:
-    """Coordinates [N, K, 2] in image pixels, scores [N, K], and the samples."""
+def predict(teacher: HeatmapTeacher, people: CocoPeople) -> tuple[np.ndarray, np.ndarray, list[Labels]]:
+    """Coordinates [N, K, 2] in image pixels, scores [N, K], and the labels."""
     coords, scores, samples = [], [], []
     for i in range(len(people)):
-        sample = people[i]
+        sample = people.labels(i)
         matrix = crop.affine(sample.box, teacher.crop)
-        found, sure = teacher.predict(crop.warp(sample.image, matrix, teacher.crop)[None])
-        coords.append(crop.to_image(found[0].astype(np.float64), matrix, teacher.crop))
-        scores.append(sure[0])
+        points, confidence = teacher.predict(crop.warp(people.image(i), matrix, teacher.crop)[None])
+        coords.append(crop.to_image(points[0].astype(np.float64), matrix, teacher.crop))
+        scores.append(confidence[0])
         samples.append(sample)
     return np.array(coords), np.array(scores), samples
 

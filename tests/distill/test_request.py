@@ -24,7 +24,7 @@ def test_photos_of_training_and_validation_lie_anywhere(tmp_path: Path) -> None:
     data = annotations(tmp_path / "train.json", tmp_path / "train2017", 10)
     val = annotations(tmp_path / "val.json", tmp_path / "val2017", 90)
     train, held_out = request.people([data], [tmp_path / "train2017"], "annotation", val, tmp_path / "val2017", 1, 0)
-    assert [int(each.source[0].image[0, 0, 0]) for each in (train, held_out)] == [11, 91]
+    assert [int(each.source.image(0)[0, 0, 0]) for each in (train, held_out)] == [11, 91]
     with pytest.raises(InputError, match=r"val\.json.*images|images.*val\.json|no folder|missing"):
         request.people([data], [tmp_path / "train2017"], "annotation", val, None, 1, 0)
 
@@ -33,7 +33,7 @@ def test_decoded_photos_fill_their_room_and_no_more(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(photos, "KEPT_BYTES", 2 * 64 * 72 * 3)
     data = annotations(tmp_path / "train.json", tmp_path / "photos", 10, count=3)
     train, _ = request.people([data], [tmp_path / "photos"], "annotation", data, tmp_path / "photos", 1, 0)
-    seen = [train.source[index].image for index in range(3)]
-    again = [train.source[index].image for index in range(3)]
+    seen = [train.source.image(index) for index in range(3)]
+    again = [train.source.image(index) for index in range(3)]
     assert [a is b for a, b in zip(seen, again, strict=True)] == [True, True, False]
     assert all((a == b).all() for a, b in zip(seen, again, strict=True))

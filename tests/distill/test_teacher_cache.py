@@ -175,7 +175,7 @@ def test_a_person_who_lies_is_shown_upright_as_well(tmp_path: Path) -> None:
             return maps, coords, scores * (0.5 if plain else 1)
 
     views = cache_teacher(LikesUpright(), "weights", Leaning(), "data", tmp_path)
-    for index, sample in enumerate(Leaning()[i] for i in range(5)):
+    for index, sample in enumerate(Leaning().labels(i) for i in range(5)):
         hips, shoulders = (transform(sample.keypoints[COCO_17.indices((f"left_{part}",)), :2], views.matrices[index])[0]
                            for part in ("hip", "shoulder"))  # fmt: skip
         assert shoulders[0] == pytest.approx(hips[0], abs=1e-6)
@@ -186,13 +186,13 @@ def test_a_person_who_lies_is_shown_upright_as_well(tmp_path: Path) -> None:
 
 def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
     source = Dots(1)
-    keypoints = source[0].keypoints[None].copy()
+    keypoints = source.labels(0).keypoints[None].copy()
     keypoints[..., 2] = 0.0  # the teacher's scores
     keypoints[0, 0] = (50, 50, 0.7)  # very sure and far from the label; then very sure and near it
     keypoints[0, 1, :2], keypoints[0, 1, 2] = keypoints[0, 1, :2] + 2, 0.9
     keypoints[0, 2] = (50, 50, 0.5)  # far, but not sure enough
     views = TeacherCache(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, 0.0)
-    labels, own = merge_teacher_labels(source, views, COCO_17)[0], source[0].keypoints
+    labels, own = merge_teacher_labels(source, views, COCO_17)[0], source.labels(0).keypoints
     assert np.linalg.norm(own[0, :2] - 50) > 0.12 * 60
     assert labels[0].tolist() == [50, 50, 1]
     assert np.array_equal(labels[1:], own[1:])

@@ -179,7 +179,7 @@ def test_a_card_holds_its_skeleton_whoever_registered_it(tmp_path) -> None:
     }
 
 
-def test_a_card_tells_an_app_all_that_it_needs() -> None:
+def test_the_instructions_state_all_that_an_app_needs() -> None:
     text = make_card().instructions()
     for fact in ("48 x 64", "float32 [1, 3, 64, 48] (NCHW)", "RGB", "s = 1.25 *", "'coords': float32 [1, 17, 2]", "[1, 17]"):
         assert fact in text

@@ -48,7 +48,7 @@ def test_positive_rotation_is_clockwise() -> None:
 
 
 def test_pixels_follow_the_matrix() -> None:
-    """A bright dot is found in the crop where the matrix says."""
+    """A bright dot is in the crop where the matrix maps it."""
     image = np.zeros((120, 160, 3), np.uint8)
     image[70:73, 40:43] = 255
     spec = CropSpec(64, 96)

@@ -82,7 +82,7 @@ WRONG = {
     "method": (description(decode__method="guess"), r"decode.method: Input should be 'argmax'"),
     "no file": ({"skeleton": "lsp14"}, r"file: Field required"),
     "a list": ([1, 2], r"valid dictionary"),
-    "missing model": (description(file="none.onnx"), r"no model file .*none.onnx; give its place"),
+    "missing model": (description(file="none.onnx"), r"no model file .*none.onnx; give its path"),
     "pickle": (description(file="net.pt"), r"neither .onnx nor .tflite"),
 }
 

@@ -43,7 +43,7 @@ def test_perfect_and_hopeless() -> None:
 
 
 def test_ap_by_hand() -> None:
-    """Two people, one found and surest, one missed: precision 1 up to recall 0.5, that is 51 of COCO's 101 levels."""
+    """Two people, one a hit with the higher score, one missed: precision 1 to recall 0.5, 51 of COCO's 101 levels."""
     truth = people(2, unlabelled=0)
     coords, scores = truth[..., :2].copy(), np.array([[0.9] * 14, [0.1] * 14])
     coords[1] += 1e4
@@ -52,7 +52,7 @@ def test_ap_by_hand() -> None:
 
 
 def test_oks_thresholds_by_hand() -> None:
-    """Every joint off by d with exp(-d^2 / (2 area (2 sigma)^2)) = 0.72: found at 0.50 .. 0.70, five thresholds of ten."""
+    """Every joint off by d with exp(-d^2 / (2 area (2 sigma)^2)) = 0.72: a hit at 0.50 .. 0.70, five thresholds of ten."""
     truth = people(3, unlabelled=0)
     off = np.sqrt(-np.log(0.72) * 2 * 10_000) * 2 * LSP_14.sigmas
     coords = truth[..., :2] + np.stack([off, 0 * off], -1)
@@ -65,10 +65,10 @@ def test_crowds_and_people_without_joints_do_not_count() -> None:
     truth[4:, :, :] = 0
     labels = coco(truth)
     labels[3]["iscrowd"] = 1
-    found = results(truth, 0)[:3]  # the crowd and the two without joints are not found
-    assert metrics.average_precision(labels, found, LSP_14.sigmas)["ar"] == pytest.approx(1)
+    predictions = results(truth, 0)[:3]  # none for the crowd and the two people without joints
+    assert metrics.average_precision(labels, predictions, LSP_14.sigmas)["ar"] == pytest.approx(1)
     del labels[3]["iscrowd"]
-    assert metrics.average_precision(labels, found, LSP_14.sigmas)["ar"] == pytest.approx(0.75)
+    assert metrics.average_precision(labels, predictions, LSP_14.sigmas)["ar"] == pytest.approx(0.75)
 
 
 def test_nobody_to_find_has_no_ap() -> None:
@@ -87,25 +87,25 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture) -> None:
 @settings(max_examples=40, deadline=None)
 def test_own_sum_equals_pycocotools(noise: float, per_image: int, seed: int, incomplete: bool) -> None:
     truth = people(30, seed, unlabelled=0.3)
-    labels, found = coco(truth, per_image), results(truth, noise, seed, per_image)
+    labels, predictions = coco(truth, per_image), results(truth, noise, seed, per_image)
     labels[0]["iscrowd"] = 1
-    evaluation = metrics.OksEvaluation(labels, found[::2] if incomplete else found, LSP_14.sigmas)
+    evaluation = metrics.OksEvaluation(labels, predictions[::2] if incomplete else predictions, LSP_14.sigmas)
     images = len({label["image_id"] for label in labels})
     assert evaluation.weighted(np.ones(images)) == pytest.approx(evaluation.summary(), abs=1e-12)
 
 
 def test_weights_equal_images_that_are_there_so_often() -> None:
     truth = people(12)
-    labels, found = coco(truth, 2), results(truth, 9, per_image=2)
+    labels, predictions = coco(truth, 2), results(truth, 9, per_image=2)
     weights = np.array([0, 3, 1, 0, 2, 1])
     again = [(image, 100 * image + copy) for image, times in enumerate(weights) for copy in range(times)]
 
     def copied(rows: list[dict]) -> list[dict]:
         return [{**row, "image_id": new} for image, new in again for row in rows if row["image_id"] == image]
 
-    expected = metrics.average_precision(copied(labels), copied(found), LSP_14.sigmas)
+    expected = metrics.average_precision(copied(labels), copied(predictions), LSP_14.sigmas)
     assert 0.1 < expected["ap"] < 0.9
-    assert metrics.OksEvaluation(labels, found, LSP_14.sigmas).weighted(weights) == pytest.approx(expected)
+    assert metrics.OksEvaluation(labels, predictions, LSP_14.sigmas).weighted(weights) == pytest.approx(expected)
 
 
 def test_ap_interval() -> None:

@@ -114,6 +114,7 @@ def test_given_flip_pairs_replace_those_of_the_names() -> None:
 
 
 WRONG = {
+    "its own name": ({"name": "mine\n"}, r"'mine.n' cannot be the name of a skeleton"),
     "no joints": ({"joints": []}, "has no joints"),
     "nameless": ({"joints": ["a", " "]}, "joint 1 has no printable name"),
     "control character": ({"joints": ["a", "b\n"]}, "joint 1 has no printable name"),

@@ -30,17 +30,17 @@ def one_line(error: InputError) -> str:
     return str(error)
 
 
-def same(found: nn.Module, expected: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
+def same(model: nn.Module, expected: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
 
 
 def test_our_half_precision_safetensors(model: nn.Module, tmp_path: Path) -> None:
     state = {key: v.half() if v.is_floating_point() else v for key, v in model.state_dict().items()}
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-    found = build(NAME, 3, tmp_path / "w.safetensors")
-    assert same(found, {key: value.to(model.state_dict()[key].dtype) for key, value in state.items()})
-    assert {value.dtype for value in found.parameters()} == {torch.float32}
-    assert not found.position.requires_grad
+    loaded = build(NAME, 3, tmp_path / "w.safetensors")
+    assert same(loaded, {key: value.to(model.state_dict()[key].dtype) for key, value in state.items()})
+    assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+    assert not loaded.position.requires_grad
 
 
 @pytest.mark.parametrize("suffix", ["pth", "pt", "bin"])

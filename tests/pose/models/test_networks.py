@@ -77,10 +77,10 @@ def test_attention_trains_alike_in_bf16_and_float32() -> None:
     (reference,) = torch.autograd.grad(expected.square().sum(), tokens)
     expected = expected.detach()
     with torch.autocast("cpu", torch.bfloat16):
-        found = attention(tokens)
-    (gradient,) = torch.autograd.grad(found.float().square().sum(), tokens)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.detach().float(), expected, rtol=0, atol=0.02 * float(expected.abs().max()))
+        output = attention(tokens)
+    (gradient,) = torch.autograd.grad(output.float().square().sum(), tokens)
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.detach().float(), expected, rtol=0, atol=0.02 * float(expected.abs().max()))
     torch.testing.assert_close(gradient, reference, rtol=0, atol=0.04 * float(reference.abs().max()))
 
 

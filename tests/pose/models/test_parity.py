@@ -92,23 +92,23 @@ def test_output(case: tuple[str, nn.Module, dict[str, Tensor], int]) -> None:
         pytest.skip(f"there is no vector of {name}")
     images = np.random.RandomState(0).standard_normal((2, 3, 256, 192)).astype(np.float32)
     with torch.no_grad():
-        found = sampled(model(torch.tensor(images)))
+        actual = sampled(model(torch.tensor(images)))
     expected = np.load(path)
-    assert set(expected) <= set(found)
+    assert set(expected) <= set(actual)
     for key in expected:
         size = 1e-4 if key in ("pred", "score", "sigma") else 1e-3 * np.abs(expected[key]).max()
-        np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=size, err_msg=key)
+        np.testing.assert_allclose(actual[key], expected[key], rtol=0, atol=size, err_msg=key)
 
 
 def sampled(output: PoseOutput) -> dict[str, Tensor]:
     """What the vectors keep of an output, by their names."""
     assert output.keypoint_tokens is not None
     assert output.visual_tokens is not None
-    found = {"kpt_token": output.keypoint_tokens[:, :, ::8], "vis_token": output.visual_tokens[:, ::8, ::8]}
+    tokens = {"kpt_token": output.keypoint_tokens[:, :, ::8], "vis_token": output.visual_tokens[:, ::8, ::8]}
     if output.heatmaps is not None:
         spatial = output.heatmaps.flatten(2)
-        return found | {"heatmaps": output.heatmaps[:, :, ::4, ::4], "mean": spatial.mean(2), "std": spatial.std(2)}
+        return tokens | {"heatmaps": output.heatmaps[:, :, ::4, ::4], "mean": spatial.mean(2), "std": spatial.std(2)}
     assert output.coords is not None
     assert output.scores is not None
     assert output.sigmas is not None
-    return found | {"pred": output.coords, "score": output.scores[..., None], "sigma": output.sigmas}
+    return tokens | {"pred": output.coords, "score": output.scores[..., None], "sigma": output.sigmas}

@@ -77,14 +77,14 @@ def test_our_students_are_students(name: str) -> None:
 
 
 def rule(name: str, parameter: nn.Parameter) -> str:
-    """The groups as they were told by substrings of names, before models stated them."""
+    """The group by a substring of the name: how the optimiser chose before models stated their groups."""
     if "backbone" in name:
         return "backbone"
     return "encoder" if parameter.ndim == 2 and "encoder" in name else "rest"
 
 
 @pytest.mark.parametrize("model", [*OURS, "tokenpose_s", "tokenpose_l_d24", TinyTeacher, tiny_student])
-def test_groups_are_those_that_names_told(model: object) -> None:
+def test_groups_are_those_of_the_names(model: object) -> None:
     network = models.build(model) if isinstance(model, str) else model()
     expected = {name: rule(name, parameter) for name, parameter in network.named_parameters()}
     assert group_names(network) == expected
