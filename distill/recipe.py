@@ -54,11 +54,11 @@ class LossWeights:
 
 def _sort_extra(value: Any) -> Any:
     """`losses` of a recipe with registered terms that `LossWeights` has no field for under `extra`."""
-    if not isinstance(value, dict) or set(value) <= {each.name for each in fields(LossWeights)}:
+    if not isinstance(value, dict) or set(value) <= {entry.name for entry in fields(LossWeights)}:
         return value
     from distill.losses import LOSSES
 
-    built_in = {each.name for each in fields(LossWeights)}
+    built_in = {entry.name for entry in fields(LossWeights)}
     extra = {name: weight for name, weight in value.items() if name in LOSSES and name not in built_in}
     return {**{name: weight for name, weight in value.items() if name not in extra}, "extra": extra}
 

@@ -173,7 +173,7 @@ def _is_quantized(node: Any) -> bool:
 
 
 def _activation_spec(value: Any, precision: Precision) -> QuantizationSpec:
-    is_map = [each.op != "output" and each.meta["val"].ndim == MAP_RANK for each in (value, *value.users)]
+    is_map = [node.op != "output" and node.meta["val"].ndim == MAP_RANK for node in (value, *value.users)]
     exactly = is_map[0] and any(is_map[1:])  # the patch embedding's answer leaves as tokens
     observers = {
         "minmax": exact.ExactMinMax if exactly else MinMaxObserver,

@@ -119,7 +119,7 @@ def prepare(model: nn.Module, precision: Precision, crop: CropSpec) -> QatStuden
 def _group_names(model: nn.Module) -> dict[str, str]:
     """Name of each parameter that the model puts into a group -> that group."""
     group_of = {id(parameter): group for group, some in declared_groups(model).items() for parameter in some}
-    return {name: group_of[id(each)] for name, each in model.named_parameters() if id(each) in group_of}
+    return {name: group_of[id(parameter)] for name, parameter in model.named_parameters() if id(parameter) in group_of}
 
 
 def finish(student: QatStudent) -> ExportedProgram:

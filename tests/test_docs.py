@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pose import console
 
@@ -83,3 +86,16 @@ def test_references_to_the_paper_are_numbered_in_the_method() -> None:
                 assert {*range(int(first), int(last or first) + 1)} <= equations, f"{name}: {reference}"
             assert re.search(r"section|equation", reference), f"{name}: PAPER: {reference}"
     assert references
+
+
+def recorded_commands() -> list[str]:
+    """The commands of pose/weights/index.yaml."""
+    index = yaml.safe_load((ROOT / "pose" / "weights" / "index.yaml").read_text())
+    return [command for entry in index.values() for command in entry["commands"]]
+
+
+@pytest.mark.parametrize("command", recorded_commands())
+def test_commands_that_made_the_weights_can_be_run_as_they_stand(command: str) -> None:
+    line = [sys.executable, *shlex.split(command)[1:], "--help"]  # an unknown flag is refused before --help answers
+    answer = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 0, answer.stderr

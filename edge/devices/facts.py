@@ -133,21 +133,21 @@ def warnings(before: Facts, after: Facts, clocks: Sequence[Sequence[float]], thr
     Args:
         clocks: MHz of each core, each time the agent read them during the run.
     """
-    found = []
+    problems = []
     if after.emulated or before.emulated:
-        found.append(f"emulated ({before.emulated or after.emulated}): its times say nothing about a device")
-    found += _throttling(before, after)
+        problems.append(f"emulated ({before.emulated or after.emulated}): its times say nothing about a device")
+    problems += _throttling(before, after)
     speeds = [max(mhz) for mhz in clocks if mhz]
     if speeds and min(speeds) < 0.95 * max(speeds):
-        found.append(f"the clock varied between {min(speeds):.0f} and {max(speeds):.0f} MHz during the run")
+        problems.append(f"the clock varied between {min(speeds):.0f} and {max(speeds):.0f} MHz during the run")
     if before.power_mode != after.power_mode:
-        found.append(f"the power mode changed during the run, {before.power_mode} to {after.power_mode}")
+        problems.append(f"the power mode changed during the run, {before.power_mode} to {after.power_mode}")
     governor = before.governor or "performance"
     if governor != "performance":
-        found.append(f"the governor is {governor}, which changes the clock; sudo cpupower frequency-set -g performance")
+        problems.append(f"the governor is {governor}, which changes the clock; sudo cpupower frequency-set -g performance")
     if before.load > (before.cores or 1) - threads + 0.5:
-        found.append(f"busy before the run: a load of {before.load:.1f} on {before.cores} cores, {threads} to be timed")
-    return found
+        problems.append(f"busy before the run: a load of {before.load:.1f} on {before.cores} cores, {threads} to be timed")
+    return problems
 
 
 def _throttling(before: Facts, after: Facts) -> list[str]:

@@ -183,9 +183,9 @@ def test_the_terms_are_those_that_the_teacher_can_give_times_their_weights() -> 
         (7, 6): heatmap_terms | {"keypoint_token"},  # cut into other patches
     }
     for tokens, names in expected.items():
-        found = losses.terms(*outputs(tokens), target, LossWeights())
-        assert set(found) == names
-        assert all(term > 0 for term in found.values())
+        terms = losses.terms(*outputs(tokens), target, LossWeights())
+        assert set(terms) == names
+        assert all(term > 0 for term in terms.values())
     pair = outputs((5, 6))
     plain, twice = (losses.terms(*pair, target, LossWeights(keypoint_token=weight)) for weight in (5e-4, 1e-3))
     assert twice["keypoint_token"] == pytest.approx(2 * plain["keypoint_token"].item())

@@ -14,7 +14,7 @@ from pose.errors import InputError
 
 
 def annotations(path: Path, images: Path, grey: int, count: int = 1) -> Path:
-    """One person in each of some grey images, which lie in a folder of their own."""
+    """One person in data_ of some grey images, which lie in a folder of their own."""
     joints = [(10 + 2 * joint, 10 + joint) for joint in range(17)]
     pictures = [np.full((72, 64, 3), grey + number, np.uint8) for number in range(1, count + 1)]
     return write_people(path, images, [person(picture, (8, 8, 40, 56), joints) for picture in pictures])
@@ -24,7 +24,7 @@ def test_photos_of_training_and_validation_lie_anywhere(tmp_path: Path) -> None:
     data = annotations(tmp_path / "train.json", tmp_path / "train2017", 10)
     val = annotations(tmp_path / "val.json", tmp_path / "val2017", 90)
     train, held_out = request.people([data], [tmp_path / "train2017"], None, "annotation", val, tmp_path / "val2017", 1, 0)
-    assert [int(each.source.image(0)[0, 0, 0]) for each in (train, held_out)] == [11, 91]
+    assert [int(data_.source.image(0)[0, 0, 0]) for data_ in (train, held_out)] == [11, 91]
     with pytest.raises(InputError, match=r"val\.json.*images|images.*val\.json|no folder|missing"):
         request.people([data], [tmp_path / "train2017"], None, "annotation", val, None, 1, 0)
 

@@ -25,8 +25,6 @@ from calib_data.augment import Augmentation
 from calib_data.crops import Crops
 from distill import training
 from distill.batches import Batch, Batches
-from distill.heatmap_fit import AuxiliaryOutput, HeatmapFit, WithAuxiliaryHeads
-from distill.losses import simulate_heatmaps
 from distill.recipe import LossWeights, Recipe
 from distill.training import Average, Run
 from pose.errors import InputError
@@ -332,47 +330,6 @@ def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
     muon.step()
     moved = [parameter for parameter in model.parameters() if not torch.equal(parameter, before[id(parameter)])]
     assert {id(parameter) for parameter in moved} == taken
-
-
-def test_a_guided_teacher_says_three_things_in_training_and_heatmaps_otherwise() -> None:
-    batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
-    network = TinyTeacher()
-    guided = WithAuxiliaryHeads(network)
-    guess = guided(batch.images)
-    assert guess.coords.shape == (4, 17, 2)
-    assert guess.parts.shape == (4, 17, 32, 32)  # where its backbone's features are
-    terms = HeatmapFit(LossWeights())(guided, batch)
-    sum(terms.values()).backward()
-    assert all(parameter.grad is not None for parameter in guided.parameters() if parameter.requires_grad)
-    guided.eval()
-    assert torch.equal(guided(batch.images).heatmaps, network.eval()(batch.images).heatmaps)
-
-
-def test_the_guide_of_the_backbone_wants_each_joint_where_it_is() -> None:
-    batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
-    drawn = simulate_heatmaps(batch.target.coords, torch.full_like(batch.target.coords, 1.0), 16, 16)
-
-    def part(logits: torch.Tensor) -> float:
-        guess = AuxiliaryOutput(drawn, batch.target.coords, logits)
-        return float(HeatmapFit(LossWeights())(lambda images: guess, batch)["part"])
-
-    assert part(5 * drawn) < part(torch.zeros_like(drawn)) < part(-5 * drawn)
-
-
-def test_a_teacher_is_fitted_to_gaussians_at_the_labels() -> None:
-    batch = Batches(Crops(Dots(4), SPEC, COCO_17), 4, (16, 16))[0]
-    batch.target.weight[:, 3] = 0
-
-    class Fixed(nn.Module):
-        def forward(self, images: torch.Tensor) -> AuxiliaryOutput:
-            sigmas = torch.full_like(batch.target.coords, 2.0)
-            drawn = simulate_heatmaps(batch.target.coords, sigmas, 16, 16)
-            drawn[:, 3] = 7  # nobody labelled it
-            return AuxiliaryOutput(drawn, batch.target.coords + 0.1, drawn)
-
-    terms = HeatmapFit(LossWeights(regression=0.5))(Fixed(), batch)
-    assert terms["heatmap"] == 0
-    assert terms["regression"] == pytest.approx(0.5 * 0.5 * 0.1**2 * 16 / 17)
 
 
 def environment() -> dict[str, str]:

@@ -93,7 +93,7 @@ def test_qat_writes_two_programs_that_open(qat_run: Path) -> None:
     assert (answers["ptq"] - answers["qat"]).abs().max() > 1e-4  # training changed something
     figures = json.loads((qat_run / "figures.json").read_text())
     assert set(figures) == {"fp32", "ptq", "qat"}
-    assert all(set(each) == {"ap", "pck"} for each in figures.values())
+    assert all(set(one) == {"ap", "pck"} for one in figures.values())
     assert json.loads((qat_run / "result.json").read_text())["qat"] == figures["qat"]
 
 
@@ -112,7 +112,7 @@ def test_the_maps_between_tokens_do_not_ship(qat_run: Path) -> None:
     state = torch.load(qat_run / "checkpoint.pt", weights_only=True)["model"]
     assert any(name.startswith("keypoint_map") for name in state)
     program = load_program(qat_run)
-    assert not [name for each in ("fp32", "int8") for name in program.graph(each).state_dict if "_map" in name]
+    assert not [name for one in ("fp32", "int8") for name in program.graph(one).state_dict if "_map" in name]
 
 
 def test_resumed_qat_is_the_same_and_needs_the_same_settings(
@@ -153,7 +153,7 @@ def test_distilled_weights_are_those_of_a_plain_student(
     assert set(json.loads((tmp_path / "figures.json").read_text())) == {"ap", "pck"}
     # the teacher's backbone was lent: it moved on from there, not from the student's own
     lent, own = models.build("tiny_teacher", 17, home / "teacher.safetensors"), models.build("tiny")
-    moved = [(trained.backbone.lateral.weight - each.backbone.lateral.weight).abs().max() for each in (lent, own)]
+    moved = [(trained.backbone.lateral.weight - one.backbone.lateral.weight).abs().max() for one in (lent, own)]
     assert moved[0] < moved[1]
     assert "starts from tiny_teacher" in capsys.readouterr().err
 
@@ -173,27 +173,27 @@ def test_a_teacher_of_another_crop_teaches_by_heatmaps_alone_and_says_so_once(
 ) -> None:
     wide = ModelSpec(models.MODELS["tiny_teacher"].builder, CropSpec(width=64, height=64), (16, 16), teacher=True)
     monkeypatch.setitem(models.MODELS, "elsewhere", wide)
-    told = build(home, "elsewhere")
+    built = build(home, "elsewhere")
     assert capsys.readouterr().err.count("the token losses are off") == 1
     student = models.build("tiny")
-    assert project(student, told.live, models.MODELS["tiny"].crop) is student
-    terms = told.objective(student, told.batches[0])
+    assert project(student, built.live, models.MODELS["tiny"].crop) is student
+    terms = built.objective(student, built.batches[0])
     assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
 
 
 def test_labels_teach_by_the_heatmaps_that_they_are(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = build(home, "labels", file=None)
+    built = build(home, "labels", file=None)
     assert "the labels are the teacher" in capsys.readouterr().err
-    batch = told.batches[0]
-    terms = told.objective(models.build("tiny"), batch)
+    batch = built.batches[0]
+    terms = built.objective(models.build("tiny"), batch)
     maps, wide = LabelTeacher((64, 48))(batch).heatmaps, batch.target.coords * torch.tensor([64, 48])
     assert maps is not None
     top = maps.flatten(2).argmax(-1)
-    found = torch.stack([top % 64, top // 64], -1).float()
-    assert (found - wide).abs()[batch.target.weight > 0].max() <= 1  # the last pixel stands for the crop's border, too
+    peaks = torch.stack([top % 64, top // 64], -1).float()
+    assert (peaks - wide).abs()[batch.target.weight > 0].max() <= 1  # the last pixel stands for the crop's border, too
     assert set(terms) == TERMS - {"keypoint_token", "visual_token"}
-    assert "teacher" not in told.digests
-    told.compare({"ap": 99.0, "pck": 99.0})
+    assert "teacher" not in built.digests
+    built.compare({"ap": 99.0, "pck": 99.0})
     assert not capsys.readouterr().err  # there is nobody to be better than
 
 
@@ -239,23 +239,23 @@ def test_a_teacher_without_weights_is_fitted_once_and_goes_on_after_a_kill(
     monkeypatch.setattr("distill.teachers._RECIPE", str(recipe))
     with pytest.raises(KeyboardInterrupt):
         build(home, file=None)
-    said = capsys.readouterr().err
-    assert "no weights of tiny_teacher" in said
-    assert "more steps, about" in said
+    message = capsys.readouterr().err
+    assert "no weights of tiny_teacher" in message
+    assert "more steps, about" in message
     monkeypatch.setattr(fit_teacher.Run, "train", counted)
     first = build(home, file=None)
     assert build(home, file=None).digests == first.digests
-    assert fitted == [4]  # went on from step 4; the second call found the result
+    assert fitted == [4]  # went on from step 4; the second call peaks the result
     recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 3"))
     build(home, file=None)
     assert fitted == [4, 0]  # another recipe, another teacher
 
 
 def test_a_teacher_that_is_no_better_is_warned_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = build(home)
-    told.compare({"ap": 99.0, "pck": 99.0})
+    built = build(home)
+    built.compare({"ap": 99.0, "pck": 99.0})
     assert "warning: the teacher has AP" in capsys.readouterr().err
-    told.compare({"ap": -1.0, "pck": 0.0})
+    built.compare({"ap": -1.0, "pck": 0.0})
     assert not capsys.readouterr().err
 
 
@@ -296,7 +296,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "seed that overflows": ({"seed": 10**20}, "--seed"),
     "tag of YAML": ({"recipe": "[!!bool maybe]"}, "is not valid YAML"),
     "recipe that is nothing": ({"recipe": "[]"}, "should be a dictionary"),
-    "boxes of a detector": ({"boxes": "found.json"}, "--boxes found.json: training takes annotation or keypoints"),
+    "boxes of a detector": ({"boxes": "peaks.json"}, "--boxes peaks.json: training takes annotation or keypoints"),
     "images of no validation": ({"val_images": "folder"}, "--val-images belongs to --val"),
 }
 DISTIL_ALONE: dict[str, tuple[dict[str, Any], str]] = {
@@ -319,9 +319,9 @@ QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(
-    ("command", "changed", "said"),
+    ("command", "changed", "message"),
     [
-        *(pytest.param(each, *case, id=f"{each.__name__}: {name}") for each in (distill, qat) for name, case in BAD.items()),
+        *(pytest.param(one, *case, id=f"{one.__name__}: {name}") for one in (distill, qat) for name, case in BAD.items()),
         *(pytest.param(qat, *case, id=f"qat: {name}") for name, case in QAT_ALONE.items()),
         *(pytest.param(distill, *case, id=f"distill: {name}") for name, case in DISTIL_ALONE.items()),
     ],
@@ -329,7 +329,7 @@ QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
 def test_bad_input_ends_with_one_line_and_leaves_nothing(
     command: Any,
     changed: dict[str, Any],
-    said: str,
+    message: str,
     home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -345,7 +345,7 @@ def test_bad_input_ends_with_one_line_and_leaves_nothing(
     assert run(command, flags(home, **given), monkeypatch) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert said in lines[0]
+    assert message in lines[0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "bad.yaml"]
     assert sorted(home.rglob("*")) == before
 
