@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 ROOT = Path(__file__).parents[2]
 
 
-def run(folder: Path, *command: str) -> None:
+def run_module(folder: Path, *command: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     answer = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
@@ -27,15 +27,15 @@ def run(folder: Path, *command: str) -> None:
 def test_validation_at_the_end_of_qat_is_the_fake_quant_column_of_edge_check(tmp_path: Path) -> None:
     recipe = "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 0.00001, bf16: false, losses: {float_twin: 1}}"
     (tmp_path / "recipe.yaml").write_text(recipe)
-    run(
+    run_module(
         tmp_path, "quantize.qat", "--student", "distilpose_edge", "--teacher", "labels", "--recipe", "recipe.yaml",
         "--people", "8", "--calibration", "8", "--out", "int8",
     )  # fmt: skip
     for column, program in (("qat", "int8"), ("ptq", "int8/ptq")):
         out = f"dist-{column}"
-        run(tmp_path, "edge.export", "--program", program, "--target", "onnx", "--out", out)
+        run_module(tmp_path, "edge.export", "--program", program, "--target", "onnx", "--out", out)
         artefact = f"{out}/distilpose_edge-onnx-int8.onnx"
-        run(tmp_path, "edge.check", "--artefact", artefact, "--limit", "100", "--json", f"{column}.json")
+        run_module(tmp_path, "edge.check", "--artefact", artefact, "--limit", "100", "--json", f"{column}.json")
         check = json.loads((tmp_path / f"{column}.json").read_text())
         validation = load_program(tmp_path / program).card.metrics["validation"]
         assert check["persons"] == 100
