@@ -1,5 +1,6 @@
-# `make demo` and `make test` need nothing but Python 3.11: each makes .venv and installs what it uses into it.
-PYTHON ?= python3.11
+# `make demo` and `make test` need nothing but Python 3.11, 3.12 or 3.13: each makes .venv and installs what it uses into it.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null && echo $$python && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := runs/demo
@@ -31,8 +32,10 @@ test: $(INSTALLED)
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 
+# A .venv that holds a torch of the pinned version already, such as a CPU build, keeps it: pip installs only what is missing.
 $(INSTALLED): pyproject.toml
-	@echo "Installing into .venv; a few minutes the first time ..."
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[all,dev]'
+	@echo "Installing into .venv: about five minutes and 6.6 GB of disk, of which 4.6 GB are the CUDA build of torch."
+	@echo "README.md, section Installation, says how to start from a CPU build of torch and save about 4 GB."
+	$(if $(PYTHON),$(PYTHON),$(error no Python 3.11, 3.12 or 3.13 on the PATH; install one, or name it: make PYTHON=...)) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[all,dev]'
 	touch $@

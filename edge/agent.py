@@ -1,10 +1,10 @@
-"""The one file that runs on the device: Python 3.9 or later, numpy and one runtime; nothing of ours, nothing else.
+"""The one file that runs on a device. It needs Python 3.9 or later, numpy and one runtime, and nothing else of this project.
 
     python3 agent.py < job.json
 
-The job is a JSON object on standard input, made of the artefacts' cards by the host (`edge.devices.job`). The answer is one
-event a line, JSON after the mark `@dpe `, so that whatever else is printed does no harm. No artefact is timed before it has
-answered its card's golden crop as the host's copy did.
+The host writes a `Job` to standard input, made from the cards of the artefacts (`edge.devices.job`). The agent answers with
+events, one a line: JSON after the mark `@dpe `, so that other output does no harm. Before an artefact is timed, its answer
+to the golden crop of its card is compared with the answer that the host's copy gave.
 
 Jobs: `load` opens one artefact and runs it once; `time` times several in turns; `infer` answers a batch of crops.
 """
@@ -12,6 +12,7 @@ Jobs: `load` opens one artefact and runs it once; `time` times several in turns;
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -23,43 +24,86 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 started = time.perf_counter()
 try:
     import numpy as np
 except ImportError:
-    np = None  # type: ignore[assignment] # told as an event
+    np = None  # type: ignore[assignment] # reported as an event by main
 importing = time.perf_counter() - started  # seconds spent on importing numpy and the runtime
-own = 0.0  # seconds from the start to the first artefact, imports aside
+own_seconds = 0.0  # from the start to the first artefact, without imports
 
 MARK = "@dpe "
-BLOCK = 10  # inferences in a row of one artefact before the other's turn; the first, whose caches are cold, does not count
-WARM_UP, WARM_UP_SECONDS = 10, 3.0  # whichever is over first, and one inference at least
+BLOCK = 10  # inferences of one artefact before the next one's turn; one more before them, with cold caches, is not counted
+WARM_UP, WARM_UP_SECONDS = 10, 3.0  # inferences and seconds, whichever ends first; at least one inference
 STAGE_RUNS, STAGE_SECONDS = 50, 3.0
-REPORT_SECONDS = 0.25  # what is measured leaves the device that often, and survives a cut
+REPORT_SECONDS = 0.25  # measurements are sent this often, so that a cut connection loses few of them
 CLOCK_SECONDS = 1.0
-TFLITE = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+# runtime -> modules, of which the first that is installed is used
+MODULES = {
+    "tflite": ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite"),
+    "onnx": ("onnxruntime",),
+    "executorch": ("executorch.extension.pybindings.portable_lib",),
+}
 DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime", "tensorflow", "onnxruntime", "executorch", "torch", "numpy")
 
 Call = Callable[[Any], Any]  # the input tensor -> [coords, scores]
 
 
+class Golden(TypedDict):
+    """A crop (uint8 [H, W, 3], deflated, in base64), the card's answer, and tolerances: median px and largest score."""
+
+    crop: str
+    coords: list[tuple[float, float]]
+    scores: list[float]
+    tolerance_px: float
+    tolerance_score: float
+
+
+class ArtefactJob(TypedDict):
+    """An artefact on the device: `runtime` is a key of `OPENERS`, `shape` is N, C, H, W whatever the layout."""
+
+    name: str
+    path: str
+    sha256: str
+    runtime: str
+    shape: list[int]
+    layout: str
+    dtype: str
+    mean: list[float]
+    std: list[float]
+    golden: Golden
+
+
+class Job(TypedDict, total=False):
+    """What the host asks for. `crops` and `answers` are paths on the device, of the job `infer`."""
+
+    job: str
+    artefacts: list[ArtefactJob]
+    threads: int
+    affinity: list[int]
+    runs: int
+    seconds: float
+    crops: str
+    answers: str
+
+
 class JobError(Exception):
-    """What ends a job, in one line; its kind is one of python, runtime, artefact, golden, affinity, memory, agent."""
+    """Ends a job, with one line; its kind is python, runtime, artefact, golden, affinity, memory or agent."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
-def say(event: str, **fields: Any) -> None:
-    """One event to the host."""
+def send(event: str, **fields: Any) -> None:
+    """Write one event."""
     out.write(MARK + json.dumps({"event": event, **fields}) + "\n")
     out.flush()
 
 
-def module(*names: str) -> Any:
+def import_first(*names: str) -> Any:
     """The first of these modules that is installed."""
     global importing
     start, reason = time.perf_counter(), ""
@@ -75,11 +119,11 @@ def module(*names: str) -> Any:
 
 
 def open_tflite(path: str, threads: int) -> Call:
-    interpreter = module(*TFLITE).Interpreter(model_path=path, num_threads=threads)
+    interpreter = import_first(*MODULES["tflite"]).Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
-    places = {each["name"]: each["index"] for each in interpreter.get_output_details()}
-    coords, scores = places["coords"], places["scores"]
+    outputs = {output["name"]: output["index"] for output in interpreter.get_output_details()}
+    coords, scores = outputs["coords"], outputs["scores"]
 
     def call(tensor: Any) -> Any:
         interpreter.set_tensor(source, tensor)
@@ -90,7 +134,7 @@ def open_tflite(path: str, threads: int) -> Call:
 
 
 def open_onnx(path: str, threads: int) -> Call:
-    runtime = module("onnxruntime")
+    runtime = import_first(*MODULES["onnx"])
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
@@ -100,111 +144,107 @@ def open_onnx(path: str, threads: int) -> Call:
 
 
 def open_executorch(path: str, threads: int) -> Call:
-    runtime, torch = module("executorch.extension.pybindings.portable_lib"), module("torch")
+    runtime, torch = import_first(*MODULES["executorch"]), import_first("torch")
     if runtime._threadpool_get_thread_count() != threads:
         runtime._unsafe_reset_threadpool(threads)
     program = runtime._load_for_executorch(path)
-    # the answers lie in the runtime's own memory, which the next call overwrites
-    return lambda tensor: [each.numpy().copy() for each in program.forward([torch.from_numpy(tensor)])]
+    # outputs are in the runtime's own memory, which the next call overwrites
+    return lambda tensor: [output.numpy().copy() for output in program.forward([torch.from_numpy(tensor)])]
 
 
-OPEN = {"tflite": open_tflite, "onnx": open_onnx, "tensorrt": open_onnx, "executorch": open_executorch}
+OPENERS = {"tflite": open_tflite, "onnx": open_onnx, "executorch": open_executorch}
 
 
 class Model:
-    """An opened artefact, in three stages: `prepare` a crop, `call`, `decode`."""
+    """An opened artefact. One inference has three stages: `prepare` a crop, `call`, `decode`."""
 
-    def __init__(self, artefact: dict[str, Any], threads: int) -> None:
+    def __init__(self, artefact: ArtefactJob, threads: int) -> None:
         self.name, self.path, self._artefact = artefact["name"], artefact["path"], artefact
         _, _, self.height, self.width = artefact["shape"]
-        self._mean, self._std = (np.array(artefact[key], np.float32) for key in ("mean", "std"))
+        self._mean, self._std = np.array(artefact["mean"], np.float32), np.array(artefact["std"], np.float32)
         self._size = np.array([self.width, self.height], np.float32)
         self._to_image = np.array([[0.5, 0.0, 10.0], [0.0, 0.5, 20.0]], np.float32)
         try:
-            found = hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
-            if found != artefact["sha256"]:
+            digest = hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+            if digest != artefact["sha256"]:
                 raise JobError("artefact", f"{self.path} is not what was sent (sha256 differs); run again with --clean")
-            self.call = OPEN[artefact["target"]](self.path, threads)
+            self.call = OPENERS[artefact["runtime"]](self.path, threads)
         except (JobError, MemoryError):
             raise
-        except Exception as error:  # every runtime has its own kinds
+        except Exception as error:  # every runtime has exceptions of its own
             raise JobError("artefact", f"the runtime refuses {self.path}: {one_line(error)}") from error
         pixels = zlib.decompress(base64.b64decode(artefact["golden"]["crop"]))
         self.crop = np.frombuffer(pixels, np.uint8).reshape(self.height, self.width, 3)
         self.tensor = self.prepare(self.crop)
 
     def prepare(self, crop: Any) -> Any:
-        """The network's input of a crop uint8 [H, W, 3]."""
+        """The network's input for a crop uint8 [H, W, 3]."""
         planes = crop if self._artefact["dtype"] == "uint8" else (crop.astype(np.float32) - self._mean) / self._std
         return np.ascontiguousarray(planes.transpose(2, 0, 1) if self._artefact["layout"] == "NCHW" else planes)[None]
 
     def decode(self, answer: Any) -> Any:
-        """Keypoints in image pixels; which image does not matter to the time."""
+        """Keypoints in pixels of an invented image: the time does not depend on the image."""
         return answer[0][0] * self._size @ self._to_image[:, :2].T + self._to_image[:, 2]
 
     def replay(self) -> float:
-        """Milliseconds of one inference of the golden crop, whose answer has to be the card's."""
+        """Milliseconds of one inference of the golden crop, once its answer is close enough to the card's."""
         start = time.perf_counter()
         try:
             coords, scores = self.call(self.tensor)
         except RuntimeError as error:
             raise JobError("artefact", f"{self.path} does not run: {one_line(error)}") from error
         elapsed = 1e3 * (time.perf_counter() - start)
-        pixels, score = off_card(self.path, coords, scores, self._artefact["golden"], self._size)
-        say("golden", artefact=self.name, max_px=pixels, max_score=score)
+        pixels, score = golden_error(self.path, coords, scores, self._artefact["golden"], self._size)
+        send("golden", artefact=self.name, max_px=pixels, max_score=score)
         return elapsed
 
 
-def off_card(path: str, coords: Any, scores: Any, golden: dict[str, Any], size: Any) -> tuple[float, float]:
-    """Pixels and score by which an answer to the golden crop is off the card's, at the joint where it is most.
-
-    Args:
-        coords, scores: [1, K, 2] in 0..1 and [1, K]. golden: of the job's artefact. size: width and height of the crop.
-    """
+def golden_error(path: str, coords: Any, scores: Any, golden: Golden, size: Any) -> tuple[float, float]:
+    """Pixels and score by which coords [1, K, 2] in 0..1 and scores [1, K] differ most from the card's, at one joint."""
     expected = np.array(golden["coords"], np.float32), np.array(golden["scores"], np.float32)
     if (coords[0].shape, scores[0].shape) != (expected[0].shape, expected[1].shape):
         raise JobError("golden", f"{path} answers {coords.shape} and {scores.shape}, which its card does not say")
     pixels = np.sqrt((((coords[0] - expected[0]) * size) ** 2).sum(-1))
-    middle, score = float(np.median(pixels)), float(np.abs(scores[0] - expected[1]).max())
-    if not (middle <= golden["tolerance_px"] and score <= golden["tolerance_score"]):
-        raise JobError(
-            "golden",
-            f"{path} answers the golden crop {middle:.2f} px (median) and {score:.2f} of score off its card, which "
-            f"allows {golden['tolerance_px']:.2f} px and {golden['tolerance_score']:g}: a wrong model is not timed",
-        )
-    return float(pixels.max()), score
+    median, score = float(np.median(pixels)), float(np.abs(scores[0] - expected[1]).max())
+    allowed_px, allowed_score = golden["tolerance_px"], golden["tolerance_score"]
+    wrong = int((~np.isfinite(coords)).sum() + (~np.isfinite(scores)).sum())
+    if not wrong and median <= allowed_px and score <= allowed_score:
+        return float(pixels.max()), score
+    problem = f"{median:.2f} px (median) and {score:.2f} of score off its card, which allows {allowed_px:.2f} px"
+    if wrong:
+        problem = f"with {wrong} of {coords.size + scores.size} values NaN or infinite; its card allows {allowed_px:.2f} px"
+    raise JobError("golden", f"{path} answers the golden crop {problem} and {allowed_score:g}: a wrong model is not timed")
 
 
-def load(job: dict[str, Any]) -> None:
+def load(job: Job) -> None:
     """Load time, first inference and memory of one artefact alone in a process."""
     (artefact,) = job["artefacts"]
-    module(*{"tflite": TFLITE, "executorch": ("executorch.extension.pybindings.portable_lib",)}.get(
-        artefact["target"], ("onnxruntime",)))  # fmt: skip
+    import_first(*MODULES[artefact["runtime"]])
     before, start = peak_mb(), time.perf_counter()
     model = Model(artefact, job["threads"])
     loaded = 1e3 * (time.perf_counter() - start)
     first = model.replay()
-    say_runtime()
-    say("result", load_ms=loaded, first_ms=first, runtime_memory_mb=before, peak_memory_mb=peak_mb())
+    send_runtime()
+    send("result", load_ms=loaded, first_ms=first, runtime_memory_mb=before, peak_memory_mb=peak_mb())
 
 
-def measure(job: dict[str, Any]) -> None:
-    """Times of every artefact, in turns; `runs` counted inferences of each at least, over `seconds` of each at least."""
+def measure(job: Job) -> None:
+    """Times of every artefact, in turns: at least `runs` counted inferences and `seconds` of each."""
     models = [Model(artefact, job["threads"]) for artefact in job["artefacts"]]
     for model in models:
         model.replay()
         warm_up(model)
-    say_runtime()
+    send_runtime()
     clocks = clock_files()
     block = max(1, min(BLOCK, job["runs"]))
     done: list[int] = [0] * len(models)
-    waiting: list[list[float]] = [[] for _ in models]
-    start = reported = clocked = time.perf_counter()
+    unsent: list[list[float]] = [[] for _ in models]
+    start = sent = clocked = time.perf_counter()
     end = start + job["seconds"] * len(models)
-    going = True
-    while going:
+    running = True
+    while running:
         for place, model in enumerate(models):
-            times = waiting[place]
+            times = unsent[place]
             for nth in range(block + 1):
                 begin = time.perf_counter_ns()
                 model.call(model.tensor)
@@ -212,18 +252,18 @@ def measure(job: dict[str, Any]) -> None:
                     times.append((time.perf_counter_ns() - begin) / 1e6)
             done[place] += block
         now = time.perf_counter()
-        going = done[-1] < job["runs"] or now < end
-        if not going or now - reported >= REPORT_SECONDS:
+        running = done[-1] < job["runs"] or now < end
+        if not running or now - sent >= REPORT_SECONDS:
             for place, model in enumerate(models):
-                say("times", artefact=model.name, s=now - start, ms=[round(each, 4) for each in waiting[place]])
-                waiting[place] = []
-            reported = now
-        if clocks and (not going or now - clocked >= CLOCK_SECONDS):
-            say("clock", s=now - start, **{name: read_numbers(files, unit) for name, files, unit in clocks})
+                send("times", artefact=model.name, s=now - start, ms=[round(ms, 4) for ms in unsent[place]])
+                unsent[place] = []
+            sent = now
+        if clocks and (not running or now - clocked >= CLOCK_SECONDS):
+            send("clock", s=now - start, **{name: read_thousandths(files) for name, files in clocks.items()})
             clocked = now
     for model in models:
-        say("stages", artefact=model.name, ms=stages(model, job["runs"]))
-    say("result", runs=done)
+        send("stages", artefact=model.name, ms=stages(model, job["runs"]))
+    send("result", runs=done)
 
 
 def warm_up(model: Model) -> None:
@@ -235,7 +275,7 @@ def warm_up(model: Model) -> None:
 
 
 def stages(model: Model, runs: int) -> dict[str, list[float]]:
-    """Milliseconds of each stage, of a crop's bytes to keypoints in the image."""
+    """Stage -> milliseconds of each run, from a crop's bytes to keypoints in the image."""
     times: dict[str, list[float]] = {"preprocess": [], "model": [], "decode": []}
     end = time.perf_counter() + STAGE_SECONDS
     for _ in range(max(1, min(STAGE_RUNS, runs))):
@@ -253,64 +293,58 @@ def stages(model: Model, runs: int) -> dict[str, list[float]]:
     return times
 
 
-def infer(job: dict[str, Any]) -> None:
-    """Answers `crops`, an .npy of uint8 [N, H, W, 3], into `answers`, an .npz of coords [N, K, 2] and scores [N, K]."""
+def infer(job: Job) -> None:
+    """Write the answers to `crops`, .npy of uint8 [N, H, W, 3], to `answers`: .npz of coords [N, K, 2], scores [N, K]."""
     (artefact,) = job["artefacts"]
     model = Model(artefact, job["threads"])
     model.replay()
-    say_runtime()
+    send_runtime()
     crops = np.load(job["crops"], mmap_mode="r", allow_pickle=False)
     if crops.dtype != np.uint8 or crops.shape[1:] != (model.height, model.width, 3):
         raise JobError("artefact", f"{job['crops']} holds {crops.dtype} {crops.shape}, not crops of {artefact['name']}")
-    coords, scores, reported = [], [], time.perf_counter()
+    coords, scores, sent = [], [], time.perf_counter()
     for number, crop in enumerate(crops):
         answer = model.call(model.prepare(np.asarray(crop)))
         coords.append(answer[0][0])
         scores.append(answer[1][0])
-        if time.perf_counter() - reported >= REPORT_SECONDS:
-            reported = time.perf_counter()
-            say("progress", done=number + 1)
+        if time.perf_counter() - sent >= REPORT_SECONDS:
+            sent = time.perf_counter()
+            send("progress", done=number + 1)
     part = f"{job['answers']}.part.npz"
     np.savez(part, coords=np.array(coords, np.float32), scores=np.array(scores, np.float32))
     os.replace(part, job["answers"])  # noqa: PTH105
-    say("result", done=len(crops))
+    send("result", done=len(crops))
 
 
-def say_runtime() -> None:
-    """What runs here, and how long the agent took for itself until it opened the first artefact."""
+def send_runtime() -> None:
+    """Versions of what runs here, and the seconds that the agent itself took before the first artefact was opened."""
     versions = {}
     for name in DISTRIBUTIONS:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     emulated = os.environ.get("DISTILPOSE_EMULATED") == "1"
-    say("runtime", python=platform.python_version(), versions=versions, emulated=emulated, own_s=own)
+    send("runtime", python=platform.python_version(), versions=versions, emulated=emulated, own_s=own_seconds)
 
 
-def clock_files() -> list[tuple[str, list[Path], float]]:
-    """What says the clock in MHz and the temperature in degrees Celsius, where there is such a thing."""
+def clock_files() -> dict[str, list[Path]]:
+    """The files that hold the clock in kHz and the temperature in thousandths of a degree Celsius, if there are any."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     speeds = [Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores[:8]]
-    found = [
-        ("mhz", [file for file in speeds if file.exists()], 1e3),
-        ("celsius", sorted(Path("/sys/class/thermal").glob("thermal_zone*/temp"))[:8], 1e3),
-    ]
-    return [each for each in found if each[1]]
+    zones = sorted(Path("/sys/class/thermal").glob("thermal_zone*/temp"))[:8]
+    groups = {"mhz": [file for file in speeds if file.exists()], "celsius": zones}
+    return {name: files for name, files in groups.items() if files}
 
 
-def read_numbers(files: list[Path], unit: float) -> list[float]:
+def read_thousandths(files: list[Path]) -> list[float]:
     numbers = []
     for file in files:
-        try:
-            numbers.append(int(file.read_text()) / unit)
-        except (OSError, ValueError):
-            continue  # a zone that is switched off
+        with contextlib.suppress(OSError, ValueError):  # a zone may be switched off
+            numbers.append(int(file.read_text()) / 1e3)
     return numbers
 
 
 def peak_mb() -> float:
-    """Peak resident memory so far; of this program alone, where getrusage also counts the one that started it."""
+    """Peak resident memory of this process so far. On Linux getrusage would count the parent process, too."""
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():
@@ -323,7 +357,7 @@ def peak_mb() -> float:
 
 
 def pin(cores: list[int]) -> None:
-    """Run on these cores only, every thread that is started later included."""
+    """Run on these cores only; threads that are started later inherit this."""
     try:
         os.sched_setaffinity(0, cores)
     except AttributeError as error:
@@ -337,29 +371,28 @@ def one_line(error: BaseException) -> str:
 
 
 def main() -> int:
-    global own
+    global own_seconds
     try:
         job = json.load(sys.stdin)
         if np is None:
             raise JobError("runtime", f"no numpy in {sys.executable}")
         if job["affinity"]:
             pin(job["affinity"])
-        own = time.perf_counter() - started - importing
+        own_seconds = time.perf_counter() - started - importing
         {"load": load, "time": measure, "infer": infer}[job["job"]](job)
-    except BrokenPipeError:
-        os._exit(1)  # nobody listens any more
-    except JobError as failure:
-        say("error", kind=failure.kind, message=str(failure))
-    except MemoryError:
-        say("error", kind="memory", message="out of memory on the device")
-    except Exception as error:
-        say("error", kind="agent", message=f"{type(error).__name__}: {one_line(error)}")
-    else:
         return 0
+    except BrokenPipeError:
+        os._exit(1)  # the host has closed the connection
+    except JobError as failure:
+        send("error", kind=failure.kind, message=str(failure))
+    except MemoryError:
+        send("error", kind="memory", message="out of memory on the device")
+    except Exception as error:
+        send("error", kind="agent", message=f"{type(error).__name__}: {one_line(error)}")
     return 1
 
 
 if __name__ == "__main__":
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what native libraries print does not get between the events
+    os.dup2(2, 1)  # keeps the output of native libraries apart from the events
     sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,64 +12,36 @@ from pose import cli
 if TYPE_CHECKING:
     import numpy as np
 
+    from edge.evaluate.demo import DemoRow
+
 PEOPLE, COLUMNS = 8, 4
-KINDS = {"ptq": "int8, PTQ", "qat": "int8, QAT + distillation"}  # folders that the steps before write
-TIMED = "qat"
-
-
-def collect(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the table: the float student, then each kind of int8 student, as lowered.
-
-    Args:
-        folder: holds `KINDS`, each with the `check.json` that the command wrote, and `TIMED` with a `bench.json`, too: the
-            other is the same operators with other weights.
-
-    Raises:
-        InputError: a file is missing or is not what the command writes.
-    """
-    from pose.errors import InputError
-    from pose.files import read_json
-
-    rows = []
-    checks = {kind: read_json(folder / kind / "check.json") for kind in KINDS}
-    bench = read_json(folder / TIMED / "bench.json")
-    try:
-        times = {precision: bench["devices"][0][precision]["latency_ms"]["p50"] for precision in ("fp32", "int8")}
-        scored = [("fp32", checks[TIMED]["fp32"], times["fp32"], checks[TIMED]["float_twin"]["bytes"])]
-        for kind, name in KINDS.items():
-            time = times["int8"] if kind == TIMED else None
-            scored.append((name, checks[kind]["lowered"], time, checks[kind]["bytes"]))
-        for name, column, time, size in scored:
-            row = {figure: column[figure] for figure in ("ap", "pck", "keypoint_px", "persons")}
-            rows.append({"name": name, **row, "latency_ms": time, "bytes": size})
-    except (IndexError, KeyError, TypeError) as error:
-        raise InputError(f"{folder}: a check.json or bench.json lacks {error}; run make demo again") from error
-    return rows
 
 
 def picture(artefact: Path, seed: int) -> np.ndarray:
     """Drawn people with the poses of the float twin (left of each pair) and of the artefact (right), uint8 [H, W, 3] RGB.
 
     Raises:
-        InputError, BackendError: see `edge.run.open` and `edge.run.twin`.
+        InputError, BackendError: see `edge.dist.Artefact`.
     """
     from calib_data.synthetic import SyntheticPeople
-    from edge import run
+    from edge import dist, run
     from pose.draw import contact_sheet, draw_pose
 
-    runners = [run.open(run.twin(artefact, "fp32")), run.open(artefact)]
-    joints = runners[0].card.skeleton
+    int8 = dist.find(artefact)
+    runners = [int8.twin("fp32").open(), int8.open()]
+    joints = int8.card.skeleton
     tiles = []
     people = SyntheticPeople(PEOPLE, seed)
-    for sample in map(people.__getitem__, range(PEOPLE)):
+    for index in range(PEOPLE):
+        image, box = people.image(index), people.labels(index).box
         for runner in runners:
-            points, _ = run.keypoints(runner, sample.image, sample.box)
-            tiles.append(draw_pose(sample.image, points, joints))  # every joint: low scores are part of the result
+            points, _ = run.keypoints(runner, image, box)
+            tiles.append(draw_pose(image, points, joints))  # every joint: low scores are part of the result
     return contact_sheet(tiles, 2 * COLUMNS)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Write an RGB image as PNG, whole or not at all."""
+    """Write an RGB image as PNG, atomically."""
     import cv2
 
     from pose.files import whole
@@ -79,17 +51,17 @@ def save_png(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: list[DemoRow]) -> None:
     from rich.table import Table
 
     table = Table("student", "AP", "PCK@0.2", "px from fp32, median", "p99", "ms, p50", "MB")
     for row in rows:
-        score = [f"{row[k]:.1f}" if row[k] is not None else "n/a" for k in ("ap", "pck")]
-        far = [f"{row['keypoint_px'][k]:.2f}" for k in ("median", "p99")]
-        time = "" if row["latency_ms"] is None else f"{row['latency_ms']:.1f}"
-        table.add_row(row["name"], *score, *far, time, f"{row['bytes'] / 1e6:.1f}")
+        scores = ["n/a" if value is None else f"{value:.1f}" for value in (row.ap, row.pck)]
+        pixels = [f"{row.keypoint_px.median:.2f}", f"{row.keypoint_px.p99:.2f}"] if row.keypoint_px else ["", ""]
+        time = "" if row.latency_ms is None else f"{row.latency_ms:.1f}"
+        table.add_row(row.name, *scores, *pixels, time, "" if row.bytes is None else f"{row.bytes / 1e6:.1f}")
     cli.console().print(table)
-    cli.console().print(f"{rows[0]['persons']} drawn people. Both int8 students are the same operators: one is timed.")
+    cli.console().print(f"{rows[0].persons} drawn people. Both int8 students are the same operators: one is timed.")
 
 
 def main(
@@ -101,16 +73,17 @@ def main(
     seed: cli.Seed = 1_000_000,
 ) -> None:
     """Print the demo's table (fp32, PTQ, QAT + distillation: accuracy, latency) and draw poses, fp32 beside int8."""
-    from edge.run import latest
+    from edge.dist import Dist
+    from edge.evaluate.demo import Demo, collect
     from pose.files import write_json
 
     rows = collect(run)
     poses = out or run / "poses.png"
-    save_png(poses, picture(latest(run / "qat" / "dist"), seed))
+    save_png(poses, picture(Dist(run / "qat" / "dist").latest().path, seed))
     _print(rows)
     cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
     if json:
-        write_json(json, {"rows": rows, "picture": str(poses)})
+        write_json(json, Demo(rows=rows, picture=str(poses)).as_json())
 
 
 if __name__ == "__main__":

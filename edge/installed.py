@@ -1,22 +1,28 @@
-"""What of the project's own requirements is installed, and in which version."""
+"""Which of the project's own requirements are installed, and in which version."""
 
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 PROJECT = "distilpose-edge"
 _TOOLS = ("dev", "all")  # extras for developers, and of other extras
 
+_Project = TypedDict(
+    "_Project", {"dependencies": list[str], "optional-dependencies": dict[str, list[str]], "requires-python": str}
+)
+
 
 @dataclass(frozen=True)
 class Package:
-    """A requirement and what there is: `version` is "" if it is not installed."""
+    """A requirement, and the version that is installed: "" if none is."""
 
     name: str
     wanted: str
@@ -29,10 +35,14 @@ class Package:
 
 
 def extras() -> dict[str, list[Package]]:
-    """The packages of each extra that a user may want, on this kind of system; `base` is what every command needs."""
+    """The packages of each extra that a user may want, on this system; `base` is what every command needs."""
     project = _project()
     groups = {"base": project["dependencies"], **project["optional-dependencies"]}
-    return {name: [_package(line) for line in lines if _here(line)] for name, lines in groups.items() if name not in _TOOLS}
+    return {
+        name: [_package(requirement) for requirement in map(Requirement, lines) if _is_for_this_system(requirement)]
+        for name, lines in groups.items()
+        if name not in _TOOLS
+    }
 
 
 def python() -> str:
@@ -41,62 +51,52 @@ def python() -> str:
 
 
 def fits(version: str, wanted: str) -> bool:
-    """Whether a version satisfies clauses such as `>=1.2,<2` or `==1.31.*`: what our requirements use of PEP 440."""
-    return all(_satisfies(version, clause.strip()) for clause in wanted.split(",") if clause.strip())
+    """Whether a version satisfies clauses such as `>=1.2,<2` or `==1.31.*`."""
+    return SpecifierSet(wanted).contains(version, prereleases=True)
 
 
-def _satisfies(version: str, clause: str) -> bool:
-    sign, number = re.fullmatch(r"(==|>=|<=|<|>)\s*(.+)", clause).groups()  # type: ignore[union-attr]
-    if number.endswith(".*"):
-        wanted = _release(number[:-2])
-        return _release(version, len(wanted))[: len(wanted)] == wanted
-    length = max(len(_release(version)), len(_release(number)))
-    ours, theirs = _release(version, length), _release(number, length)
-    return {"==": ours == theirs, ">=": ours >= theirs, "<": ours < theirs, "<=": ours <= theirs, ">": ours > theirs}[sign]
-
-
-def _release(version: str, length: int = 0) -> tuple[int, ...]:
-    """The numbers before a pre-release's or a local version's, `length` of them at least."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    numbers = tuple(map(int, found[0].split("."))) if found else ()
-    return numbers + (0,) * (length - len(numbers))
-
-
-def _package(line: str) -> Package:
-    name, wanted = re.fullmatch(r"([\w.-]+)(?:\[[^]]*\])?\s*([^;]*)", line.partition(";")[0].strip()).groups()  # type: ignore[union-attr]
+def _package(requirement: Requirement) -> Package:
     try:
-        version = metadata.version(name)
+        version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         version = ""
-    return Package(name, wanted.strip(), version)
+    return Package(requirement.name, str(requirement.specifier), version)
 
 
-def _here(line: str) -> bool:
-    system = re.search(r"sys_platform\s*==\s*['\"](\w+)['\"]", line)
-    return system is None or system[1] == sys.platform
+def _is_for_this_system(requirement: Requirement) -> bool:
+    """Whether its marker is true on this system; `_of_metadata` has removed the marker of the extra."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
-def _project() -> dict[str, Any]:
-    """The table `project` of pyproject.toml: the file's in a clone, elsewhere what pip kept of it."""
+def _project() -> _Project:
+    """The table `project` of pyproject.toml: from the file in a clone, else from the metadata of the installed package."""
     file = Path(__file__).parents[1] / "pyproject.toml"
-    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"] if file.is_file() else _kept()
+    project = _of_clone(file) if file.is_file() else _of_metadata()
     groups = project["optional-dependencies"]
-    own = re.compile(rf"{PROJECT}\[([\w,]+)\]")
     for name, lines in groups.items():
-        groups[name] = [each for line in lines for each in _named(own.match(line), groups, line)]
+        groups[name] = [expanded for line in lines for expanded in _expanded(line, groups)]
     return project
 
 
-def _named(own: re.Match[str] | None, groups: dict[str, list[str]], line: str) -> list[str]:
-    """The lines of the extras that a line of our own extras names, else the line itself."""
-    return [each for extra in own[1].split(",") for each in groups[extra]] if own else [line]
+def _expanded(line: str, groups: dict[str, list[str]]) -> list[str]:
+    """The requirements of the extras that a requirement of our own package names, else the line itself."""
+    requirement = Requirement(line)
+    if requirement.name != PROJECT:
+        return [line]
+    return [other for extra in sorted(requirement.extras) for other in groups[extra]]
 
 
-def _kept() -> dict[str, Any]:
+def _of_clone(file: Path) -> _Project:
+    table: _Project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def _of_metadata() -> _Project:
     groups: dict[str, list[str]] = {}
     base: list[str] = []
     for line in metadata.requires(PROJECT) or []:
-        extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", line)
-        (groups.setdefault(extra[1], []) if extra else base).append(line)
+        extra = re.search(r"(?:\s+and\s+)?extra\s*==\s*['\"]([\w-]+)['\"]", line)
+        plain = (line[: extra.start()] + line[extra.end() :]).rstrip(" ;()") if extra else line
+        (groups.setdefault(extra[1], []) if extra else base).append(plain)
     wanted = metadata.metadata(PROJECT)["Requires-Python"] or ""
     return {"dependencies": base, "optional-dependencies": groups, "requires-python": wanted}

@@ -1,4 +1,4 @@
-"""Calls of one function, each in a process of its own, as many at once as there are processors."""
+"""Calls of one function in subprocesses, as many at once as there are processors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from pose.errors import BackendError, UserError
 T = TypeVar("T")
 
 
-def each_in_its_own(call: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, T]]:
-    """(name, what `call` answers to its arguments) as each is done; started in the order given, the longest best first.
+def run_in_subprocesses(call: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, T]]:
+    """(name, result of `call` with its arguments) as the calls end; they start in the order given, so put the longest first.
 
-    What one raises is raised here; it, or an interrupt, ends the others, which unwind: no half-written file stays.
+    An exception in one call is raised here. It, or an interrupt, ends the others, which unwind: no half-written file stays.
+
+    Args:
+        arguments: name -> arguments of one call.
 
     Raises:
         BackendError: a process was killed.
@@ -30,22 +33,22 @@ def each_in_its_own(call: Callable[..., T], arguments: Mapping[str, tuple[Any, .
     try:
         while waiting or running:
             while waiting and len(running) < _processors():
-                name, given = waiting.pop(0)
-                answers, own_end = context.Pipe(duplex=False)
-                process = context.Process(target=_answer, args=(own_end, call, given))
+                name, call_arguments = waiting.pop(0)
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_answer, args=(sender, call, call_arguments))
                 process.start()
-                own_end.close()
-                running[answers] = name, process
+                sender.close()
+                running[receiver] = name, process
             done = wait(list(running))
-            for ready in [each for each in running if each in done]:
+            for ready in [receiver for receiver in running if receiver in done]:
                 name, process = running[ready]
                 try:
-                    good, value = ready.recv()
+                    succeeded, value = ready.recv()
                 except EOFError:
                     raise BackendError(f"the process for {name} was killed; out of memory? do one at a time") from None
                 process.join()
                 del running[ready]
-                if not good:
+                if not succeeded:
                     raise value
                 yield name, value
     finally:
@@ -55,21 +58,21 @@ def each_in_its_own(call: Callable[..., T], arguments: Mapping[str, tuple[Any, .
             process.join()
 
 
-def _answer(to: Connection, call: Callable[..., Any], given: tuple[Any, ...]) -> None:
+def _answer(sender: Connection, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     try:
-        answer: tuple[bool, Any] = True, call(*given)
+        answer: tuple[bool, Any] = True, call(*arguments)
     except Exception as error:
         if not isinstance(error, UserError):
-            error.add_note(traceback.format_exc())  # it does not travel with the error
+            error.add_note(traceback.format_exc())  # pickling an error drops its traceback
         answer = False, error
-    to.send(answer)
+    sender.send(answer)
 
 
 def _end(*_: object) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what unwinds is not interrupted
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the unwinding
     sys.exit(2)
 
 

@@ -3,3 +3,5 @@
 Start reading with `skeleton` (joints), `crop` (from an image to a network's input and back), `models.protocols` (what a
 student and a teacher are) and `card` (the description of everything that is written). It imports no other package of ours.
 """
+
+__version__ = "0.1.0"

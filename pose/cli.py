@@ -7,6 +7,8 @@ itself failed. Results go to standard output; errors, notes and progress go to s
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
 import os
 import signal
@@ -15,12 +17,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pose import __version__
 from pose.errors import BackendError, InputError, UserError
 from pose.files import require_writable
 
@@ -135,14 +138,38 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
 
 def _invoke(command: Callable[..., None], name: str, example: str) -> int:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(epilog=f"\b\nExample:\n  {example}")(command)
+    app.command(epilog=f"\b\nExample:\n  {example}")(_with_version(command))
     parsed = typer.main.get_command(app)
     try:
         with parsed.make_context(name, sys.argv[1:]) as context:
             parsed.invoke(context)
-    except typer.Exit as end:  # --help
+    except typer.Exit as end:  # --help, --version
         return end.exit_code
     return 0
+
+
+def _with_version(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one more option, `--version`."""
+
+    @functools.wraps(command)
+    def run_command(version: bool, **options: Any) -> None:
+        command(**options)
+
+    signature = inspect.signature(command, eval_str=True)
+    option = inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version)
+    run_command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    return run_command
+
+
+def _show_version(is_given: bool) -> None:
+    if is_given:
+        print(f"distilpose-edge {__version__}")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+]
 
 
 def _fail(message: str, code: int) -> int:

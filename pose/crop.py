@@ -68,12 +68,6 @@ def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
     return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
 
-def denormalise(planes: np.ndarray, spec: CropSpec) -> np.ndarray:
-    """The crop uint8 [H, W, 3] of a network input [3, H, W]: the inverse of `normalise`, rounded, in 0..255."""
-    pixels = planes.transpose(1, 2, 0) * np.array(spec.std, np.float32) + np.array(spec.mean, np.float32)
-    return np.ascontiguousarray(pixels.round().clip(0, 255).astype(np.uint8))
-
-
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Points [..., 2] through a 2x3 affine matrix."""
     return points @ matrix[:, :2].T + matrix[:, 2]

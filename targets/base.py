@@ -1,53 +1,35 @@
-"""What a target is: it lowers a program to an artefact, opens artefacts it made, and says what in a program it dislikes."""
+"""What a backend is, and the list of them: `SPECS`. Imports no toolchain, so that commands can list what they offer.
+
+A backend is a module (or a package) of this folder with a `SPEC`, which is found by itself: no other list has to be changed.
+From outside the repository, call `register`, or put the file into the folder that the environment variable
+`DISTILPOSE_TARGETS` names. See docs/add-a-target.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-import numpy as np
-
-from pose import card as cards
-from pose.card import Card, Coverage, Precision, Prediction
-from pose.crop import normalise
-from pose.errors import BackendError, InputError
-from pose.files import sha256
+from pose.errors import InputError
+from targets.spec import TargetSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch.export import ExportedProgram
 
+    from pose.card import Card, Precision
     from pose.program import Program
 
-# Name -> module that is a `Target`; a module is imported when its target is asked for.
-TARGETS = {
-    "torch": "targets.torch",
-    "executorch": "targets.executorch",
-    "tflite": "targets.tflite",
-    "coreml": "targets.coreml",
-    "onnx": "targets.onnx",
-    "tensorrt": "targets.tensorrt",
-}
-
-# What each needs beside torch: a toolchain's import takes seconds, asking whether it is there does not.
-_NEEDS = {
-    "executorch": ("executorch",),
-    "tflite": ("litert_torch", "ai_edge_litert"),
-    "coreml": ("coremltools",),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "tensorrt": ("onnx", "onnxscript", "onnxruntime"),
-}
-
-LOWERED = tuple(name for name in TARGETS if name != "torch")  # what `edge.export --target all` makes
-
-# The same, those of one toolchain together: what it makes for one, it makes for the other.
-BY_TOOLCHAIN = tuple(
-    tuple(name for name in LOWERED if _NEEDS[name] == needs) for needs in dict.fromkeys(_NEEDS[name] for name in LOWERED)
-)
+VARIABLE = "DISTILPOSE_TARGETS"  # environment: a folder of backends, one file each
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -59,8 +41,8 @@ class Artefact:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something in a program that a target runs badly or not at all.
+class LintFinding:
+    """Something in a program that a backend runs slowly, inaccurately or not at all.
 
     Attributes:
         severity: an `error` stops the lowering, a `warning` costs speed or accuracy.
@@ -73,19 +55,7 @@ class Finding:
 
 
 class RefusedError(InputError):
-    """A program that a target does not take, and why."""
-
-
-def accepted(findings: list[Finding], program: Program, target: str) -> list[Finding]:
-    """The findings, none of which is an error.
-
-    Raises:
-        RefusedError: one is.
-    """
-    for finding in findings:
-        if finding.severity == "error":
-            raise RefusedError(f"{target} does not take {program.folder}: {finding.node} {finding.message}")
-    return findings
+    """A program that a backend cannot lower, and why."""
 
 
 class Runner(Protocol):
@@ -93,25 +63,27 @@ class Runner(Protocol):
 
     card: Card
 
-    def run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Network inputs float32 [N, 3, H, W], any N -> coords float32 [N, K, 2] in 0..1 and scores float32 [N, K].
+    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Crops uint8 [N, H, W, 3] in RGB, any N -> coords float32 [N, K, 2] in 0..1 and scores float32 [N, K].
 
         Raises:
-            InputError: the images have another shape or type.
-            BackendError: the runtime failed.
+            InputError: the crops have another shape or type.
+            BackendError: the runtime failed, or its answer is not finite.
         """
         ...
 
 
 class Target(Protocol):
-    """A module of this package."""
+    """The module that a `TargetSpec` names."""
 
     def lower(self, program: Program, out: Path, precision: Precision = "int8") -> Artefact:
-        """Lower one of the program's two graphs into the folder `out`, with its card; whole or not at all.
+        """Lower one of the program's two graphs into the folder `out`, with its card; both files are written atomically.
+
+        The options of the backend's spec are further keyword arguments.
 
         Raises:
-            RefusedError: `lint` finds an error in it.
-            BackendError: the backend's toolchain is not installed, or failed.
+            RefusedError: `lint` finds an error in the graph.
+            BackendError: the toolchain is not installed, or failed.
         """
         ...
 
@@ -119,46 +91,84 @@ class Target(Protocol):
         """Open an artefact that matches its card.
 
         Raises:
-            InputError: the artefact or its card is missing, damaged or another's.
+            InputError: the artefact or its card is missing, damaged or belongs to another target.
             BackendError: the runtime is not installed, or refuses the file.
         """
         ...
 
-    def lint(self, program: ExportedProgram) -> list[Finding]:
-        """What this target would run badly; empty when there is nothing to say."""
+    def lint(self, program: ExportedProgram) -> list[LintFinding]:
+        """What this backend would run slowly, inaccurately or not at all; empty if there is nothing of the kind."""
         ...
 
 
-def check_name(name: str, known: Iterable[str]) -> None:
-    """Raises InputError unless it is one of the targets that are asked for."""
-    known = list(known)
-    if name not in known:
-        raise InputError(f"there is no target '{name}'; choose one of {', '.join(known)}")
+SPECS: dict[str, TargetSpec] = {}  # by name, in the order in which lists and tables show them
+_load_errors: list[InputError] = []  # of the user's files: raised where a target is missing, not while commands are imported
 
 
-def check_installed(name: str) -> None:
-    """Raises BackendError unless what the target needs to lower is installed; nothing is imported."""
-    for module in _NEEDS.get(name, ()):
-        if find_spec(module) is None:
-            raise _not_installed(name, module)
+def register(spec: TargetSpec) -> None:
+    """Add a backend to this process. It replaces a backend of the same name."""
+    SPECS[spec.name] = spec
+    specs = sorted(SPECS.values(), key=lambda spec: (spec.order, spec.name))
+    SPECS.clear()
+    SPECS.update((spec.name, spec) for spec in specs)
+
+
+def lowered_names() -> tuple[str, ...]:
+    """The targets that a program is lowered to: `--target all`."""
+    return tuple(spec.name for spec in SPECS.values() if spec.lowers)
+
+
+def names_by_toolchain() -> tuple[tuple[str, ...], ...]:
+    """`lowered_names` in groups that need the same modules, and that reuse each other's work when one process lowers them.
+
+    Raises:
+        InputError: a file in the user's folder cannot be loaded.
+    """
+    if _load_errors:
+        raise _load_errors[0]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in lowered_names():
+        groups.setdefault(SPECS[name].needs or (name,), []).append(name)
+    return tuple(map(tuple, groups.values()))
+
+
+def get_spec(name: str) -> TargetSpec:
+    """The spec of that name.
+
+    Raises:
+        InputError: no such target, or a file in the user's folder cannot be loaded.
+    """
+    if name not in SPECS and _load_errors:
+        raise _load_errors[0]
+    if name not in SPECS:
+        raise InputError(f"there is no target '{name}'; choose one of {', '.join(SPECS)}")
+    return SPECS[name]
 
 
 def get(name: str) -> Target:
-    """The target of that name.
+    """The backend of that name, imported.
 
     Raises:
         InputError: no such target.
         BackendError: what it needs is not installed.
     """
-    check_name(name, TARGETS)
+    spec = get_spec(name)
     try:
-        return cast(Target, import_module(TARGETS[name]))
+        return cast(Target, import_module(spec.module))
     except ModuleNotFoundError as error:
-        raise _not_installed(name, error.name) from error
+        raise spec.not_installed(error.name) from error
 
 
-def _not_installed(name: str, module: str | None) -> BackendError:
-    return BackendError(f"target {name} needs {module}; pip install 'distilpose-edge[{name}]'")
+def variant_name(card: Card, precision: str | None = None) -> str:
+    """What distinguishes the artefacts of one program and precision: `onnx`, `executorch-vulkan`, `tflite-uint8`.
+
+    Args:
+        precision: of the twin whose name is wanted [default: the card's own].
+    """
+    spec = SPECS.get(card.target)
+    if spec is None:  # of a backend that is not installed here
+        return card.target
+    return spec.variant(precision or card.precision, {option.name: option.value(card) for option in spec.options})
 
 
 def open_artefact(path: Path, threads: int = 1) -> Runner:
@@ -167,85 +177,50 @@ def open_artefact(path: Path, threads: int = 1) -> Runner:
     Raises:
         InputError, BackendError: see `Target.open`.
     """
+    from pose import card as cards
+
     path = Path(path)
     name = "torch" if path.suffix == ".pt2" else cards.read(cards.card_path(path)).target
     return get(name).open(path, threads)
 
 
-def artefact_card(
-    program: Program,
-    target: str,
-    precision: Precision,
-    files: dict[str, str],
-    coverage: Coverage | None,
-    findings: Sequence[Finding],
-    libraries: Sequence[str],
-) -> Card:
-    """The card of an artefact that was made of `program`, without its own answer to the golden crop yet (`with_answer`).
-
-    Args:
-        files: name -> sha256 of what was written. findings: `Target.lint` of the graph, which the card holds as
-            `metrics["lint"]`. libraries: distributions that made it, whose versions the card names.
-    """
-    lint: dict[tuple[str, str], list[str]] = {}
-    for finding in findings:
-        lint.setdefault((finding.severity, finding.message), []).append(finding.node)
-    told = [{"severity": severity, "message": text, "nodes": nodes} for (severity, text), nodes in lint.items()]
-    return program.card.model_copy(
-        update={
-            "target": target,
-            "precision": precision,
-            "coverage": coverage,
-            "files": files,
-            "sources": {**program.card.sources, "program": sha256(program.path(precision))},
-            "versions": {**program.card.versions, **{name: version(name) for name in libraries}},
-            "metrics": {"lint": told},
-        }
-    )
+def _modules() -> Iterator[ModuleType]:
+    """Every module of this folder, and of the user's, with a line that begins with `SPEC`."""
+    for path in sorted([*_FOLDER.glob("*.py"), *_FOLDER.glob("*/__init__.py")]):
+        if _has_spec(path):
+            yield import_module(f"targets.{path.stem if path.parent == _FOLDER else path.parent.name}")
+    folder = os.environ.get(VARIABLE)
+    if folder and not Path(folder).is_dir():
+        _load_errors.append(InputError(f"{VARIABLE}={folder} is not a folder; name the folder of your backends' files"))
+    for path in sorted(Path(folder).glob("*.py")) if folder else ():
+        if _has_spec(path):
+            try:
+                yield _load(path)
+            except InputError as error:
+                _load_errors.append(error)
 
 
-def with_answer(card: Card, runner: Runner) -> Card:
-    """The card with what the artefact itself answers to the golden crop, in `golden.expected.lowered`."""
-    crop = card.golden.pixels(card.spec.width, card.spec.height)
-    coords, scores = runner.run(normalise(crop, card.spec)[None])
-    lowered = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
-    golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": lowered}})
-    return card.model_copy(update={"golden": golden})
+def _has_spec(path: Path) -> bool:
+    return re.search(r"^SPEC\b", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
-def verified_card(path: Path, target: str) -> Card:
-    """The card beside an artefact that was made for `target`, and matches it.
-
-    Raises:
-        InputError: the artefact or its card is missing, damaged or another's.
-    """
-    card = cards.read(cards.card_path(path))
-    if card.target != target:
-        raise InputError(f"{path} was made for {card.target}, not for {target}")
-    card.verify(path)
-    return card
-
-
-def check_images(images: np.ndarray, card: Card) -> None:
-    """Raises InputError unless `images` is what the card's network takes, at any batch."""
-    expected = card.input.shape[1:]
-    if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
-        raise InputError(
-            f"{card.student} takes float32 [N, {', '.join(map(str, expected))}], not {images.dtype} {list(images.shape)}"
-        )
+def _load(path: Path) -> ModuleType:
+    """The module in a file outside the repository; a `SPEC` in it may name `__name__` as its module."""
+    name = f"distilpose_target_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # it is the user's code
+        del sys.modules[name]
+        raise InputError(f"cannot load the backend {path}: {type(error).__name__}: {error}") from error
+    if not isinstance(module.SPEC, TargetSpec):
+        raise InputError(f"cannot load the backend {path}: its SPEC is not a targets.spec.TargetSpec")
+    return module
 
 
-def one_by_one(call: RunOne, images: np.ndarray, card: Card) -> tuple[np.ndarray, np.ndarray]:
-    """Run a batch through a network of batch 1."""
-    check_images(images, card)
-    answers = [call(image[None]) for image in images]
-    keypoints = card.outputs[0].shape[1]
-    if not answers:
-        return np.zeros((0, keypoints, 2), np.float32), np.zeros((0, keypoints), np.float32)
-    return np.concatenate([coords for coords, _ in answers]), np.concatenate([scores for _, scores in answers])
-
-
-class RunOne(Protocol):
-    """[1, 3, H, W] -> coords [1, K, 2], scores [1, K]."""
-
-    def __call__(self, image: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]: ...
+for _module in _modules():
+    register(_module.SPEC)

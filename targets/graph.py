@@ -1,17 +1,15 @@
-"""What a program's graph says of itself, for any target: arithmetic in int8, and quantization that no backend runs well."""
+"""Analysis and rewriting of a program's graph for every backend: arithmetic in int8, float16, unsuitable quantization."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.traceback import NodeSource
 
-from targets.base import Finding
+from targets.base import LintFinding
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -25,7 +23,7 @@ _LAYOUT = (aten.view.default, aten.reshape.default, aten.flatten.using_ints, ate
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Shares in 0..1; see `pose.card.Coverage`, which has them under the same names."""
+    """Shares in 0..1; see the fields of the same names in `pose.card.Coverage`."""
 
     int8_ops: float
     int8_macs: float
@@ -33,10 +31,10 @@ class Arithmetic:
 
 
 def arithmetic(program: ExportedProgram, int8_products: bool = True) -> Arithmetic:
-    """How much of a program's arithmetic reads int8: an operator whose inputs all come out of dequantize nodes.
+    """The shares of a program's arithmetic in int8. An operator is int8 if all its inputs come from dequantize nodes.
 
     Args:
-        int8_products: False where the backend multiplies two activations in float, whatever they come out of.
+        int8_products: False for a backend that multiplies two activations in float even if both are dequantized.
     """
     ops = int8_ops = weighted = int8_weighted = products = float_products = 0
     for node in _calls(program):
@@ -69,11 +67,11 @@ class _Half(nn.Module):
 
 
 def halved(program: ExportedProgram, in_float: Callable[[Any], bool] = lambda _: False) -> ExportedProgram:
-    """A float program with weights and arithmetic in float16; what goes in and comes out stays float32.
+    """A float program with weights and arithmetic in float16; input and outputs stay float32.
 
     Args:
-        program: is used up.
-        in_float: which operators stay float32, and so does what only passes on their answers.
+        program: is modified and must not be used afterwards.
+        in_float: tells which nodes stay float32. So do nodes that read nothing but results of such nodes.
     """
     (example,), _ = program.example_inputs
     module = program.module()
@@ -84,7 +82,7 @@ def halved(program: ExportedProgram, in_float: Callable[[Any], bool] = lambda _:
 
 def _halve(module: Any, in_float: Callable[[Any], bool]) -> None:
     graph = module.graph
-    kept: dict[Any, None] = {}
+    kept: dict[Any, None] = {}  # the nodes that stay float32, in order
     for node in graph.nodes:
         inputs = node.all_input_nodes
         if node.op == "call_function" and (in_float(node) or (inputs and all(value in kept for value in inputs))):
@@ -112,25 +110,15 @@ def _halve(module: Any, in_float: Callable[[Any], bool]) -> None:
     module.recompile()
 
 
-@contextmanager
-def shared_histories() -> Iterator[None]:
-    """A node that a pass copies shares its history with the copy; torch deep-copies it, which grows with every pass."""
-    NodeSource.__deepcopy__ = lambda source, _: source  # type: ignore[attr-defined]  # it is never changed
-    try:
-        yield
-    finally:
-        del NodeSource.__deepcopy__  # type: ignore[attr-defined]
-
-
-def quantization_findings(program: ExportedProgram) -> list[Finding]:
-    """Quantization that no backend runs well: concatenated ranges that differ, outputs in int8 or with one scale for two."""
+def quantization_findings(program: ExportedProgram) -> list[LintFinding]:
+    """Quantization that costs accuracy in any backend: joined ranges that differ, outputs in int8 or that share a scale."""
     findings = []
     for node in _calls(program):
         if node.target == aten.cat.default:
             ranges = {value.args[1:3] for value in node.args[0] if is_dequantize(value)}
             if len(ranges) > 1:
-                message = f"concatenates {len(ranges)} int8 ranges: all but one are quantized again"
-                findings.append(Finding("warning", node.name, message))
+                message = f"concatenates {len(ranges)} int8 ranges: all but one are quantized a second time"
+                findings.append(LintFinding("warning", node.name, message))
     sources: dict[Any, str] = {}
     outputs: Any = program.graph.output_node().args[0]
     for output in outputs:
@@ -140,10 +128,10 @@ def quantization_findings(program: ExportedProgram) -> list[Finding]:
         if not is_dequantize(source):
             continue
         step = f"its step is {source.args[1]:.5f}"
-        findings.append(Finding("warning", output.name, f"leaves the network in int8: {step}"))
+        findings.append(LintFinding("warning", output.name, f"leaves the network in int8: {step}"))
         if source.args[0] in sources:
             message = f"shares one int8 scale with {sources[source.args[0]]}; emit separate tensors"
-            findings.append(Finding("error", output.name, message))
+            findings.append(LintFinding("error", output.name, message))
         sources[source.args[0]] = output.name
     return findings
 
@@ -153,5 +141,5 @@ def _calls(program: ExportedProgram) -> Iterator[Any]:
 
 
 def is_dequantize(value: object) -> bool:
-    """Whether it is a node that reads int8."""
+    """Whether a value is the result of a dequantize node."""
     return isinstance(value, torch.fx.Node) and "dequantize" in str(value.target)

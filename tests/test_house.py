@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pose import console
+
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("pose", "calib_data", "quantize", "targets", "edge")
+PACKAGES = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
 SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
 # every file that ends in `cli.run(...)` under `if __name__ == "__main__":` is a command
 COMMANDS = sorted(
@@ -42,9 +47,17 @@ def python(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *args], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def test_the_commands_are_found() -> None:
-    commands = ("edge.export", "edge.check", "edge.bench", "edge.demo", "distill.teacher", "distill.student", "quantize.qat")
-    assert {*commands} <= set(COMMANDS)
+# Rooms whose names of values and functions are all plain: see `test_names_are_plain`.
+PLAIN: list[str] = []
+VERBS = {"found", "told", "said", "there", "each", "mend", "ask", "settle", "claim"}
+LINES, FUNCTION_LINES = 400, 60
+# What is longer for now; nothing may be added.
+LONG_MODULES = {"tests/edge/test_bench.py", "tests/distill/test_training.py"}
+LONG_FUNCTIONS = {"edge/check.py: check_all", "quantize/qat.py: quantize", "distill/teachers.py: fit"}
+
+
+def test_the_commands_are_those_of_the_console_script() -> None:
+    assert set(COMMANDS) == set(console.COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,6 +73,7 @@ def test_help_is_quick_and_shows_an_example(command: str) -> None:
     assert answer.returncode == 0
     assert min(seconds) < 0.5
     assert f"python -m {command}" in answer.stdout.partition("Example:")[2]
+    assert "--version" in answer.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -103,9 +117,52 @@ def test_ci_runs_the_test_command() -> None:
     assert script.rstrip().endswith("make test")
 
 
-def test_files_are_small() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
-    assert not {path: length for path, length in lengths.items() if length > 500}
+def test_modules_are_short(record_property: pytest.RecordProperty) -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    packages = [length for name, length in lengths.items() if not name.startswith("tests/") and length]
+    median = statistics.median(packages)
+    record_property("median module length", median)
+    print(f"median length of a module: {median:g} lines, the longest: {max(packages)}")
+    assert {name for name, length in lengths.items() if length > LINES} <= LONG_MODULES
+
+
+def test_functions_are_short() -> None:
+    too_long = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "main"
+        if (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES
+    }
+    assert too_long <= LONG_FUNCTIONS
+
+
+def defined_names(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, name) of each function, class, argument, variable and attribute that a module defines."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize("package", PLAIN)
+def test_names_are_plain(package: str) -> None:
+    """A name has a noun: `twin_path`, not `found`; `round_biases`, not `settle`."""
+    verbs = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for line, name in defined_names(path)
+        if name.strip("_").lower() in VERBS or name.strip("_").startswith(("each_", "mend_", "settle_"))
+    ]
+    assert not verbs
 
 
 def test_nothing_outside_the_repository_is_named() -> None:

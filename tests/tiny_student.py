@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,6 +47,11 @@ def used(model: nn.Module) -> nn.Module:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.1)
     return model.eval()
+
+
+def tiny_crops(count: int = 8) -> np.ndarray:
+    """Crops uint8 [count, 64, 64, 3]: the pixels of `tiny_images`, rounded."""
+    return ((tiny_images(count).permute(0, 2, 3, 1).numpy() + 1) * 127.5).round().astype(np.uint8)
 
 
 def tiny_images(count: int = 8) -> Tensor:

@@ -1,6 +1,6 @@
 """A phone or a board over adb: the real client, so that its server's port and your authorisation hold.
 
-Devices older than Android 7 tell no exit status, mix stderr into stdout and take no input: ours works without any of these.
+Devices older than Android 7 return no exit status, mix stderr into stdout and take no input: none of these is needed here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from edge.devices.base import FOLDER, DeviceFailure, Unreachable, command_failed
 from edge.devices.client import Client
 from edge.devices.remote import SHORT, SLOWEST, Remote
 
-_MENDS = {
+_FIXES = {
     "unauthorized": "unlock it and allow debugging from this computer",
     "offline": "unplug it and plug it in again, then: adb reconnect",
     "no permissions": "your user may not open it on USB; install the udev rules (Debian: android-sdk-platform-tools-common)",
     "more than one": "name one, as adb:SERIAL; adb devices -l lists them",
-    "no devices": "plug it in and switch on USB debugging; adb devices -l lists what is there",
-    "not found": "adb devices -l lists what is there",
+    "no devices": "plug it in and switch on USB debugging; adb devices -l lists the devices",
+    "not found": "adb devices -l lists the devices",
     "cannot connect to daemon": "start adb's server: adb start-server",
 }
 
@@ -61,12 +61,12 @@ class Adb(Remote):
         client.hang_up()
 
     def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
-        said = last_line(complaint) or "no reason given"
-        for word, mend in _MENDS.items():
+        reason = last_line(complaint) or "no reason given"
+        for word, fix in _FIXES.items():
             if word in complaint:
-                said = next(line for line in complaint.splitlines() if word in line)
-                return Unreachable(f"{self.name}: {_plain(said)}; {mend}")
-        return Unreachable(f"{self.name}: no connection (status {status}: {_plain(said)}); see: adb devices -l")
+                reason = next(line for line in complaint.splitlines() if word in line)
+                return Unreachable(f"{self.name}: {_plain(reason)}; {fix}")
+        return Unreachable(f"{self.name}: no connection (status {status}: {_plain(reason)}); see: adb devices -l")
 
 
 def _plain(line: str) -> str:

@@ -1,4 +1,4 @@
-"""What a device is: a place that takes files, runs commands and gives files back."""
+"""The protocol of a device, which stores files, runs commands and gives files back, and the ways in which it fails."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pose.errors import BackendError
 FOLDER = "distilpose-edge"  # our own directory on a device
 
 
-class DeviceFailure(BackendError):  # noqa: N818 - its kinds are named after what happened
-    """A device could not do what it was asked; the message is one line that begins with the device's name."""
+class DeviceFailure(BackendError):  # noqa: N818 - subclasses are named after what happened
+    """An action on a device failed; the message is one line that begins with the device's name."""
 
 
 class Unreachable(DeviceFailure):
@@ -25,11 +25,11 @@ class HostKeyRefused(Unreachable):
 
 
 class ConnectionCut(DeviceFailure):
-    """The connection ended before the command did; what ran there is ended there. Worth another try."""
+    """The connection ended before the command did, and the device ended the command. Another attempt may succeed."""
 
 
 class TimedOut(DeviceFailure):
-    """The command took longer than it was given; it is ended there."""
+    """The command took longer than its timeout; the device ended it."""
 
 
 class CommandFailed(DeviceFailure):
@@ -47,11 +47,11 @@ class CommandFailed(DeviceFailure):
 
 
 class NoSuchProgram(CommandFailed):
-    """There is no such program there, or it is made for another architecture."""
+    """The device has no such program, or it is made for another architecture."""
 
 
 class DiskFull(CommandFailed):
-    """No space is left there; nothing half-written stays."""
+    """The device has no space left; no half-written file stays."""
 
 
 class Device(Protocol):
@@ -67,18 +67,18 @@ class Device(Protocol):
 
     @property
     def folder(self) -> str:
-        """Our own directory there, absolute; asked of the device once, so it may raise what `run` raises."""
+        """Absolute path of our own directory on the device; read from the device once, so it may raise what `run` raises."""
         ...
 
     def push(self, path: Path, digest: str) -> str:
-        """Put a file or a folder there, once, whole or not at all.
+        """Copy a file or a folder to the device, once, atomically.
 
         Args:
             path: on the host.
-            digest: sha256 of the file (checked there); of a folder any name for its content.
+            digest: sha256 of the file, which the device verifies; of a folder any name for its content.
 
         Returns:
-            Its path there: `folder/digest[:16]/path.name`.
+            Its path on the device: `folder/digest[:16]/path.name`.
 
         Raises:
             DeviceFailure: as `run`.
@@ -86,13 +86,13 @@ class Device(Protocol):
         ...
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
-        """Lines of the command's stdout, as they come; nothing is started before the first one is asked for.
+        """Lines of the command's stdout, as they are written; nothing is started before the first one is requested.
 
-        The command is ended there when the time is over, the connection ends, or the iterator is closed.
+        The device ends the command when the timeout is over, the connection ends, or the iterator is closed.
 
         Args:
-            command: program and arguments; no shell reads them.
-            timeout: seconds for all of it.
+            command: program and arguments; no shell interprets them.
+            timeout: seconds for the whole command.
 
         Raises:
             DeviceFailure: one of the kinds above, after the lines that came until then.
@@ -100,7 +100,7 @@ class Device(Protocol):
         ...
 
     def pull(self, remote: str, to: Path) -> None:
-        """Bring a file from there to `to`, whole or not at all.
+        """Copy a file of the device to `to`, atomically.
 
         Raises:
             DeviceFailure: as `run`.
@@ -109,7 +109,7 @@ class Device(Protocol):
         ...
 
     def read(self, remote: str) -> str | None:
-        """A small text file there (up to 64 KiB), None if there is none or it cannot be read.
+        """Content of a small text file of the device (up to 64 KiB); None if it cannot be read.
 
         Raises:
             DeviceFailure: as `run`.
@@ -126,24 +126,26 @@ class Device(Protocol):
 
 
 def command_failed(device: Device, program: str, status: int, complaint: str) -> CommandFailed:
-    """What it means that a command on the device ended with that status, 128 + the signal's number if one ended it.
+    """The error for a command that ended with that status, 128 + the signal's number if one ended it.
 
     Args:
-        complaint: what it wrote to stderr, or the end of that.
+        complaint: what it wrote to stderr, or the end of it.
     """
-    said, there = last_line(complaint), "" if device.here else " there"
+    reason, place = last_line(complaint), "" if device.here else " there"
     if "No space left on device" in complaint or "quota exceeded" in complaint:
-        mend = "free some space, or remove our files with --clean"
-        return DiskFull(f"{device.name}: the disk is full{there}; {mend}", status, said)
-    # where the system refuses a program, some shells read it as a script of theirs
+        fix = "free some space, or remove our files with --clean"
+        return DiskFull(f"{device.name}: the disk is full{place}; {fix}", status, reason)
+    # where the system refuses a program, some shells interpret it as a script
     foreign = "Exec format error" in complaint or (program != "sh" and re.search(rf"{re.escape(program)}: \d+: ", complaint))
     if foreign or status in (126, 127):
         why = "is made for another architecture" if foreign else "is not installed, or not executable"
-        return NoSuchProgram(f"{device.name}: {program} {why}{there} ({said or f'status {status}'})", status, said)
+        return NoSuchProgram(f"{device.name}: {program} {why}{place} ({reason or f'status {status}'})", status, reason)
     if status > 128:
         why = "; is there enough memory?" if status == 137 else ""
-        return CommandFailed(f"{device.name}: {program} was killed{there} by signal {status - 128}{why}", status, said)
-    return CommandFailed(f"{device.name}: {program} ended with status {status}: {said or 'it said nothing'}", status, said)
+        return CommandFailed(f"{device.name}: {program} was killed{place} by signal {status - 128}{why}", status, reason)
+    return CommandFailed(
+        f"{device.name}: {program} ended with status {status}: {reason or 'it printed no reason'}", status, reason
+    )
 
 
 def last_line(text: str) -> str:

@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import IO
 
-GRACE = 10.0  # seconds for the end of a command to be heard of
+GRACE = 10.0  # seconds for the device to report the end of a command
 
 
 class Client:
     """A started client; leaving the block ends it.
 
-    Neither a terminal's Ctrl-C reaches it nor can it ask anything there.
+    It has no terminal: Ctrl-C does not reach it, and it cannot prompt.
 
     Attributes:
-        group: process group of the command there, once it runs.
-        status: exit status of the command there, once it has ended.
-        last: the last line with anything in it, of the output or not.
+        group: process group of the command on the device, once it runs.
+        status: exit status of the command, once it has ended.
+        last: the last line that is not blank, of the output or not.
     """
 
     def __init__(self, command: list[str], token: str, stdin: IO[bytes] | None) -> None:
@@ -35,7 +35,7 @@ class Client:
         self._blank = False
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe stays open as long as a shared connection does
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
-        self._process = subprocess.Popen(  # noqa: S603 - ssh or adb; what runs there is quoted
+        self._process = subprocess.Popen(  # noqa: S603 - ssh or adb; the command for the device is quoted
             command, stdin=source, stdout=subprocess.PIPE, stderr=self._complaints, start_new_session=True
         )
         self._feeder = threading.Thread(target=self._feed, args=(stdin,), daemon=True)
@@ -69,7 +69,7 @@ class Client:
                 self.status = int(word[3])
                 return
             self.last = line if line.strip() else self.last
-            if self.group is None:  # a banner, or what a start-up file of the shell says
+            if self.group is None:  # a banner, or output of a start-up file of the shell
                 continue
             if self._blank:  # held back, as the last one is ours
                 yield ""
@@ -79,7 +79,7 @@ class Client:
 
     def hang_up(self) -> None:
         """End the connection's input, which ends the command, and listen until it has ended."""
-        if self._feeder.is_alive():  # it does not take its input: nobody there would see the end of it
+        if self._feeder.is_alive():  # it has not read all its input, so the device would not see the end of the input
             self._process.kill()
             return
         if self._process.stdin:
@@ -101,7 +101,7 @@ class Client:
     def _feed(self, stdin: IO[bytes] | None) -> None:
         if stdin is None or self._process.stdin is None:
             return
-        with contextlib.suppress(OSError, ValueError):  # it ended, or was ended, before it had all
+        with contextlib.suppress(OSError, ValueError):  # it ended, or was ended, before it had read everything
             while chunk := stdin.read(1 << 16):
                 self._process.stdin.write(chunk)
                 self._process.stdin.flush()

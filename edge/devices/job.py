@@ -1,59 +1,84 @@
-"""What the agent is told of an artefact, made of its card; and which files it can be told of at all."""
+"""The agent's jobs, made from the cards of artefacts, and which artefacts an agent can run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pose import card as cards
+from edge import agent
+from edge.dist import Artefact
 from pose.card import Card
 from pose.errors import InputError
 from pose.files import sha256
+from targets.base import SPECS
 
-TOLERANCE_PX, TOLERANCE_SCORE = 0.5, 0.05  # of a device's answer to the golden crop, where the program is well conditioned
-TARGETS = ("executorch", "tflite", "onnx", "tensorrt")
+TOLERANCE_PX, TOLERANCE_SCORE = 0.5, 0.05  # of the answer to the golden crop, for a program that is well conditioned
+X86 = ("x86_64", "AMD64", "amd64")
 
 
-def card_of(artefact: Path) -> Card:
+def device_targets() -> tuple[str, ...]:
+    """The targets whose artefacts run on devices, through the agent."""
+    return tuple(name for name, spec in SPECS.items() if spec.runtime)
+
+
+def runtime_of(card: Card) -> str | None:
+    """Key of the agent's opener for an artefact; None where no agent runs it."""
+    spec = SPECS.get(card.target)
+    return spec.runtime if spec else None
+
+
+def device_tool(card: Card) -> str | None:
+    """The program that builds and times an artefact in the agent's place, on a device that has it; see `TargetSpec`."""
+    spec = SPECS.get(card.target)
+    return spec.device_tool if spec else None
+
+
+def require_runnable(artefact: Artefact) -> Card:
     """The card of an artefact that a device can run.
 
     Raises:
-        InputError: it does not match its card, or nothing but a Mac or a phone's app runs it.
+        InputError: it does not match its card, or no device's agent runs it.
     """
-    card = cards.read(cards.card_path(artefact))
-    delegate = card.metrics.get("delegate")
-    if card.target not in TARGETS:
+    card = artefact.card
+    if runtime_of(card) is None:
         raise InputError(
-            f"{artefact} is for {card.target}, which is evaluated here operator by operator: no device's agent runs it; "
-            f"take one of {', '.join(TARGETS)}"
+            f"{artefact.path} is for {card.target}, which is evaluated here operator by operator: no device's agent runs "
+            f"it; take one of {', '.join(device_targets())}"
         )
-    if "lowered" not in card.golden.expected:
-        raise InputError(f"{artefact} needs the delegate {delegate} and never answered here: there is nothing to replay")
-    card.verify(artefact)
+    if not artefact.answered_here:
+        delegate = card.metrics.get("delegate")
+        raise InputError(
+            f"{artefact.path} needs the delegate {delegate} and never answered here: there is nothing to replay"
+        )
+    card.verify(artefact.path)
     return card
 
 
-def described(name: str, file: Path, remote: str, card: Card) -> dict[str, Any]:
-    """One of the job's `artefacts`.
+def artefact_job(name: str, file: Path, remote: str, card: Card) -> agent.ArtefactJob:
+    """One of the artefacts of a job.
 
     Args:
-        name: what the events call it.
-        file: what was pushed, and `remote` where it lies there.
+        name: the artefact's name in the events.
+        file: what was pushed, and `remote` its path on the device.
     """
+    _, channels, height, width = card.input.shape
     return {
         "name": name,
         "path": remote,
         "sha256": sha256(file),
-        "target": card.target,
-        **card.input.model_dump(mode="json", include={"shape", "layout", "dtype", "mean", "std"}),
+        "runtime": runtime_of(card) or "",
+        "shape": [card.input.shape[0], channels, height, width],
+        "layout": card.input.layout,
+        "dtype": card.input.dtype,
+        "mean": list(card.input.mean),
+        "std": list(card.input.std),
         "golden": golden(card),
     }
 
 
-def golden(card: Card) -> dict[str, Any]:
-    """What an artefact has to answer to the golden crop, and how far off it may be; see `edge.agent.off_card`."""
+def golden(card: Card) -> agent.Golden:
+    """The golden crop, the card's answer to it and by how much a device may differ; see `edge.agent.golden_error`."""
     answer = card.golden.expected["lowered"]
     return {
         "crop": card.golden.crop,
@@ -65,10 +90,10 @@ def golden(card: Card) -> dict[str, Any]:
 
 
 def tolerance_px(card: Card) -> float:
-    """Pixels of the crop, median over the joints, by which a device may answer the golden crop otherwise than the host.
+    """Pixels of the crop, median over the joints, by which a device's answer to the golden crop may differ from the host's.
 
-    The same kernels answer the same. Others round an activation to the next step here and there, and how far that carries
-    the network tells itself: torch ran the same program, with kernels of its own, on the same crop.
+    The same kernels give the same answer. Other kernels round some activations to the next step, and the network decides how
+    far that shifts its keypoints. The card shows it: torch ran the same program, with kernels of its own, on the same crop.
     """
     lowered = card.golden.expected["lowered"]
     torch = card.golden.expected.get("int8" if card.precision == "int8" else "fp32", lowered)
@@ -76,17 +101,17 @@ def tolerance_px(card: Card) -> float:
     return TOLERANCE_PX + 2 * float(np.median(np.linalg.norm(apart, axis=-1)))
 
 
-def runnable(artefact: Path, card: Card, architecture: str, folder: Path) -> Path:
-    """The file that is run on a device of that architecture: the artefact, or what `targets.onnx` makes of it on x86.
+def runnable_file(artefact: Path, card: Card, architecture: str, folder: Path) -> Path:
+    """The file to run on a device of that architecture: the artefact, or what the ONNX backend makes of it for x86.
 
     Args:
         folder: where another file is written to.
     """
-    if card.target not in ("onnx", "tensorrt") or architecture not in ("x86_64", "AMD64", "amd64"):
+    if runtime_of(card) != "onnx" or architecture not in X86:
         return artefact
     import onnx
 
-    from targets.onnx import unsigned
+    from targets.onnx.backend import unsigned
 
     changed = folder / artefact.name
     changed.write_bytes(unsigned(onnx.load(artefact)).SerializeToString())

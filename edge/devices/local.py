@@ -26,11 +26,11 @@ class Local:
 
     @property
     def folder(self) -> str:
-        """In the user's cache, apart from what other commands keep there."""
+        """In the user's cache, in a folder that other commands do not use."""
         return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / FOLDER / "device")
 
     def push(self, path: Path, digest: str) -> str:
-        """Where it lies already."""
+        """The path of the file itself: nothing is copied."""
         if not Path(path).exists():
             raise InputError(f"cannot read {path}: no such file")
         return str(Path(path).resolve())
@@ -53,8 +53,8 @@ class Local:
                 yield from lines(process.stdout, deadline)
                 status = process.wait(max(0.1, deadline - time.monotonic()))
             except (TimeoutError, subprocess.TimeoutExpired) as error:
-                told = f"{self.name}: {Path(command[0]).name} took longer than {timeout:.0f} s and was ended"
-                raise TimedOut(told) from error
+                message = f"{self.name}: {Path(command[0]).name} took longer than {timeout:.0f} s and was ended"
+                raise TimedOut(message) from error
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)

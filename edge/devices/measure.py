@@ -8,40 +8,45 @@ from typing import Any
 
 import numpy as np
 
-from edge import facts
+from edge import agent
+from edge.devices import facts, trt
 from edge.devices import job as jobs
-from edge.devices import trt
 from edge.devices.base import ConnectionCut, Device, Unreachable
 from edge.devices.python import setup
-from edge.devices.session import ATTEMPTS, PAUSE, Plan, Session
+from edge.devices.session import ATTEMPTS, PAUSE, Event, Plan, Session
+from edge.evaluate import timings
+from edge.evaluate.timings import DeviceFacts, EmulatedTiming, Facts, Percentiles, Role, Timing
 from pose.card import Card
 from pose.errors import UserError
 
 START = 300.0  # seconds for a runtime to be imported, and an artefact opened and run once
-EMULATED_RUNS = 3  # that it runs and what it answers is all that an emulation can show
+EMULATED_RUNS = 3  # an emulation can only show that the artefact runs and what it answers
 INFERENCES = 80  # of each artefact beside the counted ones: warming up, stages, cold ones
-SLOWER = 3.0  # by which an inference may take longer than the first did, when a board throttles
+SLOWER = 3.0  # factor by which an inference may take longer than the first did, when a board throttles
 OTHER_KERNELS = 0.5  # pixels
-SLOWED = 1.05  # by which a board that gets hot is told from noise
-_TIMED = ("load_ms", "first_ms", "stages_ms", "peak_memory_mb", "runtime_memory_mb")
+SLOWED = 1.05  # factor that distinguishes a board that gets hot from noise
+_FIELDS = ("load_ms", "first_ms", "stages_ms", "peak_memory_mb", "runtime_memory_mb")
+Jobs = dict[Role, agent.ArtefactJob]
 
 
 def measure(
     device: Device,
     plan: Plan,
-    step: Callable[[float], None] = lambda share: None,
+    on_progress: Callable[[float], None] = lambda share: None,
     stopped: Callable[[], bool] = lambda: False,
     *,
     install: bool = False,
     clean: bool = False,
-) -> dict[str, Any]:
-    """One entry of the result's `devices`. A failure is its `error`, and what was measured until then is kept.
+) -> timings.Device:
+    """Times on one device. A failure is the record's `error`, and what was measured until then is kept.
 
     Args:
-        step: is told which share of the timing is done, 0..1. stopped: whether to give up.
-        install, clean: the runtime first, where it is missing; in the end, remove what we put there.
+        on_progress: is called with the share of the timing that is done, 0..1.
+        stopped: whether to give up.
+        install: install the runtime before, where it is missing.
+        clean: remove our files from the device afterwards.
     """
-    run = _Run(Session(device, plan.threads, plan.affinity, stopped), plan, step)
+    run = _Run(Session(device, plan.threads, plan.affinity, stopped), plan, on_progress)
     error = None
     try:
         run.everything(install)
@@ -52,113 +57,129 @@ def measure(
             device.clean()
     except UserError as failure:
         error = error or str(failure)
-    return run.entry(error)
+    return run.record(error)
 
 
-def summary(times: list[float]) -> dict[str, float]:
-    """Percentiles and mean of latencies, and how many there are."""
+def summary(times: list[float]) -> Percentiles:
+    """Percentiles, mean and number of latencies."""
     p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
-    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(times)), "runs": len(times)}
+    return Percentiles(p50=p50, p90=p90, p99=p99, mean=float(np.mean(times)), runs=len(times))
 
 
 class _Run:
-    def __init__(self, session: Session, plan: Plan, step: Callable[[float], None]) -> None:
-        self._session, self._plan, self._step = session, plan, step
-        self._facts: dict[str, dict[str, Any]] = {}
-        self._found: dict[str, dict[str, Any]] = {name: {"golden_px": None} for name in plan.artefacts}
-        self._times: dict[str, list[float]] = {name: [] for name in plan.artefacts}
-        self._clocks: list[dict[str, Any]] = []
+    def __init__(self, session: Session, plan: Plan, on_progress: Callable[[float], None]) -> None:
+        self._session, self._plan, self._on_progress = session, plan, on_progress
+        self._before: Facts | None = None
+        self._after: Facts | None = None
+        self._fields: dict[Role, dict[str, Any]] = {name: {"golden_px": None} for name in plan.artefacts}  # of `Timing`
+        self._times: dict[Role, list[float]] = {name: [] for name in plan.artefacts}
+        self._engines: dict[Role, Timing] = {}
+        self._clocks: list[list[float]] = []
         self._warnings: list[str] = []
 
     def everything(self, install: bool) -> None:
         plan, session = self._plan, self._session
-        cards = {name: jobs.card_of(path) for name, path in plan.artefacts.items()}
+        cards = {name: jobs.require_runnable(artefact) for name, artefact in plan.artefacts.items()}
         session.open()
-        self._facts["before"] = session.facts
-        target = cards["int8"].target
-        self._warnings += _of_cards(cards)
-        if target == "tensorrt" and session.facts.get("trtexec"):
-            self._trtexec(cards)
+        self._before = session.facts
+        card = cards["int8"]
+        self._warnings += _undelegated(cards)
+        if jobs.device_tool(card) and session.facts.trtexec:
+            self._time_engines(cards)
         else:
-            if target == "tensorrt":
+            if jobs.device_tool(card):
                 self._warnings.append("not TensorRT: there is no trtexec, so ONNX Runtime ran the file on the processor")
             if install:
-                setup(session.device, target)
-            told = {name: session.push(name, path, cards[name]) for name, path in plan.artefacts.items()}
-            slowest = self._load(told)
-            self._time(told, slowest)
-        self._facts["after"] = session.again(lambda: facts.read(session.device))
+                setup(session.device, card.target)
+            artefacts = {name: session.push(name, one.path, cards[name]) for name, one in plan.artefacts.items()}
+            slowest = self._load(artefacts)
+            self._time(artefacts, slowest)
+        self._after = session.retry(lambda: facts.read(session.device))
 
-    def entry(self, error: str | None) -> dict[str, Any]:
-        before, after = self._facts.get("before", {}), self._facts.get("after", {})
-        emulated = bool(before.get("emulated") or after.get("emulated"))
+    def record(self, error: str | None) -> timings.Device:
+        before, after = self._before or Facts(), self._after or Facts()
+        emulated = bool(before.emulated or after.emulated)
+        timing = {name: self._timing(name, emulated) for name in self._plan.artefacts}
+        return timings.Device(
+            device=self._session.device.name,
+            board=before.board,
+            emulated=emulated,
+            error=error,
+            facts=DeviceFacts(before=self._before, after=self._after),
+            warnings=self._all_warnings(before, emulated),
+            fp32=timing.get("fp32"),
+            int8=timing.get("int8"),
+        )
+
+    def _all_warnings(self, before: Facts, emulated: bool) -> list[str]:
         warnings = list(self._warnings)
-        if after:
-            warnings += facts.warnings(before, after, self._clocks, self._plan.threads)
-        for name, found in self._found.items():
-            if (found["golden_px"] or 0) > OTHER_KERNELS:
-                said = f"{name} answers the golden crop up to {found['golden_px']:.1f} px otherwise than this machine"
-                warnings.append(f"{said}: other kernels, or another version; edge.check --device shows what that costs")
+        if self._after is not None:
+            warnings += facts.warnings(before, self._after, self._clocks, self._plan.threads)
+        for name in self._plan.artefacts:
+            golden_px = self._engines[name].golden_px if name in self._engines else self._fields[name]["golden_px"]
+            if (golden_px or 0) > OTHER_KERNELS:
+                warnings.append(
+                    f"{name} answers the golden crop up to {golden_px:.1f} px otherwise than this machine: other kernels, "
+                    "or another version; edge.check --device shows what that costs"
+                )
         if self._plan.mode == "sustained" and not emulated:
             warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]
-        timed = any(self._times.values()) or any("latency_ms" in found for found in self._found.values())
+        timed = any(self._times.values()) or bool(self._engines)
         if self._plan.mode == "quick" and timed and not emulated:
             warnings.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
-        return {
-            "device": self._session.device.name,
-            "board": before.get("board", "generic"),
-            "emulated": emulated,
-            "error": error,
-            "facts": self._facts,
-            "warnings": warnings,
-            **{name: self._timing(name, emulated) for name in self._plan.artefacts},
-        }
+        return warnings
 
-    def _timing(self, name: str, emulated: bool) -> dict[str, Any]:
-        found, times = self._found[name], self._times[name]
-        latency = found.get("latency_ms") or (summary(times) if times else None)
-        timed = {key: found.get(key) for key in _TIMED}
-        if emulated:
-            hidden = {**timed, **(latency or {})} if latency or any(timed.values()) else None
-            return {
-                "latency_ms": None,
-                "emulated_ms": hidden,
-                "times_ms": [],
-                **dict.fromkeys(_TIMED),
-                "golden_px": found["golden_px"],
-            }
-        return {"latency_ms": latency, "times_ms": times, **timed, "golden_px": found["golden_px"]}
+    def _timing(self, name: Role, emulated: bool) -> Timing:
+        fields, times = self._fields[name], self._times[name]
+        timed = {field: fields.get(field) for field in _FIELDS}
+        engine = self._engines.get(name)
+        if not emulated:
+            if engine is not None:
+                return engine
+            return Timing(
+                latency_ms=summary(times) if times else None, times_ms=times, golden_px=fields["golden_px"], **timed
+            )
+        if engine is not None:
+            timed, latency = engine.model_dump(include=set(_FIELDS)), engine.latency_ms
+        else:
+            latency = summary(times) if times else None
+        hidden = EmulatedTiming(**timed, **(latency.model_dump() if latency else {}))
+        golden_px = engine.golden_px if engine else fields["golden_px"]
+        some = latency is not None or any(timed.values())
+        return Timing(times_ms=[], golden_px=golden_px, emulated_ms=hidden if some else None)
 
-    def _load(self, told: dict[str, dict[str, Any]]) -> float:
-        """Each artefact alone in a process; returns the seconds that the slower one took."""
+    def _load(self, artefacts: Jobs) -> float:
+        """Open each artefact alone in a process; returns the seconds that the slower one took."""
         slowest = 0.0
-        for artefact in told.values():
+        for name, artefact in artefacts.items():
             start = time.monotonic()
-            job = {"job": "load", "artefacts": [artefact]}
-            for event in self._session.again(lambda job=job: list(self._session.run(job, self._plan.timeout or START))):  # type: ignore[misc]
-                self._note(event | {"artefact": artefact["name"]})
+            for event in self._session.retry(lambda artefact=artefact: self._load_events(artefact)):  # type: ignore[misc]
+                self._keep(event | {"artefact": name})
             slowest = max(slowest, time.monotonic() - start)
         return slowest
 
-    def _time(self, told: dict[str, dict[str, Any]], start_up: float) -> None:
+    def _load_events(self, artefact: agent.ArtefactJob) -> list[Event]:
+        return list(self._session.run({"job": "load", "artefacts": [artefact]}, self._plan.timeout or START))
+
+    def _time(self, artefacts: Jobs, start_up: float) -> None:
         """All of them in turns, and again what a cut connection left out."""
-        plan, emulated = self._plan, bool(self._facts["before"]["emulated"])
+        plan, emulated = self._plan, bool(self._before and self._before.emulated)
         wanted, seconds = (min(plan.runs, EMULATED_RUNS), 0.0) if emulated else (plan.runs, plan.seconds)
         cuts, spent = 0, 0.0
         while True:
             done = self._done
-            runs, left = max(1, wanted - done), max(0.0, seconds - spent / len(told))
-            job = {"job": "time", "artefacts": list(told.values()), "runs": runs, "seconds": left}
+            runs, left = max(1, wanted - done), max(0.0, seconds - spent / len(artefacts))
+            job: agent.Job = {"job": "time", "artefacts": list(artefacts.values()), "runs": runs, "seconds": left}
             latest = 0.0
             try:
-                for event in self._session.run(job, plan.timeout or self._patience(start_up, runs, left)):
-                    self._note(event)
+                for event in self._session.run(job, plan.timeout or self._timeout(start_up, runs, left)):
+                    self._keep(event)
                     latest = max(latest, event.get("s", 0.0))
-                    passed = (spent + latest) / (seconds * len(told)) if seconds else 1.0
-                    self._step(min(1.0, self._done / wanted, passed))
+                    passed = (spent + latest) / (seconds * len(artefacts)) if seconds else 1.0
+                    self._on_progress(min(1.0, self._done / wanted, passed))
                 return
             except (ConnectionCut, Unreachable) as error:
-                cuts = 0 if self._done > done else cuts  # it goes on as long as it gets on
+                cuts = 0 if self._done > done else cuts  # it continues as long as it makes progress
                 if cuts == ATTEMPTS - 1 or (isinstance(error, Unreachable) and not (cuts or spent)):
                     raise
                 cuts, spent = cuts + 1, spent + latest
@@ -169,57 +190,61 @@ class _Run:
     def _done(self) -> int:
         return min(map(len, self._times.values()))
 
-    def _note(self, event: dict[str, Any]) -> None:
-        """Keep what an event tells."""
-        kind, found = event["event"], self._found.get(event.get("artefact", ""), {})
+    def _keep(self, event: Event) -> None:
+        """Store what an event reports."""
+        kind, name = event["event"], event.get("artefact", "")
+        fields = self._fields.get(name, {})
         if kind == "times":
-            self._times[event["artefact"]] += event["ms"]
+            self._times[name] += event["ms"]
         elif kind == "golden":
-            found["golden_px"] = event["max_px"]
+            fields["golden_px"] = event["max_px"]
         elif kind == "stages":
-            found["stages_ms"] = {stage: float(np.median(ms)) for stage, ms in event["ms"].items()}
+            fields["stages_ms"] = {stage: float(np.median(ms)) for stage, ms in event["ms"].items()}
         elif kind == "clock":
-            self._clocks.append(event)
+            self._clocks.append(event.get("mhz", []))
         elif kind == "result":
-            found |= {key: event[key] for key in _TIMED if key in event}
+            fields |= {field: event[field] for field in _FIELDS if field in event}
         elif kind == "runtime":
-            before = self._facts["before"]
-            before["runtime"] = {"python": event["python"], **event["versions"]}
-            if event["emulated"] and not before["emulated"]:
-                before["emulated"] = "DISTILPOSE_EMULATED"
+            before = self._before or Facts()
+            before = before.model_copy(update={"runtime": {"python": event["python"], **event["versions"]}})
+            if event["emulated"] and not before.emulated:
+                before = before.model_copy(update={"emulated": "DISTILPOSE_EMULATED"})
+            self._before = before
 
-    def _patience(self, start_up: float, runs: int, seconds: float) -> float:
-        """Seconds after which a job that times is given up."""
-        first = sum(found["first_ms"] for found in self._found.values()) / 1e3
-        return 60 + SLOWER * (2 * start_up + (1.2 * runs + INFERENCES) * first) + 1.5 * seconds * len(self._found)
+    def _timeout(self, start_up: float, runs: int, seconds: float) -> float:
+        """Seconds after which a timing job is given up."""
+        first = sum(fields["first_ms"] for fields in self._fields.values()) / 1e3
+        return 60 + SLOWER * (2 * start_up + (1.2 * runs + INFERENCES) * first) + 1.5 * seconds * len(self._fields)
 
-    def _trtexec(self, cards: dict[str, Card]) -> None:
+    def _time_engines(self, cards: dict[Role, Card]) -> None:
         seconds = max(10, round(self._plan.seconds))
         self._warnings.append("trtexec times one engine after the other, not in turns")
-        for name, path in self._plan.artefacts.items():
-            found = trt.measure(self._session, path, cards[name], seconds, self._plan.timeout)
-            self._times[name] = found.pop("times_ms")
-            self._warnings += [f"{name}: trtexec: {line}" for line in found.pop("warnings")]
-            self._facts["before"].setdefault("runtime", {})["tensorrt"] = found.pop("version")
-            self._found[name] = found
+        for name, artefact in self._plan.artefacts.items():
+            engine = trt.measure(self._session, artefact.path, cards[name], seconds, self._plan.timeout)
+            self._times[name] = engine.timing.times_ms or []
+            self._warnings += [f"{name}: trtexec: {line}" for line in engine.warnings]
+            before = self._before or Facts()
+            self._before = before.model_copy(update={"runtime": {**before.runtime, "tensorrt": engine.version}})
+            self._engines[name] = engine.timing
 
 
 def _slowed(name: str, times: list[float]) -> list[str]:
-    """Whether the last tenth of a run took longer than the first."""
+    """A warning where the last tenth of a run took longer than the first."""
     tenth = len(times) // 10
     if not tenth:
         return []
     first, last = float(np.median(times[:tenth])), float(np.median(times[-tenth:]))
     if last < SLOWED * first:
         return []
-    return [f"{name} slowed down while it went on: p50 of the first tenth {first:.2f} ms, of the last {last:.2f} ms"]
+    return [f"{name} slowed down during the run: p50 of the first tenth {first:.2f} ms, of the last {last:.2f} ms"]
 
 
-def _of_cards(cards: dict[str, Card]) -> list[str]:
-    found = []
+def _undelegated(cards: dict[Role, Card]) -> list[str]:
+    """A warning for each artefact with nodes that its backend left out."""
+    warnings = []
     for name, card in cards.items():
         outside = card.coverage.undelegated if card.coverage else {}
         if outside:
             what = ", ".join(f"{count} {operator}" for operator, count in outside.items())
-            found.append(f"{name}: {sum(outside.values())} undelegated nodes run outside the backend ({what})")
-    return found
+            warnings.append(f"{name}: {sum(outside.values())} undelegated nodes run outside the backend ({what})")
+    return warnings

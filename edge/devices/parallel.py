@@ -1,4 +1,4 @@
-"""Several devices at the same time: a slow one is waited for, and Ctrl-C reaches all of them."""
+"""Actions on several devices at the same time: the slowest one is waited for, and Ctrl-C ends all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pose.errors import InputError
 
 Result = TypeVar("Result")
 
-FAREWELL = 5.0  # seconds for devices to hear that nobody waits for them any more
+FAREWELL = 5.0  # seconds for devices to end after Ctrl-C
 
 
 def open_all(specs: Sequence[str]) -> list[Device]:
@@ -27,10 +27,10 @@ def open_all(specs: Sequence[str]) -> list[Device]:
 
 
 def together(actions: Sequence[Callable[[Callable[[], bool]], Result]]) -> list[Result]:
-    """What each action returns, each run in a thread of its own; the first exception is raised when all have ended.
+    """The results of the actions, each run in a thread of its own. The first exception is raised when all have ended.
 
     Args:
-        actions: are given a function that says whether to stop.
+        actions: take a function that returns whether to stop.
     """
     results: list[Result | None] = [None] * len(actions)
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""The Python that runs the agent on a device, and how it gets one runtime."""
+"""The Python that runs the agent on a device, and the installation of a runtime there."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import sys
 
 from edge.devices.base import CommandFailed, Device, DiskFull, NoSuchProgram
 from pose.errors import BackendError, InputError
+from targets.base import SPECS, get_spec
 
-WHEELS = {
-    "tflite": ("numpy", "ai-edge-litert"),
-    "onnx": ("numpy", "onnxruntime"),
-    "tensorrt": ("numpy", "onnxruntime"),  # its stand-in, where there is no trtexec
-    "executorch": ("numpy", "torch", "executorch"),
-}
-SHORT, LONG = 60.0, 1800.0  # seconds; installing on a board with a slow card takes its time
+SHORT, LONG = 60.0, 1800.0  # seconds; the long one for installations on a board with a slow card
 
-_FIRST = 'for each in "$@"; do command -v "$each" && exit; done; exit 9'
+_FIRST = 'for program in "$@"; do command -v "$program" && exit; done; exit 9'
 _OLD = "import sys; sys.exit(0 if sys.version_info >= (3, 9) else 9)"
 
 
+def all_wheels() -> list[str]:
+    """Every distribution that some target needs on a device."""
+    return sorted({wheel for spec in SPECS.values() for wheel in spec.wheels})
+
+
 def python_of(device: Device) -> str:
-    """The interpreter for the agent there: that of `setup`'s environment, else `python3`; here, this one.
+    """The interpreter for the agent: that of the environment `setup` made, else `python3`; on this machine, this one.
 
     Raises:
         BackendError: there is none, or it is older than 3.9; or as `Device.run`.
@@ -41,21 +41,24 @@ def python_of(device: Device) -> str:
 
 
 def setup(device: Device, target: str) -> None:
-    """Install numpy and the one runtime of `target` into an environment of our own there, unless it can be imported.
+    """Install numpy and the runtime of `target` into an environment of our own on the device, unless they can be imported.
 
     Raises:
-        InputError: the device is this machine, whose environment is the user's.
+        InputError: the device is this machine, where the environment is the user's.
         BackendError: there is no Python, no network or no wheel for it; or as `Device.run`.
     """
-    wheels = WHEELS[target]
+    spec = get_spec(target)
+    wheels = spec.wheels
     if device.here:
-        raise InputError(f"--setup is for other devices; here: pip install 'distilpose-edge[{target}]'")
+        raise InputError(f"--setup is for other devices; here: {spec.install_hint()}")
     python, environment = python_of(device), _environment(device)
     names = ", ".join(wheel.replace("-", "_") for wheel in wheels)
-    if _answers(device, [python, "-c", f"import {names}"]):
+    if _succeeds(device, [python, "-c", f"import {names}"]):
         return
-    what, own = f"{device.name}: cannot install {', '.join(wheels)} there", f"{environment}/bin/python"
-    if python != own or not _answers(device, [own, "-m", "pip", "--version"]):  # one that was never finished has no pip
+    failure, own = f"{device.name}: cannot install {', '.join(wheels)} there", f"{environment}/bin/python"
+    if python != own or not _succeeds(
+        device, [own, "-m", "pip", "--version"]
+    ):  # an environment that was never finished has no pip
         try:
             base = "python3" if python == own else python
             list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
@@ -63,16 +66,18 @@ def setup(device: Device, target: str) -> None:
             raise
         except CommandFailed as error:
             if error.complaint:
-                raise BackendError(f"{what} ({error.complaint})") from error
-            needs = "its Python makes no environment; sudo apt install python3-venv there"  # Debian's says so on stdout
-            raise BackendError(f"{what}: {needs}") from error
+                raise BackendError(f"{failure} ({error.complaint})") from error
+            needs = (
+                "its Python makes no environment; sudo apt install python3-venv there"  # Debian's python3 says so on stdout
+            )
+            raise BackendError(f"{failure}: {needs}") from error
     try:
         list(device.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels], timeout=LONG))
     except CommandFailed as error:
-        raise BackendError(f"{what} ({error.complaint or error})") from error
+        raise BackendError(f"{failure} ({error.complaint or error})") from error
 
 
-def _answers(device: Device, command: list[str]) -> bool:
+def _succeeds(device: Device, command: list[str]) -> bool:
     try:
         list(device.run(command, timeout=LONG))
     except CommandFailed:

@@ -1,8 +1,8 @@
-"""A device behind a connection that carries a shell: what ssh and adb have in common.
+"""A device behind a connection with a shell: what ssh and adb have in common.
 
-A command there runs in a session of its own, so that all of it can be ended: by the connection's end (where the connection
-carries stdin), by the host, and in any case by a clock of its own. What it writes stands between two lines of ours, so that
-banners are no output, and the second one carries the exit status, so that a cut connection is no success.
+A command runs in a session of its own on the device, so that all of it can be ended: by the end of the connection (where
+that carries stdin), by the host, and in any case by a timer of its own. Two lines of ours frame its output: banners outside
+them are no output, and the second one holds the exit status, so that a cut connection is no success.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from edge.devices.client import GRACE, Client
 from pose.errors import InputError
 from pose.files import sha256, whole
 
-SHORT = 60.0  # seconds for a command of ours that takes none
+SHORT = 60.0  # seconds for a command of ours that ends at once
 SLOWEST = 50e3  # bytes a second
 
-# One line each and no "!": whatever the login shell is, it passes them on. The inner shell tells the status and ends its
-# group; where something else has ended the group, the outer shell tells that.
+# One line each and no "!", so that any login shell passes them on. The inner shell reports the status and ends its group;
+# where something else has ended the group, the outer shell reports that.
 _OUTER = (
     'inner=$1; shift; exec 3<&0; setsid sh -c "$inner" sh "$@" <&3 3<&- & exec 2>/dev/null; wait $!; status=$?; '
     r"""printf '\n@device end %s %s\n' "$1" $status"""
@@ -65,12 +65,12 @@ _PLACE = (
 
 
 class Remote(ABC):
-    """A device whose every action is a shell command; the transports say how one gets there.
+    """A device whose every action is a shell command; subclasses implement the transport.
 
     Attributes:
         name: as the user wrote it.
-        carries_stdin: whether the connection takes input and its end is seen there.
-        install: how this machine gets the client.
+        carries_stdin: whether the connection takes input and the device sees its end.
+        install: the command that installs the client on this machine.
     """
 
     here = False
@@ -84,19 +84,19 @@ class Remote(ABC):
     @property
     @abstractmethod
     def folder(self) -> str:
-        """Our own directory there."""
+        """Our own directory on the device."""
 
     @abstractmethod
     def _client(self, line: str) -> list[str]:
-        """The host's command that has `line` read by the shell there."""
+        """The host's command that lets the device's shell run `line`."""
 
     @abstractmethod
     def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
-        """What it means that the client ended before anything ran there."""
+        """The error for a client that ended before anything ran on the device."""
 
     @abstractmethod
     def _send(self, path: Path, remote: str) -> None:
-        """Copy a file to a path in a folder that may not be there yet."""
+        """Copy a file to a path in a folder that may not exist yet."""
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
         """See `Device.run`."""
@@ -179,7 +179,7 @@ class Remote(ABC):
 
     @contextlib.contextmanager
     def _kept(self, stdin: IO[bytes], size: int) -> Iterator[str]:
-        """A file there that holds `stdin`."""
+        """A file on the device that holds `stdin`."""
         if not size:
             yield "/dev/null"
             return
@@ -195,15 +195,15 @@ class Remote(ABC):
                 self._shell('rm -f "$1"', remote)
 
     def _end(self, client: Client) -> None:
-        """End what runs there."""
+        """End the command on the device."""
         client.hang_up()
 
     def _late(self, command: Sequence[str], client: Client, timeout: float) -> DeviceFailure:
         if client.group is None:
             return self._unreachable(255, f"no answer within {timeout:.0f} s")
-        how = "was ended there" if client.status is not None else "ends there by its own clock, as nothing is heard of it"
+        end = "was ended there" if client.status is not None else "ends there by its own clock, as it does not answer"
         return TimedOut(
-            f"{self.name}: {_program(command)} took longer than {timeout:.0f} s and {how}; is the board busy or hung? "
+            f"{self.name}: {_program(command)} took longer than {timeout:.0f} s and {end}; is the board busy or hung? "
             "Give it more time, or restart it"
         )
 
@@ -216,8 +216,8 @@ def _packed(path: Path) -> Iterator[Path]:
         return
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         with tarfile.open(file.name, "w") as tar:
-            for each in sorted(path.rglob("*")):
-                tar.add(each, each.relative_to(path), recursive=False)
+            for member in sorted(path.rglob("*")):
+                tar.add(member, member.relative_to(path), recursive=False)
         yield Path(file.name)
 
 

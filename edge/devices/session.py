@@ -1,6 +1,6 @@
-"""The host's side of a device: its facts, files that are sent there, jobs for the agent and what it says.
+"""The host's side of a device: its facts, files that are sent, jobs for the agent and the agent's events.
 
-A connection that is cut is made again.
+A connection that is cut is opened again.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from edge import agent, facts
+from edge import agent
+from edge.devices import facts
 from edge.devices import job as jobs
 from edge.devices.base import ConnectionCut, Device, Unreachable
 from edge.devices.python import python_of
+from edge.dist import Artefact
+from edge.evaluate.timings import Facts, Mode, Role
 from pose.card import Card, digest
 from pose.errors import BackendError
 from pose.files import sha256, whole
 
 Result = TypeVar("Result")
-Mode = Literal["quick", "rigorous", "sustained"]
+Event = dict[str, Any]  # of the agent: `event` and the fields that `edge.agent` sends with it
 
 AGENT = Path(agent.__file__)
-ATTEMPTS, PAUSE = 3, 2.0  # of what a cut connection ended, and seconds before the next
+ATTEMPTS, PAUSE = 3, 2.0  # of an action that a cut connection ended, and seconds before the next attempt
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Plan:
     """What is measured, on every device alike.
 
     Attributes:
-        artefacts: fp32 and int8 -> file.
-        runs, seconds: inferences of each at least, and seconds of each at least.
-        timeout: seconds for one job; None reckons it from the first inference.
+        artefacts: the float twin and the artefact.
+        runs, seconds: at least so many inferences and seconds of each.
+        timeout: seconds for one job; None estimates it from the first inference.
     """
 
-    artefacts: dict[str, Path]
+    artefacts: dict[Role, Artefact]
     mode: Mode
     runs: int
     seconds: float
@@ -50,18 +53,19 @@ class Plan:
 
 @dataclass
 class Session:
-    """A device and what is known of it.
+    """A device and what is known about it.
 
     Attributes:
-        stopped: whether to give up, asked at every event.
-        facts: before anything ran.
+        stopped: whether to give up; called at every event.
+        facts: before anything ran, once `open` has read them.
     """
 
     device: Device
     threads: int = 1
     affinity: tuple[int, ...] = ()
     stopped: Callable[[], bool] = lambda: False
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
+    is_open: bool = False
     _command: list[str] = field(default_factory=list)
 
     def open(self) -> None:
@@ -70,33 +74,34 @@ class Session:
         Raises:
             DeviceFailure: the device cannot be reached.
         """
-        self.facts = self.again(lambda: facts.read(self.device))
+        self.facts = self.retry(lambda: facts.read(self.device))
+        self.is_open = True
 
-    def push(self, name: str, artefact: Path, card: Card) -> dict[str, Any]:
-        """Send an artefact; returns what the agent is told of it."""
+    def push(self, name: str, artefact: Path, card: Card) -> agent.ArtefactJob:
+        """Send an artefact; returns its description for jobs."""
         with tempfile.TemporaryDirectory() as folder:
-            file = jobs.runnable(artefact, card, self.facts.get("architecture", ""), Path(folder))
-            if file is not artefact and self.device.here:  # nothing is copied there, and the folder goes away
+            file = jobs.runnable_file(artefact, card, self.facts.architecture, Path(folder))
+            if file is not artefact and self.device.here:  # nothing is copied to this machine, and the folder is removed
                 kept = Path(self.device.folder) / sha256(file)[:16] / file.name
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 with whole(kept) as temporary:  # another command may have it open
                     shutil.copyfile(file, temporary)
                 file = kept
-            remote = self.again(lambda: self.device.push(file, digest(file)))
-            return jobs.described(name, file, remote, card)
+            remote = self.retry(lambda: self.device.push(file, digest(file)))
+            return jobs.artefact_job(name, file, remote, card)
 
-    def run(self, job: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
-        """Events of one job of the agent there.
+    def run(self, job: agent.Job, timeout: float) -> Iterator[Event]:
+        """Events of one job of the agent.
 
         Raises:
-            BackendError: the agent said what is wrong, or ended without a result; or as `Device.run`.
+            BackendError: the agent reported an error, or ended without a result; or as `Device.run`.
         """
         if not self._command:
-            python = self.again(lambda: python_of(self.device))
-            self._command = [python, self.again(lambda: self.device.push(AGENT, sha256(AGENT)))]
-        told = json.dumps({"threads": self.threads, "affinity": list(self.affinity), **job}).encode()
-        last: dict[str, Any] = {}
-        lines = self.device.run(self._command, stdin=told, timeout=timeout)
+            python = self.retry(lambda: python_of(self.device))
+            self._command = [python, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
+        stdin = json.dumps({"threads": self.threads, "affinity": list(self.affinity), **job}).encode()
+        last: Event = {}
+        lines = self.device.run(self._command, stdin=stdin, timeout=timeout)
         try:
             for line in lines:
                 if self.stopped():
@@ -106,21 +111,21 @@ class Session:
                     continue
                 last = event
                 if event["event"] == "error":
-                    raise BackendError(f"{self.device.name}: {event['message']}{self._mend(event['kind'])}")
+                    raise BackendError(f"{self.device.name}: {event['message']}{self._hint(event['kind'])}")
                 yield event
         finally:
             if isinstance(lines, Generator):
-                lines.close()  # ends what runs there, if it still does
+                lines.close()  # ends the agent, if it still runs
         if last.get("event") != "result":
             raise BackendError(f"{self.device.name}: the agent ended without a result; run it again")
 
-    def _mend(self, kind: str) -> str:
+    def _hint(self, kind: str) -> str:
         if kind != "runtime":
             return ""
         return "; pip install the extra of the artefact's target" if self.device.here else "; install it there with --setup"
 
-    def again(self, action: Callable[[], Result]) -> Result:
-        """Do it, and again when the connection was cut, `ATTEMPTS` times in all; unreachable from the start is the end."""
+    def retry(self, action: Callable[[], Result]) -> Result:
+        """The action's result, with `ATTEMPTS` attempts when the connection is cut; a device out of reach gets only one."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return action()
@@ -134,8 +139,8 @@ class Session:
         raise AssertionError
 
 
-def _event(line: str) -> dict[str, Any] | None:
-    """What the agent says in a line, whatever stands before it; None if that is nothing."""
+def _event(line: str) -> Event | None:
+    """The agent's event in a line, whatever precedes it; None if the line has none."""
     _, mark, text = line.partition(agent.MARK)
     try:
         event = json.loads(text) if mark else None

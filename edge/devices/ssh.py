@@ -13,7 +13,7 @@ from edge.devices.base import FOLDER, ConnectionCut, DeviceFailure, HostKeyRefus
 from edge.devices.remote import SHORT, SLOWEST, Remote
 
 _OPTIONS = {
-    "BatchMode": "yes",  # asks nothing
+    "BatchMode": "yes",  # no prompts
     "ConnectTimeout": "15",
     "ServerAliveInterval": "15",  # a board that has lost its network is noticed
     "ServerAliveCountMax": "3",
@@ -39,7 +39,7 @@ class Ssh(Remote):
 
     @functools.cached_property
     def folder(self) -> str:
-        """Our own directory there, in the user's cache."""
+        """Our own directory on the device, in the user's cache."""
         return self._shell('printf %s "${XDG_CACHE_HOME:-$HOME/.cache}/$1"', FOLDER)
 
     def _client(self, line: str) -> list[str]:
@@ -52,7 +52,7 @@ class Ssh(Remote):
                 pass
 
     def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
-        login, said = " ".join(["ssh", *self._where]), last_line(complaint)
+        login, reason = " ".join(["ssh", *self._where]), last_line(complaint)
         if "IDENTIFICATION HAS CHANGED" in complaint:
             return HostKeyRefused(
                 f"{self.name}: its host key is not the one in known_hosts: another board at this address, or "
@@ -61,26 +61,26 @@ class Ssh(Remote):
         if "Host key verification failed" in complaint:
             return HostKeyRefused(f"{self.name}: its host key is not in known_hosts; log in once and compare it: {login}")
         if "Permission denied" in complaint:
-            return Unreachable(f"{self.name}: it takes none of your keys ({said}); ssh-copy-id, then try: {login}")
-        if not said or any(word in complaint for word in _CUT):
+            return Unreachable(f"{self.name}: it takes none of your keys ({reason}); ssh-copy-id, then try: {login}")
+        if not reason or any(word in complaint for word in _CUT):
             return ConnectionCut(
-                f"{self.name}: the connection was cut while it was made ({said or 'no reason given'}); try again"
+                f"{self.name}: the connection was cut while it was made ({reason or 'no reason given'}); try again"
             )
         if status == 255:
             return Unreachable(
-                f"{self.name}: no connection ({said or 'no reason given'}); is it on, is sshd running? Try: {login}"
+                f"{self.name}: no connection ({reason or 'no reason given'}); is it on, is sshd running? Try: {login}"
             )
         return Unreachable(
-            f"{self.name}: its login shell runs no commands (status {status}: {said or 'silent'}); try: {login} true"
+            f"{self.name}: its login shell runs no commands (status {status}: {reason or 'no output'}); try: {login} true"
         )
 
 
 def _shared(owner: Ssh) -> list[str]:
-    """Options with which all commands share a connection, for as long as `owner` is there."""
+    """Options with which all commands share a connection, for as long as `owner` exists."""
     folder = tempfile.mkdtemp(prefix="dpe-")
     socket = f"{folder}/s"
     weakref.finalize(owner, _close, folder, socket)
-    if len(socket) > 80 or "%" in socket:  # a socket's path holds 104, and ssh adds some while it makes it
+    if len(socket) > 80 or "%" in socket:  # a socket's path has at most 104 bytes, and ssh appends some while it creates it
         return []
     return ["-oControlMaster=auto", "-oControlPersist=60", f"-oControlPath={socket}"]
 

@@ -1,1 +1,1 @@
-"""One self-contained page, and Markdown, CSV and JSON, of what `edge.check` and `edge.bench` measured."""
+"""One self-contained page, Markdown, CSV and JSON of what `edge.check` and `edge.bench` measured. Start at `collect`."""

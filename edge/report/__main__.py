@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,15 +14,14 @@ from pose import cli
 from pose.errors import BackendError, InputError
 
 if TYPE_CHECKING:
-    from edge.report.model import Check
+    from edge.evaluate.records import Check
     from edge.report.worst import Crop
 
-
-WORSE, SLOWER = 0.5, 10.0  # what --against lets pass: points of AP or PCK, per cent of latency
+WORSE, SLOWER = 0.5, 10.0  # tolerated by --against: points of AP or PCK, per cent of latency
 
 
 def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tuple[list[Crop], list[tuple[str, str]]]:
-    """The worst people of the check whose artefact moved somebody most; a warning if its data cannot be read again."""
+    """The worst people of the check with the largest shift, and a warning if its data cannot be read again."""
     from edge.report import worst
 
     check = max((check for check in checks if check.worst), key=lambda check: check.worst[0].px, default=None)
@@ -31,7 +30,7 @@ def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tu
     try:
         return worst.crops(check, worst.reopen(check, data, images)), []
     except InputError as error:
-        return [], [(check.label, f"the people on whom it errs most are not drawn: {error}")]
+        return [], [(check.label, f"the people with the largest shifts are not drawn: {error}")]
 
 
 def main(
@@ -48,7 +47,7 @@ def main(
     threads: cli.Threads = 1,
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
     max_drop: Annotated[
-        float | None, typer.Option(min=0, help="Exit with 1 if int8 loses more points of AP or PCK than this.")
+        float | None, typer.Option(min=0, help="Exit with 1 if an artefact loses more points of AP or PCK than this.")
     ] = None,
     max_p90_ms: Annotated[
         list[str], typer.Option(metavar="[DEVICE=]MS", help="Exit with 1 if the 90th percentile of int8 is above.")
@@ -66,16 +65,18 @@ def main(
     seed: cli.Seed = 0,
 ) -> None:
     """One page of accuracy against latency, of files or of what is measured now; with limits, a gate."""
-    from edge.report import collect, gates, page
-    from edge.report.model import entries
+    from edge.evaluate import gates
+    from edge.evaluate.records import read_checks
+    from edge.evaluate.timings import read_bench
+    from edge.report import collect, compare, page
     from pose.files import write_json
 
-    limits = gates.parse_limits(max_p90_ms)
+    limits = gates.parse_latency_limits(max_p90_ms)
     measuring = {"--artefact": artefact, "--target": target, "--limit": limit, "--rigorous": rigorous}
     measuring |= {"--device": device != ["local"], "--threads": threads != 1}
-    stray = [flag for flag, given in measuring.items() if given and (check or bench)]
+    stray = [flag for flag, is_set in measuring.items() if is_set and (check or bench)]
     if stray:
-        raise InputError(f"{stray[0]} says what to measure, and --check and --bench that it was measured; leave one out")
+        raise InputError(f"{stray[0]} says what to measure, and --check and --bench name results; leave one of them out")
     if against is None and (worse, slower) != (WORSE, SLOWER):
         raise InputError("--worse and --slower belong to --against; give the earlier report, too")
     old = collect.read_report(against) if against else None
@@ -86,29 +87,29 @@ def main(
         raise InputError(f"--out {out} would write over {twice.pop()}; give the report another name")
     if images is not None and data is None and not check:
         raise InputError("--images belongs to --data; give the annotations, too")
-    checks: list[Any] = [each for path in check for each in collect.read_checks(path)]
-    benches = [collect.read_bench(path) for path in bench]
+    checks = [one for path in check for one in read_checks(path).values()]
+    benches = [read_bench(path) for path in bench]
     if not check and not bench:
         from edge.report.measure import Order, measure
 
         checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed))
     report = collect.collect(checks, benches, [_command()])
-    held = gates.accuracy(report.checks, max_drop) if max_drop is not None else []
-    held += gates.speed(entries(report), report.benches, limits) if limits else []
-    changes = gates.compare(report, old, worse, slower) if old else []
+    applied = gates.accuracy(report.checks, max_drop) if max_drop is not None else []
+    applied += gates.latency(report.benches, limits) if limits else []
+    changes = compare.compare(report, old, worse, slower) if old else []
     pictures, undrawn = crops(report.checks, data, images)
-    report = report.model_copy(update={"gates": held, "changes": changes, "warnings": [*report.warnings, *undrawn]})
+    report = report.model_copy(update={"gates": applied, "changes": changes, "warnings": [*report.warnings, *undrawn]})
     written = page.write(report, pictures, out)
     if json:
-        write_json(json, report.model_dump(mode="json"))
+        write_json(json, report.as_json())
     console = cli.console()
     for where, text in report.warnings:
         cli.note(f"{where}: {text}")
     for sentence in page.verdict(report):
         console.print(sentence)
     console.print(f"{', '.join(map(str, written))}", soft_wrap=True)
-    gates.require(report)
-    failed = [each for bench_ in report.benches for each in bench_.devices if each.error and not bench]
+    compare.require(report)
+    failed = [device_ for bench_ in report.benches for device_ in bench_.devices if device_.error and not bench]
     if failed:
         raise BackendError(f"{len(failed)} devices failed; {failed[0].error}")
 

@@ -1,48 +1,26 @@
-"""Files of `edge.check` and `edge.bench` -> a report: validated, matched, emulated times thrown away, warnings gathered."""
+"""Records of `edge.check` and `edge.bench` -> a report: matched, without emulated times, with warnings."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
-from edge.devices.job import TARGETS
-from edge.report.model import SCHEMA, Bench, Check, Device, Report, Shape, Timing, belongs
+from edge.devices.job import device_targets
+from edge.evaluate.records import SCHEMA, Check, validated
+from edge.evaluate.timings import Bench, Device, Shape, Timing
+from edge.report.model import Report, belongs
 from pose import card as cards
 from pose.errors import InputError
 from pose.files import read_json
 
 FEW_PEOPLE = 100
-ABOUT_TIMES = ("the governor ", "busy ", "the clock ", "throttled")  # warnings
+ABOUT_TIMES = ("the governor ", "busy ", "the clock ", "throttled")  # beginnings of warnings
 BINS, PARTS = 60, 60  # of a histogram, of latency over time
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def read_checks(path: Path) -> list[Check]:
-    """What a file of `edge.check --json` holds: one artefact, or several (`--target all`).
-
-    Raises:
-        InputError: it is not such a file; the first field that is wrong is named.
-    """
-    value = read_json(path)
-    several = value.get("targets") if isinstance(value, dict) else None
-    parts = list(several.values()) if isinstance(several, dict) else [value]
-    return [valid(Check, part, path, "edge.check") for part in parts]
-
-
-def read_bench(path: Path) -> Bench:
-    """What a file of `edge.bench --json` holds.
-
-    Raises:
-        InputError: it is not such a file; the first field that is wrong is named.
-    """
-    return valid(Bench, read_json(path), path, "edge.bench")
 
 
 def read_report(path: Path) -> Report:
@@ -54,7 +32,7 @@ def read_report(path: Path) -> Report:
     value = read_json(path)
     if isinstance(value, dict) and value.get("schema_version") not in (None, SCHEMA):
         raise InputError(f"{path} has schema version {value['schema_version']}, this toolkit reads {SCHEMA}; make it again")
-    return valid(Report, value, path, "edge.report")
+    return validated(Report, value, path, "edge.report")
 
 
 def collect(checks: Sequence[Check], benches: Sequence[Bench], commands: Sequence[str] = ()) -> Report:
@@ -64,40 +42,28 @@ def collect(checks: Sequence[Check], benches: Sequence[Bench], commands: Sequenc
         commands: that made this report, beside those that the files name.
 
     Raises:
-        InputError: there is nothing, or two files speak of the same artefact.
+        InputError: there is nothing, or two files are of the same artefact.
     """
     if not checks and not benches:
         raise InputError("nothing to report: give --check FILE, --bench FILE or both")
     checks = _labelled([_with_card(check) for check in checks])
-    benches = [bench.model_copy(update={"devices": [_honest(device) for device in bench.devices]}) for bench in benches]
+    benches = [
+        bench.model_copy(update={"devices": [drop_emulated_timings(device) for device in bench.devices]})
+        for bench in benches
+    ]
     benches = [_named(bench, checks) for bench in benches]
     named = [*(check.command for check in checks), *(bench.command for bench in benches)]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         checks=checks,
         benches=benches,
-        warnings=list(dict.fromkeys([*_of_benches(benches), *_of_checks(checks, benches)])),
+        warnings=list(dict.fromkeys([*_bench_warnings(benches), *_check_warnings(checks, benches)])),
         commands=list(dict.fromkeys(command for command in (*named, *commands) if command)),
     )
 
 
-def valid(model: type[Model], value: Any, where: object, command: str = "") -> Model:
-    """The value as that model.
-
-    Raises:
-        InputError: it is not; the first field that is wrong is named.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        mend = f"; it must be what python -m {command} --json writes" if command else ""
-        raise InputError(f"{where}: {field}: {first['msg']}{mend}") from error
-
-
 def _with_card(check: Check) -> Check:
-    """The check with what the card says, if the artefact still lies there and is the one that was checked."""
+    """The check with sha256 and coverage of the card, if the artefact's card is still there and is of what was checked."""
     path = Path(check.artefact)
     try:
         card = cards.read(cards.card_path(path))
@@ -110,7 +76,7 @@ def _with_card(check: Check) -> Check:
 
 
 def _labelled(checks: list[Check]) -> list[Check]:
-    """Each with the shortest label that tells it apart: target, with the student or the folder where needed.
+    """The checks with the shortest labels that distinguish them: target, with the student or the folder where needed.
 
     Raises:
         InputError: two are of the same artefact.
@@ -141,22 +107,23 @@ def _named(bench: Bench, checks: list[Check]) -> Bench:
     return bench.model_copy(update={"label": label, "key": key})
 
 
-def _honest(device: Device) -> Device:
-    """The device with times as shapes; of an emulated one nothing that passes for speed or memory is kept."""
-    update: dict[str, Any] = {}
+def drop_emulated_timings(device: Device) -> Device:
+    """The device with times as shapes. Of an emulated device, nothing that could be taken for speed or memory is kept."""
+    update: dict[str, Timing] = {}
     for name in ("fp32", "int8"):
         timing = device.timing(name)
         if timing is not None and device.emulated:
             update[name] = Timing(golden_px=timing.golden_px)
-        elif timing is not None and timing.times_ms:
-            update[name] = timing.model_copy(update={"shape": shape(timing.times_ms), "times_ms": None})
+        elif timing is not None:
+            spread = shape(timing.times_ms) if timing.times_ms else timing.shape
+            update[name] = timing.model_copy(update={"shape": spread, "times_ms": None, "emulated_ms": None})
     return device.model_copy(update=update)
 
 
 def shape(times: Sequence[float]) -> Shape:
-    """How latencies are spread, up to a little past their 99th percentile, and how their median went over the run.
+    """Distribution of latencies, up to a little past their 99th percentile, and their median over the run.
 
-    The histogram ends at twice the 90th percentile at the latest: beyond it is a tail that would flatten all the rest.
+    The histogram ends at twice the 90th percentile at the latest: a tail beyond it would flatten the rest.
     """
     values = np.asarray(times, np.float64)
     start, (p90, p99) = float(values.min()), np.percentile(values, [90, 99]).tolist()
@@ -169,41 +136,42 @@ def shape(times: Sequence[float]) -> Shape:
     return Shape(start=start, width=width, counts=counts.tolist(), beyond=beyond, over_time=over_time)
 
 
-def _of_benches(benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
-    """Each warning of a device once, with the artefacts that it is about where that is not all of them."""
+def _bench_warnings(benches: Sequence[Bench]) -> Iterator[tuple[str, str]]:
+    """(device, warning) once for each, with the artefacts that it is about where that is not all of them."""
     about: dict[tuple[str, str], dict[str, str]] = {}
     for bench in benches:
         for device in bench.devices:
-            said = [*device.warnings, *([device.error] if device.error else [])]
-            if device.emulated:  # there are no times for these to be about
-                said = [text for text in said if not text.startswith(ABOUT_TIMES)]
-            if device.emulated and not any("emulated" in text for text in said):
-                said.append("emulated: what it answers counts, how long it takes does not")
-            timed = not (device.emulated or device.error)
-            if bench.mode == "quick" and timed and not any("quick" in text for text in said):
-                said.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
-            for text in said:
+            for text in _device_warnings(device, bench):
                 alike = re.sub(r"\d+(\.\d+)?", "#", text)  # a load that differs is the same warning
                 about.setdefault((device.device, alike), {}).setdefault(bench.label, " ".join(text.split()))
-    for (where, _), told in about.items():
-        text = next(iter(told.values()))
-        there = {bench.label for bench in benches if any(device.device == where for device in bench.devices)}
-        yield where, text if set(told) == there else f"{text} ({', '.join(told)})"
+    for (name, _), texts in about.items():
+        text = next(iter(texts.values()))
+        labels = {bench.label for bench in benches if any(device.device == name for device in bench.devices)}
+        yield name, text if set(texts) == labels else f"{text} ({', '.join(texts)})"
 
 
-def _said(bench: Bench) -> list[str]:
-    return [text for device in bench.devices for text in device.warnings]
+def _device_warnings(device: Device, bench: Bench) -> list[str]:
+    texts = [*device.warnings, *([device.error] if device.error else [])]
+    if device.emulated:  # it has no times for these to be about
+        texts = [text for text in texts if not text.startswith(ABOUT_TIMES)]
+    if device.emulated and not any("emulated" in text for text in texts):
+        texts.append("emulated: its answers count, its times do not")
+    timed = not (device.emulated or device.error)
+    if bench.mode == "quick" and timed and not any("quick" in text for text in texts):
+        texts.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
+    return texts
 
 
-def _of_checks(checks: Sequence[Check], benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
+def _check_warnings(checks: Sequence[Check], benches: Sequence[Bench]) -> Iterable[tuple[str, str]]:
+    targets = device_targets()
     for check in checks:
         outside = check.coverage.undelegated if check.coverage else {}
-        told = any("undelegated" in text for bench in benches if belongs(check, bench) for text in _said(bench))
-        if outside and not told:
+        of_devices = [text for bench in benches if belongs(check, bench) for one in bench.devices for text in one.warnings]
+        if outside and not any("undelegated" in text for text in of_devices):
             operators = ", ".join(f"{count} {name}" for name, count in outside.items())
             yield check.label, f"undelegated: {sum(outside.values())} nodes run outside the backend ({operators})"
-        if check.target not in TARGETS:
-            yield check.label, f"accuracy only: edge.bench times {', '.join(TARGETS)}"
+        if check.target not in targets:
+            yield check.label, f"accuracy only: edge.bench times {', '.join(targets)}"
         for name, column in check.on_device.items():
             if column.error:
                 yield name, f"not scored there: {column.error}"

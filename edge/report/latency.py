@@ -1,4 +1,4 @@
-"""Where the time goes: how latencies are spread, how they went over the run, and in which stage."""
+"""Where the time goes: distribution of the latencies, their course over the run, and the stages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from edge.evaluate.timings import Shape
 from edge.report import words
-from edge.report.model import Entry, Shape
+from edge.report.model import Entry
 from edge.report.svg import HALF, NARROW, Figure, Scale, canvas, figure, line, tag, text, text_width
 
 STAGES = ("preprocess", "model", "decode")
@@ -19,7 +20,7 @@ def distribution(pair: Sequence[Entry], title: str) -> Figure | None:
     shown = [entry for entry in pair if entry.latency and entry.timing and entry.timing.shape]
     if not shown:
         return None
-    told = [
+    descriptions = [
         f"{words.precision(entry)}: median {words.ms(entry.latency.p50)}, 90th percentile {words.ms(entry.latency.p90)}, "
         f"99th {words.ms(entry.latency.p99)} ms"
         for entry in shown
@@ -28,7 +29,9 @@ def distribution(pair: Sequence[Entry], title: str) -> Figure | None:
     runs = " and ".join(str(entry.latency.runs) for entry in shown if entry.latency)
     caption = f"{runs} inferences in turns, {shown[0].threads} thread{'s' if shown[0].threads > 1 else ''}, {shown[0].mode}."
     over_time = shown[0].mode != "quick"
-    return figure(title, caption, f"Latency on {title}. {'; '.join(told)}", lambda w: _spread(w, shown, over_time), HALF)
+    return figure(
+        title, caption, f"Latency on {title}. {'; '.join(descriptions)}", lambda w: _spread(w, shown, over_time), HALF
+    )
 
 
 def _spread(width: int, shown: Sequence[Entry], over_time: bool) -> Markup:
@@ -50,7 +53,7 @@ def _spread(width: int, shown: Sequence[Entry], over_time: bool) -> Markup:
 
 
 def _histogram(entry: Entry, shape: Shape, x: Scale, top: float, width: int) -> Markup:
-    latency, base, kind = entry.latency, top + ROW - 8, words.kind(entry)
+    latency, base, kind = entry.latency, top + ROW - 8, words.css_class(entry)
     assert latency is not None
     tallest = max(shape.counts) or 1
     path = f"M{x(shape.start):.1f},{base:.1f}"
@@ -76,7 +79,7 @@ def _over_time(shown: Sequence[Entry], shapes: Sequence[Shape], top: float, widt
     for entry, shape in zip(shown, shapes, strict=True):
         x = Scale(0, max(len(shape.over_time) - 1, 1), 6, width - 6)
         points = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in enumerate(shape.over_time))
-        parts.append(tag("polyline", points=points, class_=f"trace {words.kind(entry)}"))
+        parts.append(tag("polyline", points=points, class_=f"trace {words.css_class(entry)}"))
     parts += [text(6, y(0) + 14, "start", "tick"), text(width - 6, y(0) + 14, "end", "tick", "end")]
     return Markup("").join(parts)
 
@@ -88,7 +91,7 @@ def stages(entries: Sequence[Entry], titles: dict[str, str]) -> Figure | None:
     ]
     if not shown:
         return None
-    told = [
+    descriptions = [
         f"{_where(entry, titles)} {words.precision(entry)}: " + ", ".join(f"{k} {words.ms(v)}" for k, v in parts.items())
         for entry, parts in shown
     ]
@@ -96,7 +99,11 @@ def stages(entries: Sequence[Entry], titles: dict[str, str]) -> Figure | None:
         "Medians of each stage timed apart: the crop out of the picture, the network, and keypoints back into the picture."
     )
     return figure(
-        "Stages", caption, f"Milliseconds by stage. {'; '.join(told)}", lambda width: _bars(width, shown, titles), HALF
+        "Stages",
+        caption,
+        f"Milliseconds by stage. {'; '.join(descriptions)}",
+        lambda width: _bars(width, shown, titles),
+        HALF,
     )
 
 
@@ -108,7 +115,7 @@ def _bars(width: int, shown: Sequence[tuple[Entry, dict[str, float]]], titles: d
     x = Scale(0, max(sum(parts.values()) for _, parts in shown) * 1.02, 52, width - 54)
     drawn, y, group = [_stage_key()], 34.0, ""
     for entry, parts in shown:
-        where, kind = _where(entry, titles), words.kind(entry)
+        where, kind = _where(entry, titles), words.css_class(entry)
         if where != group:
             y += 10 if group else 0
             drawn.append(text(0, y + 8, where, "label"))

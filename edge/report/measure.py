@@ -1,4 +1,4 @@
-"""What a report without files does first: score and time artefacts here and on the devices that were named."""
+"""What a report without files does first: score and time artefacts, here and on the devices that were named."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import bench as benching
-from edge import check as checking
-from edge import on_device, run
-from edge.devices.job import TARGETS
+from edge import dist
+from edge.devices import answers as device_answers
+from edge.devices.job import device_targets
 from edge.devices.parallel import open_all
 from edge.devices.session import Plan
-from edge.report.collect import valid
-from edge.report.model import Bench, Check
-from pose import card as cards
-from targets.base import LOWERED
+from edge.evaluate.check import check_all, open_source
+from edge.evaluate.records import EMBEDDED, Check
+from edge.evaluate.timings import Bench
 
 
 @dataclass(frozen=True)
 class Order:
-    """As the command line says it.
+    """The options of the command.
 
     Attributes:
-        artefact: None for the latest one. target: of that, or `all`: every target that its program was lowered to.
+        artefact: None for the latest one.
+        target: of the latest one, or `all`: every target that its program was lowered to.
         data: None for the embedded people.
     """
 
@@ -40,43 +40,42 @@ class Order:
 
 
 def measure(order: Order) -> tuple[list[Check], list[Bench]]:
-    """`edge.check` of the artefacts together, then `edge.bench` of one after the other; of those that the agent runs.
+    """`edge.check` of the artefacts together, then `edge.bench` of each one that the agent runs.
 
     Raises:
         InputError, BackendError: as these.
     """
-    devices = open_all(order.devices)  # a wrong name is said before anything is measured
+    devices = open_all(order.devices)  # a wrong name is reported before anything is measured
     every = order.target == "all"
-    targets = LOWERED if every else TARGETS if order.target is None else (order.target,)
-    latest = order.artefact or run.latest(targets=targets)
-    artefacts = run.family(latest) if every else [latest]
-    pairs = [benching.twins(artefact) for artefact in artefacts if cards.read(cards.card_path(artefact)).target in TARGETS]
-    source = checking.open_source(order.data, order.images, "annotation")
-    asked = any(on_device.takes(artefact) for artefact in artefacts)
-    away = [device for device in devices if asked and not device.here]  # here, it would answer as it just did
-    results = checking.check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
-    checks = [
-        valid(Check, result | _asked(order, Path(result["artefact"])), result["artefact"]) for result in results.values()
-    ]
+    targets = None if every else device_targets() if order.target is None else (order.target,)
+    latest = dist.find(order.artefact) if order.artefact else dist.Dist(dist.DEFAULT).latest(targets)
+    artefacts = latest.siblings if every else [latest]
+    timed = [artefact for artefact in artefacts if artefact.card.target in device_targets()]
+    pairs = [benching.twins(artefact) for artefact in timed]
+    source = open_source(order.data, order.images, "annotation")
+    answerable = any(device_answers.is_answerable(artefact) for artefact in artefacts)
+    away = [device for device in devices if answerable and not device.here]  # here, it would give the same answers again
+    results = check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
+    checks = [check.model_copy(update=_origin(order, check.artefact)) for check in results.values()]
     benches = []
     for pair in pairs:
         limits = benching.RIGOROUS if order.rigorous else benching.QUICK
         plan = Plan(pair, "rigorous" if order.rigorous else "quick", *limits, order.threads)
-        command = ["edge.bench", "--artefact", str(pair["int8"]), *(f"--device={each}" for each in order.devices)]
+        command = ["edge.bench", "--artefact", str(pair["int8"].path), *(f"--device={name}" for name in order.devices)]
         command += ["--threads", str(order.threads), *(["--rigorous"] if order.rigorous else [])]
-        benches.append(valid(Bench, benching.bench(plan, devices) | {"command": _line(command)}, str(pair["int8"])))
+        benches.append(benching.bench(plan, devices).model_copy(update={"command": _line(command)}))
     return checks, benches
 
 
-def _asked(order: Order, artefact: Path) -> dict[str, str]:
-    """What `edge.check` would have been told, for who does it again."""
-    command = ["edge.check", "--artefact", str(artefact)]
-    command += [f"--device={each}" for each in order.devices if each != "local"]
-    more = {"data": order.data, "images": order.images, "limit": order.limit, "threads": order.threads, "seed": order.seed}
-    for name, value in more.items():
+def _origin(order: Order, artefact: str) -> dict[str, str | None]:
+    """Fields of a check: the data, and the command that reproduces it."""
+    command = ["edge.check", "--artefact", artefact]
+    command += [f"--device={name}" for name in order.devices if name != "local"]
+    options = {"data": order.data, "images": order.images, "limit": order.limit}
+    for name, value in (options | {"threads": order.threads, "seed": order.seed}).items():
         command += [f"--{name}", str(value)] if value is not None else []
-    told = {"data": str(order.data or "synthetic validation"), "command": _line(command)}
-    return told | ({"images": str(order.images)} if order.images else {})
+    images = str(order.images) if order.images else None
+    return {"data": str(order.data or EMBEDDED), "command": _line(command), "images": images}
 
 
 def _line(words: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.evaluate.records import Gate
 from edge.report import joints, latency, scatter, summary, tables, words
-from edge.report.model import Entry, Gate, Report, entries
+from edge.report.model import Entry, Report, entries
 from pose.errors import BackendError
 from pose.files import write_json, write_text
 from targets import boards
@@ -21,10 +22,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(report: Report, crops: Sequence[Crop], out: Path) -> list[Path]:
-    """Write `out` (HTML) and, beside it, the same name with .md, .csv and .json; each whole or not at all.
+    """Write `out` (HTML) and, beside it, the same name with .md, .csv and .json, each atomically.
 
     Args:
-        crops: of the artefact that moves keypoints most (`edge.report.worst`).
+        crops: of the artefact that shifts keypoints most (`edge.report.worst`).
 
     Raises:
         InputError: they cannot be written.
@@ -34,7 +35,7 @@ def write(report: Report, crops: Sequence[Crop], out: Path) -> list[Path]:
     written = paths(out)
     for path, text in zip(written, (page, markdown, tables.as_csv(entries(report))), strict=False):
         write_text(path, text)
-    write_json(written[-1], report.model_dump(mode="json"))
+    write_json(written[-1], report.as_json())
     return written
 
 
@@ -44,7 +45,7 @@ def paths(out: Path) -> list[Path]:
 
 
 def verdict(report: Report) -> list[str]:
-    """What the page says first."""
+    """The first sentences of the page."""
     return summary.verdict(report, entries(report), _titles(report))
 
 
@@ -67,33 +68,33 @@ def render(report: Report, crops: Sequence[Crop], template: str) -> str:
 
 
 def _content(report: Report, crops: Sequence[Crop]) -> dict[str, Any]:
-    found, titles = entries(report), _titles(report)
+    every, titles = entries(report), _titles(report)
     devices = [(bench, device) for bench in report.benches for device in bench.devices]
     limits = {
         entry.device: gate.limit
         for gate in report.gates
         if gate.unit == "ms"
-        for entry in found
+        for entry in every
         if entry.device and gate.where.endswith(f" on {entry.device}")
     }
     facts = [tables.facts(device, titles[device.device]) for _, device in devices]
     bad = [change for change in report.changes if change.verdict in ("worse", "missing")]
-    pairs = [_pair(found, entry) for entry in found if entry.precision != "fp32" and entry.latency]
+    pairs = [_pair(every, entry) for entry in every if entry.precision != "fp32" and entry.latency]
     return {
         "report": report,
         "title": summary.title(report),
-        "verdict": summary.verdict(report, found, titles),
-        "tiles": summary.tiles(report, found, titles),
+        "verdict": summary.verdict(report, every, titles),
+        "tiles": summary.tiles(report, every, titles),
         "gates": _gates(report),
         "regressed": bad,
-        "warnings": [(titles.get(where, where), [text for _, text in each])
-                     for where, each in groupby(sorted(report.warnings, key=lambda w: w[0]), key=lambda w: w[0])],
-        "scatter": scatter.scatter(found, limits, titles),
+        "warnings": [(titles.get(where, where), [text for _, text in group])
+                     for where, group in groupby(sorted(report.warnings, key=lambda w: w[0]), key=lambda w: w[0])],
+        "scatter": scatter.scatter(every, limits, titles),
         "emulated": sorted({titles[device.device] for _, device in devices if device.emulated}),
         "accuracy": tables.accuracy(report),
-        "latency": tables.latency(found, titles),
-        "spread": [figure for pair in pairs if (figure := latency.distribution(pair, _heading(pair[-1], found, titles)))],
-        "stages": latency.stages(found, titles),
+        "latency": tables.latency(every, titles),
+        "spread": [figure for pair in pairs if (figure := latency.distribution(pair, _heading(pair[-1], every, titles)))],
+        "stages": latency.stages(every, titles),
         "coverage": tables.coverage(report),
         "joints": joints.per_joint(report.checks),
         "crops": crops,
@@ -112,24 +113,24 @@ def _gates(report: Report) -> list[Gate]:
 
 
 def _titles(report: Report) -> dict[str, str]:
-    """What each device is; by its name too where several are the same."""
+    """Device -> title; with its name where several have the same title."""
     named = {device.device: words.device_title(device) for bench in report.benches for device in bench.devices}
     twice = [title for title in named.values() if list(named.values()).count(title) > 1]
     return {name: f"{title} ({name})" if title in twice else title for name, title in named.items()}
 
 
-def _pair(found: Sequence[Entry], entry: Entry) -> list[Entry]:
-    base = summary.twin(entry, found)
+def _pair(every: Sequence[Entry], entry: Entry) -> list[Entry]:
+    base = summary.twin(entry, every)
     return [base, entry] if base else [entry]
 
 
-def _heading(entry: Entry, found: Sequence[Entry], titles: dict[str, str]) -> str:
+def _heading(entry: Entry, every: Sequence[Entry], titles: dict[str, str]) -> str:
     where = titles.get(entry.device or "", entry.device or "")
-    return f"{where}, {entry.label}" if len({each.label for each in found}) > 1 else where
+    return f"{where}, {entry.label}" if len({other.label for other in every}) > 1 else where
 
 
 def _notes(report: Report) -> list[tuple[str, tuple[str, ...]]]:
-    """What is known of each board that was measured."""
+    """Notes about the boards that were measured."""
     names = dict.fromkeys(device.board for bench in report.benches for device in bench.devices)
     known = [boards.get(name) for name in names if name in boards.known() and name != boards.GENERIC]
     return [(board.title, board.notes) for board in known if board.notes]

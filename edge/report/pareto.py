@@ -1,4 +1,4 @@
-"""Which of several points nobody beats in both latency and accuracy."""
+"""The points that no other point beats in both latency and accuracy."""
 
 from __future__ import annotations
 

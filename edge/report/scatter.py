@@ -1,4 +1,4 @@
-"""Accuracy against latency: a point an artefact, a Pareto line a device."""
+"""Accuracy against latency: one point for each artefact, one Pareto line for each device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.report.svg import NARROW, Figure, Scale, canvas, figure, line, span, t
 LOG_FROM = 8  # the slowest over the fastest from which the axis is logarithmic
 SIZE = 6.5
 FAR = 24  # pixels between a point and its name from which a line joins them
-# where a name may stand, from its point: the first free one is taken
+# offsets of a name from its point: the first free one is taken
 PLACES = [
     *((9, -11, "start"), (9, 20, "start"), (0, -13, "middle"), (0, 22, "middle")),
     *((dx, dy, anchor) for dy in (-32, 41, -50, 59) for dx, anchor in ((0, "middle"), (-4, "start"), (4, "end"))),
@@ -25,7 +25,7 @@ PLACES = [
 
 @dataclass(frozen=True)
 class Point:
-    """What is drawn of an entry: `ms` is the 90th percentile, `score` AP, or PCK where there is no AP."""
+    """What is drawn for an entry: `ms` is the 90th percentile, `score` AP, or PCK where there is no AP."""
 
     entry: Entry
     ms: float
@@ -37,12 +37,12 @@ def points(entries: Sequence[Entry]) -> tuple[str, list[Point]]:
     """The measure on the axis, AP where every entry has it, else PCK@0.2; and the entries with accuracy and real latency."""
     timed = [entry for entry in entries if entry.latency is not None and entry.accuracy is not None]
     measure = "ap" if all(entry.accuracy and entry.accuracy.ap is not None for entry in timed) else "pck"
-    found = []
+    made = []
     for entry in timed:
         score = getattr(entry.accuracy, measure)
         if score is not None and entry.latency is not None:
-            found.append(Point(entry, entry.latency.p90, score, getattr(entry.accuracy, f"{measure}_95")))
-    return {"ap": "AP", "pck": "PCK@0.2"}[measure], found
+            made.append(Point(entry, entry.latency.p90, score, getattr(entry.accuracy, f"{measure}_95")))
+    return {"ap": "AP", "pck": "PCK@0.2"}[measure], made
 
 
 def scatter(entries: Sequence[Entry], budgets: dict[str, float], titles: dict[str, str]) -> Figure | None:
@@ -50,17 +50,17 @@ def scatter(entries: Sequence[Entry], budgets: dict[str, float], titles: dict[st
 
     Args:
         budgets: device -> its limit of the 90th percentile in ms.
-        titles: device -> what it is.
+        titles: device -> title.
     """
-    measure, found = points(entries)
-    if not found:
+    measure, shown = points(entries)
+    if not shown:
         return None
-    devices = list(dict.fromkeys(point.entry.device or "" for point in found))
-    best = {device: _front(found, device) for device in devices}
-    told = [
+    devices = list(dict.fromkeys(point.entry.device or "" for point in shown))
+    best = {device: _front(shown, device) for device in devices}
+    descriptions = [
         f"{titles.get(device, device)}: "
         + "; ".join(
-            f"{_name(p.entry)} {words.ms(p.ms)} ms, {measure} {p.score:.1f}" for p in found if p.entry.device == device
+            f"{_name(p.entry)} {words.ms(p.ms)} ms, {measure} {p.score:.1f}" for p in shown if p.entry.device == device
         )
         for device in devices
     ]
@@ -73,13 +73,13 @@ def scatter(entries: Sequence[Entry], budgets: dict[str, float], titles: dict[st
     return figure(
         "Accuracy against latency",
         caption,
-        f"Scatter of {measure} against latency. {' | '.join(told)}",
-        lambda width: _draw(width, measure, found, best, {d: b for d, b in budgets.items() if d in devices}, titles),
+        f"Scatter of {measure} against latency. {' | '.join(descriptions)}",
+        lambda width: _draw(width, measure, shown, best, {d: b for d, b in budgets.items() if d in devices}, titles),
     )
 
 
-def _front(found: Sequence[Point], device: str) -> list[Point]:
-    mine = [point for point in found if point.entry.device == device]
+def _front(shown: Sequence[Point], device: str) -> list[Point]:
+    mine = [point for point in shown if point.entry.device == device]
     return [mine[index] for index in front([(point.ms, point.score) for point in mine])]
 
 
@@ -90,7 +90,7 @@ def _name(entry: Entry) -> str:
 def _draw(
     width: int,
     measure: str,
-    found: Sequence[Point],
+    shown: Sequence[Point],
     best: dict[str, list[Point]],
     budgets: dict[str, float],
     titles: dict[str, str],
@@ -99,26 +99,26 @@ def _draw(
     top = 26 + 20 * -(-len(devices) // (1 if narrow else 3)) if len(devices) > 1 else 26
     bottom = top + (270 if narrow else 330)
     left, right = 40, width - 14
-    edges = [p.ms for p in found] + [p.entry.latency.p99 for p in found if p.entry.latency] + list(budgets.values())
-    log = max(edges) > LOG_FROM * min(p.ms for p in found)
-    lowest = min(p.entry.latency.p50 for p in found if p.entry.latency)
+    edges = [p.ms for p in shown] + [p.entry.latency.p99 for p in shown if p.entry.latency] + list(budgets.values())
+    log = max(edges) > LOG_FROM * min(p.ms for p in shown)
+    lowest = min(p.entry.latency.p50 for p in shown if p.entry.latency)
     x = Scale(lowest / 1.4, max(edges) * 1.25, left, right, True) if log else Scale(0, max(edges) * 1.12, left, right)
-    scores = [value for p in found for value in (p.score, *p.ends) if value is not None]
+    scores = [value for p in shown for value in (p.score, *p.ends) if value is not None]
     y = Scale(*span(scores, least=2), bottom, top)
     drawn = [_axes(x, y, measure, left, right, top, bottom)]
     drawn += [_legend(devices, titles, narrow, left)] if len(devices) > 1 else []
     for limit in sorted(set(budgets.values())):
-        whose = [titles.get(device, device) for device, each in budgets.items() if each == limit]
+        whose = [titles.get(device, device) for device, budget in budgets.items() if budget == limit]
         words_ = f"limit {words.ms(limit)} ms" + (f", {', '.join(whose)}" if len(whose) < len(devices) else "")
         drawn += [line(x(limit), top, x(limit), bottom, "limit"), _limit_label(x(limit), top + 12, words_, right)]
     for device in devices:
-        end = max(x(p.ms) for p in found if p.entry.device == device) + 36
+        end = max(x(p.ms) for p in shown if p.entry.device == device) + 36
         drawn.append(_steps(best[device], x, y, min(end, right)))
-    taken = [(x(p.ms) - SIZE, y(p.score) - SIZE, x(p.ms) + SIZE, y(p.score) + SIZE) for p in found]
-    for point in found:
+    taken = [(x(p.ms) - SIZE, y(p.score) - SIZE, x(p.ms) + SIZE, y(p.score) + SIZE) for p in shown]
+    for point in shown:
         drawn.append(_marker(point, x, y, devices.index(point.entry.device or "")))
-    several = len({p.entry.label for p in found}) > 1
-    for point in found:
+    several = len({p.entry.label for p in shown}) > 1
+    for point in shown:
         label = _name(point.entry) if several else words.precision(point.entry)
         drawn.append(_label(label, x(point.ms), y(point.score), point.entry, taken, (left, right, top, bottom)))
     return canvas(width, bottom + 44, *drawn)
@@ -158,7 +158,7 @@ def _steps(best: Sequence[Point], x: Scale, y: Scale, right: float) -> Markup:
 
 def _marker(point: Point, x: Scale, y: Scale, device: int) -> Markup:
     entry, latency = point.entry, point.entry.latency
-    kind = words.kind(entry)
+    kind = words.css_class(entry)
     px, py = x(point.ms), y(point.score)
     parts = []
     if None not in point.ends:
@@ -187,7 +187,7 @@ def _label(
         if inside and not any(_overlap(box, other) for other in taken):
             break
     taken.append(box)
-    name = text(x + dx, y + dy, words_, f"name {words.kind(entry)}", anchor)
+    name = text(x + dx, y + dy, words_, f"name {words.css_class(entry)}", anchor)
     near = abs(dy) < FAR
     return name if near else line(x, y + (SIZE if dy > 0 else -SIZE), x, y + dy + (-11 if dy > 0 else 4), "leader") + name
 
@@ -207,7 +207,7 @@ def _polygon(corners: Sequence[tuple[float, float]]) -> Callable[[float, float, 
     return draw
 
 
-# a device each
+# one for each device
 SHAPES: tuple[Callable[[float, float, float, str], Markup], ...] = (
     _circle,
     _polygon([(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),

@@ -1,17 +1,18 @@
-"""What a reader in a hurry should know: one sentence an answer, and the four figures that matter."""
+"""The beginning of the page: sentences about accuracy and latency, and up to four figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.evaluate.records import Check
 from edge.report import words
-from edge.report.model import Check, Entry, Report
+from edge.report.model import Entry, Report
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure, what it is, and what it stands beside."""
+    """A figure, what it is, and a note that compares it."""
 
     value: str
     unit: str
@@ -20,15 +21,15 @@ class Tile:
 
 
 def title(report: Report) -> str:
-    """Of the page."""
+    """Title of the page."""
     students = list(dict.fromkeys(check.student for check in report.checks)) or [report.benches[0].label]
     return f"{', '.join(students)}: accuracy and latency"
 
 
-def fastest(found: Sequence[Entry]) -> list[Entry]:
+def fastest(every: Sequence[Entry]) -> list[Entry]:
     """The fastest quantized artefact (90th percentile) of each real device that was timed."""
     best: dict[str, Entry] = {}
-    for entry in found:
+    for entry in every:
         if entry.precision != "fp32" and entry.latency and entry.device:
             other = best.get(entry.device)
             if other is None or other.latency is None or entry.latency.p90 < other.latency.p90:
@@ -36,11 +37,11 @@ def fastest(found: Sequence[Entry]) -> list[Entry]:
     return list(best.values())
 
 
-def verdict(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> list[str]:
+def verdict(report: Report, every: Sequence[Entry], titles: dict[str, str]) -> list[str]:
     """Sentences: what int8 costs in accuracy, then what it gains on each device."""
-    said = [_cost(report.checks)] if report.checks else []
-    for entry in fastest(found):
-        base = twin(entry, found)
+    sentences = [_cost(report.checks)] if report.checks else []
+    for entry in fastest(every):
+        base = twin(entry, every)
         assert entry.latency is not None
         on = f"On {titles.get(entry.device or '', entry.device)}, {entry.label} {words.precision(entry)} answers in "
         ratio = base.latency.p50 / entry.latency.p50 if base and base.latency else None
@@ -50,23 +51,23 @@ def verdict(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> l
             else ", no faster than float" if ratio > 0.95
             else f": slower than float, by {100 / ratio - 100:.0f} %"
         )  # fmt: skip
-        said.append(f"{on}{words.ms(entry.latency.p90)} ms (90th percentile){beside}.")
-    if report.benches and not fastest(found):
-        said.append("No latency of a real device was measured.")
-    return said
+        sentences.append(f"{on}{words.ms(entry.latency.p90)} ms (90th percentile){beside}.")
+    if report.benches and not fastest(every):
+        sentences.append("No latency of a real device was measured.")
+    return sentences
 
 
-def twin(entry: Entry, found: Sequence[Entry]) -> Entry | None:
+def twin(entry: Entry, every: Sequence[Entry]) -> Entry | None:
     """The float artefact that was timed in turns with it."""
-    alike = (e for e in found if e.precision == "fp32" and (e.artefact, *e.key[2:]) == (entry.artefact, *entry.key[2:]))
+    alike = (e for e in every if e.precision == "fp32" and (e.artefact, *e.key[2:]) == (entry.artefact, *entry.key[2:]))
     return next(alike, None)
 
 
 def _cost(checks: Sequence[Check]) -> str:
     losses = [(loss, check) for check in checks if (loss := words.loss(check.lowered, check.fp32)) is not None]
     if not losses:
-        return "No accuracy can be told: nobody in the data has labelled joints of the student."
-    most, check = max(losses, key=lambda each: each[0])
+        return "No accuracy is defined: nobody in the data has labelled joints of the student."
+    most, check = max(losses, key=lambda loss: loss[0])
     name = "AP" if check.fp32.ap is not None else "PCK"
     before, after = (getattr(column, name.lower()) for column in (check.fp32, check.lowered))
     how = "loses" if round(most, 1) > 0 else "gains" if round(most, 1) < 0 else "keeps"
@@ -82,10 +83,10 @@ def _overlap(check: Check) -> bool:
     return low is not None and high is not None and check.lowered.ap is not None and low <= check.lowered.ap <= high
 
 
-def tiles(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> list[Tile]:
+def tiles(report: Report, every: Sequence[Entry], titles: dict[str, str]) -> list[Tile]:
     """Accuracy, keypoints, speed, size; those that were measured."""
     made = []
-    best = min(fastest(found), key=lambda e: e.latency.p90 if e.latency else 0.0, default=None)
+    best = min(fastest(every), key=lambda e: e.latency.p90 if e.latency else 0.0, default=None)
     check = next((check for check in report.checks if best and check.key == best.artefact), None)
     check = check or (report.checks[0] if report.checks else None)
     if check:
@@ -97,7 +98,7 @@ def tiles(report: Report, found: Sequence[Entry], titles: dict[str, str]) -> lis
             note = f"99 % of them by at most {low.keypoint_px.p99:.1f} px"
             made.append(Tile(f"{low.keypoint_px.median:.2f}", "px", "keypoints moved, median", note))
     if best and best.latency:
-        base_entry = twin(best, found)
+        base_entry = twin(best, every)
         note = f"float takes {words.ms(base_entry.latency.p90)} ms" if base_entry and base_entry.latency else ""
         where = titles.get(best.device or "", best.device or "")
         made.append(Tile(words.ms(best.latency.p90), "ms", f"p90 on {where}", note))

@@ -16,7 +16,7 @@ class Figure:
     """One chart, drawn for a wide page and for a narrow one; the style sheet shows the one that fits.
 
     Attributes:
-        alt: what a reader who does not see it is told.
+        alt: text for a reader who does not see it.
     """
 
     title: str
@@ -49,7 +49,7 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 
 def canvas(width: float, height: float, *children: object) -> Markup:
-    """The drawing; it is a picture to a screen reader only through the alt text of its figure."""
+    """The drawing; a screen reader gets the alt text of its figure instead."""
     return tag("svg", *children, viewBox=f"0 0 {width:g} {height:g}", aria_hidden="true", focusable="false")
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from edge.evaluate.records import Column
+from edge.evaluate.timings import Device
 from edge.report import words
-from edge.report.model import Column, Device, Entry, Report
+from edge.report.model import Entry, Report
 from edge.report.svg import Scale, canvas, line, span, tag
 
 GLYPH = 150  # pixels
@@ -18,7 +20,7 @@ GLYPH = 150  # pixels
 
 @dataclass(frozen=True)
 class Row:
-    """Cells as text. `note` stands in place of those that are missing at the end, `glyph` in the page's last one."""
+    """Cells as text. `note` takes the place of missing cells at the end, `glyph` is in the last cell of the page."""
 
     cells: tuple[str, ...]
     note: str = ""
@@ -38,7 +40,7 @@ class Table:
 
 
 def accuracy(report: Report) -> Table | None:
-    """Float, fake-quant, lowered and on device; what several artefacts of one program share stands there once."""
+    """Float, fake-quant, lowered and on device; rows that several artefacts of one program share appear once."""
     rows: dict[tuple[object, ...], tuple[str, str, Column, Column]] = {}
     several, students = len(report.checks) > 1, {check.student for check in report.checks}
     for check in report.checks:
@@ -47,7 +49,7 @@ def accuracy(report: Report) -> Table | None:
             what = name if shared or not several else f"{name}, {check.label}"
             what = f"{check.student}: {what}" if shared and len(students) > 1 else what
             key = (what if shared else f"{check.key} {name}", column.ap, column.pck, column.keypoint_px)
-            rows.setdefault(key, (what, words.column_kind(name), column, check.fp32))
+            rows.setdefault(key, (what, words.column_class(name), column, check.fp32))
     if not rows:
         return None
     ends = [end for _, _, column, _ in rows.values() for end in (*column.ap_95, column.ap) if end is not None]
@@ -80,20 +82,20 @@ def _glyph(column: Column, base: Column, kind: str, x: Scale | None) -> Markup |
     return canvas(GLYPH, 18, *parts, tag("circle", cx=x(column.ap), cy=9, r=4.5, class_=f"dot {kind}"))
 
 
-def latency(found: Sequence[Entry], titles: dict[str, str]) -> Table | None:
-    """A row an artefact, precision and device; an emulated device has no figures."""
-    timed = [entry for entry in found if entry.device is not None]
+def latency(every: Sequence[Entry], titles: dict[str, str]) -> Table | None:
+    """A row for each artefact, precision and device; an emulated device has no figures."""
+    timed = [entry for entry in every if entry.device is not None]
     if not timed:
         return None
     floats = {(e.artefact, e.device, e.threads): e.latency.p50 for e in timed if e.precision == "fp32" and e.latency}
     rows, group = [], None
     devices = list(dict.fromkeys(entry.device for entry in timed))
-    for entry in sorted(timed, key=lambda each: devices.index(each.device)):
+    for entry in sorted(timed, key=lambda one: devices.index(one.device)):
         if entry.device != group:
             group = entry.device
             rows.append(Row((titles.get(group or "", group or ""),), kind="group"))
         name = f"{entry.label} {words.precision(entry)}"
-        kind = words.kind(entry)
+        kind = words.css_class(entry)
         timing, time = entry.timing, entry.latency
         if time is None or timing is None:
             note = words.EMULATED if entry.emulated else "not measured"
@@ -130,12 +132,12 @@ def latency(found: Sequence[Entry], titles: dict[str, str]) -> Table | None:
 
 
 def coverage(report: Report) -> Table | None:
-    """What each backend took, from the artefacts' cards."""
+    """What the backends took, from the cards of the artefacts."""
     rows = []
     for check in report.checks:
         covered = check.coverage
         if covered is None:
-            rows.append(Row((check.label,), note="its card was not found beside it"))
+            rows.append(Row((check.label,), note="its card is not beside it"))
             continue
         outside = ", ".join(f"{count} {name}" for name, count in covered.undelegated.items()) or "none"
         shares = [words.share(value) for value in (covered.int8_macs, covered.int8_ops, covered.float_matmul_macs)]
@@ -155,11 +157,11 @@ def _bar(share: float) -> Markup:
 
 
 def facts(device: Device, title: str) -> Table | None:
-    """Of one device, before and after the run; what changed is marked."""
-    before, after = device.facts.get("before", {}), device.facts.get("after", {})
+    """Facts of one device before and after the run, with a mark where they changed."""
+    before, after = (facts.reported() if facts else {} for facts in (device.facts.before, device.facts.after))
     rows = []
     for name in dict.fromkeys([*before, *after]):
-        values = tuple(_plain(each.get(name)) for each in (before, after))
+        values = tuple(_plain(facts.get(name)) for facts in (before, after))
         changed = bool(after) and values[0] != values[1]
         cells = (name.replace("_", " "), values[0], values[1] if changed else "")
         rows.append(Row(cells, kind="changed" if changed else ""))
@@ -169,7 +171,7 @@ def facts(device: Device, title: str) -> Table | None:
 
 def _plain(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items() if each not in ([], ""))
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items() if part not in ([], ""))
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
     if isinstance(value, bool):
@@ -181,11 +183,13 @@ def changes(report: Report) -> Table | None:
     """Beside an earlier report: what got worse first; what stayed as it was last."""
     order = ("worse", "missing", "not comparable", "better", "same")
     rows = []
-    for each in sorted(report.changes, key=lambda change: order.index(change.verdict)):
-        values = tuple("" if value is None else f"{value:.2f}" for value in (each.old, each.new))
-        by = "" if each.note else words.change(each.new, each.old, 2)
-        verdict = f"{each.verdict}: {each.note}" if each.note else each.verdict
-        rows.append(Row((each.where, f"{each.what}, {each.unit}", verdict, *values, by), kind=each.verdict.split()[0]))
+    for change in sorted(report.changes, key=lambda one: order.index(one.verdict)):
+        values = tuple("" if value is None else f"{value:.2f}" for value in (change.old, change.new))
+        by = "" if change.note else words.change(change.new, change.old, 2)
+        verdict = f"{change.verdict}: {change.note}" if change.note else change.verdict
+        rows.append(
+            Row((change.where, f"{change.what}, {change.unit}", verdict, *values, by), kind=change.verdict.split()[0])
+        )
     heads = ("", "figure", "verdict", "earlier", "now", "change")
     return Table("Every figure of the earlier report.", heads, tuple(rows), 3) if rows else None
 
@@ -195,12 +199,12 @@ CSV = ("artefact", "student", "target", "precision", "device", "board", "emulate
        "peak_memory_mb", "bytes")  # fmt: skip
 
 
-def as_csv(found: Sequence[Entry]) -> str:
-    """One row an entry; what was not measured is empty, and so is every time of an emulated device."""
+def as_csv(every: Sequence[Entry]) -> str:
+    """One row for each entry. What was not measured is empty, and so is every time of an emulated device."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV)
-    for entry in found:
+    for entry in every:
         score, time, timing = entry.accuracy, entry.latency, entry.timing if entry.latency else None
         far = score.keypoint_px if score and entry.precision != "fp32" else None
         about = (entry.artefact, entry.student, entry.target, entry.precision, entry.device, entry.board, entry.emulated)

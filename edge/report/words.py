@@ -1,8 +1,10 @@
-"""How figures are written, on the page and in Markdown."""
+"""Texts of figures, on the page and in Markdown."""
 
 from __future__ import annotations
 
-from edge.report.model import Column, Device, Entry
+from edge.evaluate.records import MEASURES, Column
+from edge.evaluate.timings import Device
+from edge.report.model import Entry
 from targets import boards
 
 MINUS = "\u2212"
@@ -46,33 +48,33 @@ def share(value: float) -> str:
 
 
 def precision(entry: Entry) -> str:
-    """What people call it."""
+    """Name of its precision in texts."""
     return PRECISIONS[entry.precision]
 
 
-def kind(entry: Entry) -> str:
-    """Of its precision, as the style sheet colours it."""
+def css_class(entry: Entry) -> str:
+    """Class of its precision in the style sheet."""
     return "float" if entry.precision == "fp32" else "int8"
 
 
-def column_kind(name: str) -> str:
-    """Of a column of `Check.columns`, as the style sheet colours it."""
+def column_class(name: str) -> str:
+    """Class of a column of `Check.columns` in the style sheet."""
     return {"float": "float", "fake-quant": "fake", "lowered": "int8"}.get(name, "device")
 
 
 def loss(column: Column, float_column: Column) -> float | None:
     """Points of AP, or of PCK where there is no AP, that a column is below the float program."""
-    for name in ("ap", "pck"):
-        before, after = getattr(float_column, name), getattr(column, name)
+    for name in MEASURES:
+        before, after = float_column.measure(name), column.measure(name)
         if before is not None and after is not None:
             return before - after
     return None
 
 
 def device_title(device: Device) -> str:
-    """What a device is, for people: the model that it reports; of this host the processor."""
-    facts = device.facts.get("before", {})
-    model, cpu = (str(facts.get(name) or "").strip("\0 ") for name in ("model", "cpu"))
+    """Title of a device: the model that it reports; of this host the processor."""
+    facts = device.facts.before
+    model, cpu = (facts.model.strip("\0 "), facts.cpu.strip("\0 ")) if facts else ("", "")
     if device.device == "local":
         return f"this host ({cpu or model})" if cpu or model else "this host"
     known = boards.known().get(device.board, boards.get(boards.GENERIC))

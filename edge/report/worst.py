@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import numpy as np
 from markupsafe import Markup
 
 from calib_data.sample import PoseSource
-from edge import check as checking
-from edge.report.model import Check, Worst
+from edge.evaluate.check import open_source
+from edge.evaluate.records import EMBEDDED, Check, Worst
 from edge.report.svg import canvas, line, tag
 from pose.crop import CropSpec, affine, transform, warp
 from pose.errors import InputError
-from pose.skeleton import Skeleton, from_joints
+from pose.skeleton import SKELETONS
 
 ENLARGED, QUALITY = 1.5, 80
 MOVED = 0.02  # of the crop's height; nearer joints get no line between float and int8
@@ -41,40 +42,43 @@ def crops(check: Check, source: PoseSource) -> list[Crop]:
     Raises:
         InputError: the data holds fewer people than were checked.
     """
-    skeleton = _skeleton(check)
+    limbs = _limbs(check)
     width, height = (round(side * ENLARGED) for side in check.crop)
-    found = []
-    for each in check.worst:
-        if each.index >= len(source):
-            raise InputError(f"{check.data} holds {len(source)} people, and the check speaks of number {each.index}")
-        sample = source[each.index]
+    pictures = []
+    for person in check.worst:
+        if person.index >= len(source):
+            raise InputError(f"{check.data} holds {len(source)} people, and the check names number {person.index}")
         spec = CropSpec(width, height)
-        matrix = affine(sample.box, spec)
-        drawn = _draw(warp(sample.image, matrix, spec), each, matrix, skeleton)
-        alt = f"Person {each.index} of {check.data}: the poses of float and {check.label}, {each.px:.1f} pixels apart"
-        found.append(Crop(check.label, drawn, alt, f"№ {each.index}: {each.px:.1f} px apart"))
-    return found
+        matrix = affine(source.labels(person.index).box, spec)
+        drawn = _draw(warp(source.image(person.index), matrix, spec), person, matrix, limbs)
+        alt = f"Person {person.index} of {check.data}: the poses of float and {check.label}, {person.px:.1f} pixels apart"
+        pictures.append(Crop(check.label, drawn, alt, f"№ {person.index}: {person.px:.1f} px apart"))
+    return pictures
 
 
-def _skeleton(check: Check) -> Skeleton | None:
-    try:
-        return from_joints(list(check.lowered.per_joint_px) or check.joints)
-    except InputError:
-        return None  # joints without limbs
+def _limbs(check: Check) -> list[tuple[int, int]]:
+    """Limbs as indices of the student's joints; those of a registered skeleton in a file of an older version."""
+    joints = list(check.lowered.per_joint_px) or check.joints
+    limbs: Sequence[tuple[str, str]] = check.limbs
+    if not limbs:
+        limbs = next((known.limbs for known in SKELETONS.values() if list(known.joints) == joints), ())
+    return [(joints.index(a), joints.index(b)) for a, b in limbs if a in joints and b in joints]
 
 
-def _draw(image: np.ndarray, each: Worst, matrix: np.ndarray, skeleton: Skeleton | None) -> Markup:
+def _draw(image: np.ndarray, person: Worst, matrix: np.ndarray, limbs: Sequence[tuple[int, int]]) -> Markup:
     height, width = image.shape[:2]
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     data = f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"
-    poses = {kind: transform(np.array(points), matrix) for kind, points in (("float", each.fp32), ("int8", each.lowered))}
+    poses = {
+        kind: transform(np.array(points), matrix) for kind, points in (("float", person.fp32), ("int8", person.lowered))
+    }
     parts = [tag("image", href=data, width=width, height=height)]
     for a, b in zip(poses["float"], poses["int8"], strict=True):
         if np.linalg.norm(a - b) > MOVED * height:
             parts.append(line(a[0], a[1], b[0], b[1], "moved"))
     for kind, points in poses.items():
-        limbs = [points[edge] for edge in skeleton.edges] if skeleton and len(skeleton) == len(points) else []
-        path = "".join(f"M{a[0]:.1f},{a[1]:.1f}L{b[0]:.1f},{b[1]:.1f}" for a, b in limbs)
+        lines = [(points[a], points[b]) for a, b in limbs if max(a, b) < len(points)]
+        path = "".join(f"M{a[0]:.1f},{a[1]:.1f}L{b[0]:.1f},{b[1]:.1f}" for a, b in lines)
         parts += [tag("path", d=path, class_="halo"), tag("path", d=path, class_=f"limb {kind}")] if path else []
         parts += [tag("circle", cx=x, cy=y, r=3.2, class_=f"joint {kind}") for x, y in points.tolist()]
     return canvas(width, height, *parts)
@@ -84,11 +88,13 @@ def reopen(check: Check, data: Path | None = None, images: Path | None = None) -
     """The people that were checked, read again.
 
     Args:
-        data, images: where they lie now, if not where the check says.
+        data, images: where they are now, if not where the check says.
 
     Raises:
         InputError: they cannot be read.
     """
-    embedded = data is None and check.data.startswith("synthetic")
+    embedded = data is None and check.data == EMBEDDED
     folder = images or (Path(check.images) if check.images else None)
-    return checking.open_source(None if embedded else data or Path(check.data), folder, check.boxes)
+    return open_source(
+        None if embedded else data or Path(check.data), folder, check.boxes, None if embedded else check.skeleton
+    )

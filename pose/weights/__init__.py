@@ -34,6 +34,6 @@ def weights_file(name: str) -> Path:
     if not path.is_file():
         known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.safetensors"))) or "none in this checkout"
         raise InputError(
-            f"no weights of '{name}' are bundled ({known}); give --weights, or train it with python -m quantize.distill"
+            f"no weights of '{name}' are bundled ({known}); give --weights, or train it with python -m distill.student"
         )
     return path

@@ -1,4 +1,4 @@
-"""Files of `edge.check` and `edge.bench` as the contract has them, small and invented."""
+"""Small invented files of `edge.check` and `edge.bench`, with every field that reports read."""
 
 from __future__ import annotations
 

@@ -86,9 +86,9 @@ def test_a_device_that_goes_away(device: Device, phone: Board) -> None:
     assert next(lines) == "1"
     phone.stop()
     assert "was cut while sh ran" in failure(lambda: list(lines), ConnectionCut)
-    said = failure(lambda: run(device, "true", timeout=10), Unreachable)
-    assert "offline" in said or "not found" in said
-    assert "adb reconnect" in said or "adb devices" in said
+    text = failure(lambda: run(device, "true", timeout=10), Unreachable)
+    assert "offline" in text or "not found" in text
+    assert "adb reconnect" in text or "adb devices" in text
 
 
 def test_which_device(lab: Lab, phone: Board) -> None:

@@ -14,28 +14,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge import agent, run
+from edge import agent, dist, run
 from edge.devices import job as jobs
 from edge.devices.session import _event
 from pose import card as cards
-from pose.crop import normalise
 
 SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
 
 
-def told(folder: Path, target: str, scratch: Path, precision: str = "int8") -> dict[str, Any]:
-    """What the agent is told of one of them."""
+def described(folder: Path, target: str, scratch: Path, precision: str = "int8") -> agent.ArtefactJob:
+    """The description of one of them in a job."""
     artefact = folder / f"tiny-{target}-{precision}.{SUFFIX[target]}"
-    card = jobs.card_of(artefact)
-    file = jobs.runnable(artefact, card, "x86_64", scratch)
-    return jobs.described(precision, file, str(file), card)
+    card = jobs.require_runnable(dist.find(artefact))
+    file = jobs.runnable_file(artefact, card, "x86_64", scratch)
+    return jobs.artefact_job(precision, file, str(file), card)
 
 
-def ask(job: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
-    """The events of one job; what else is printed would fail here."""
-    told = json.dumps({"threads": 1, "affinity": [], **job})
+def run_job(job: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
+    """The events of one job; any other output fails here."""
+    stdin = json.dumps({"threads": 1, "affinity": [], **job})
     command = [sys.executable, *flags, agent.__file__]
-    answer = subprocess.run(command, input=told, capture_output=True, text=True, timeout=120, cwd="/")
+    answer = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, cwd="/")
     assert all(line.startswith(agent.MARK) for line in answer.stdout.splitlines()), answer.stdout
     events = [json.loads(line.removeprefix(agent.MARK)) for line in answer.stdout.splitlines()]
     assert answer.returncode == (events[-1]["event"] != "result"), answer.stderr
@@ -43,7 +42,7 @@ def ask(job: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
 
 
 def refused(job: dict[str, Any], kind: str, *flags: str) -> str:
-    events = ask(job, *flags)
+    events = run_job(job, *flags)
     assert [event["event"] for event in events] == ["error"]
     assert events[0]["kind"] == kind
     assert "\n" not in events[0]["message"]
@@ -62,15 +61,15 @@ def test_it_is_python_3_9_with_numpy_alone() -> None:
 def test_it_answers_as_the_host_does(lowered: Path, target: str, tmp_path: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), np.uint8)
     np.save(tmp_path / "crops.npy", crops)
-    artefact = told(lowered, target, tmp_path)
+    artefact = described(lowered, target, tmp_path)
     job = {"job": "infer", "artefacts": [artefact], "crops": f"{tmp_path}/crops.npy", "answers": f"{tmp_path}/a.npz"}
-    golden, runtime, result = ask(job)
+    golden, runtime, result = run_job(job)
     assert golden["max_px"] == 0
     assert runtime["versions"]["numpy"] == np.__version__
     assert runtime["own_s"] < 1
     assert result["done"] == 3
     runner = run.open(lowered / f"tiny-{target}-int8.{SUFFIX[target]}")
-    coords, scores = runner.run(np.stack([normalise(crop, runner.card.spec) for crop in crops]))
+    coords, scores = runner.predict(crops)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as answers:
         assert np.array_equal(answers["coords"], coords)
         assert np.array_equal(answers["scores"], scores)
@@ -78,8 +77,8 @@ def test_it_answers_as_the_host_does(lowered: Path, target: str, tmp_path: Path)
 
 
 def test_both_are_timed_in_turns(lowered: Path, tmp_path: Path) -> None:
-    pair = [told(lowered, "onnx", tmp_path, precision) for precision in ("fp32", "int8")]
-    events = ask({"job": "time", "artefacts": pair, "runs": 25, "seconds": 0.6})
+    pair = [described(lowered, "onnx", tmp_path, precision) for precision in ("fp32", "int8")]
+    events = run_job({"job": "time", "artefacts": pair, "runs": 25, "seconds": 0.6})
     times = [event for event in events if event["event"] == "times"]
     assert [event["artefact"] for event in times[:4]] == ["fp32", "int8"] * 2  # more than one report in 1.2 s
     assert [event["s"] for event in times] == sorted(event["s"] for event in times)
@@ -93,14 +92,14 @@ def test_both_are_timed_in_turns(lowered: Path, tmp_path: Path) -> None:
 
 
 def test_one_alone_is_opened_and_run_once(lowered: Path, tmp_path: Path) -> None:
-    result = ask({"job": "load", "artefacts": [told(lowered, "tflite", tmp_path)]})[-1]
+    result = run_job({"job": "load", "artefacts": [described(lowered, "tflite", tmp_path)]})[-1]
     assert result["load_ms"] > 0
     assert result["first_ms"] > 0
     assert result["peak_memory_mb"] >= result["runtime_memory_mb"] > 10
 
 
 def test_a_wrong_model_is_not_timed(lowered: Path, tmp_path: Path) -> None:
-    artefact = told(lowered, "onnx", tmp_path)
+    artefact = described(lowered, "onnx", tmp_path)
     moved = [(x + 0.1, y) for x, y in artefact["golden"]["coords"]]
     wrong = {**artefact, "golden": {**artefact["golden"], "coords": moved}}
     message = refused({"job": "time", "artefacts": [wrong], "runs": 1, "seconds": 0}, "golden")
@@ -112,7 +111,7 @@ def test_a_wrong_model_is_not_timed(lowered: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_the_file_that_was_sent_is_not_opened(lowered: Path, tmp_path: Path) -> None:
-    artefact = told(lowered, "tflite", tmp_path)
+    artefact = described(lowered, "tflite", tmp_path)
     assert "--clean" in refused({"job": "load", "artefacts": [{**artefact, "sha256": "0" * 64}]}, "artefact")
     missing = {**artefact, "path": f"{tmp_path}/nothing.tflite"}
     assert "nothing.tflite" in refused({"job": "load", "artefacts": [missing]}, "artefact")
@@ -121,7 +120,7 @@ def test_what_is_not_the_file_that_was_sent_is_not_opened(lowered: Path, tmp_pat
 def test_a_file_that_the_runtime_refuses(lowered: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"nothing of ONNX")
-    artefact = {**told(lowered, "onnx", tmp_path), "path": str(broken), "sha256": cards.digest(broken)}
+    artefact = {**described(lowered, "onnx", tmp_path), "path": str(broken), "sha256": cards.digest(broken)}
     assert "refuses" in refused({"job": "load", "artefacts": [artefact]}, "artefact")
 
 
@@ -132,7 +131,7 @@ def test_without_numpy_it_says_so() -> None:
 def test_without_its_runtime_it_says_so(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "out", io.StringIO(), raising=False)
     with pytest.raises(agent.JobError, match=r"no abacus or beads in .*No module named") as caught:
-        agent.module("abacus.of.wood", "beads")
+        agent.import_first("abacus.of.wood", "beads")
     assert caught.value.kind == "runtime"
 
 
@@ -173,11 +172,13 @@ def test_what_is_reported_is_the_models_time(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(agent, "out", events, raising=False)
     monkeypatch.setattr(agent, "Model", Busy)
     agent.measure({"artefacts": [{}], "threads": 1, "runs": 200, "seconds": 0})
-    found = [_event(line) for line in events.getvalue().splitlines()]
-    told = [ms for event in found if event and event["event"] == "times" for ms in event["ms"]]
-    assert len(told) == 200
-    timed = [ms for nth, ms in enumerate(inside[10:230]) if nth % 11]  # after warming up, without the first of each block
-    assert np.median(np.array(told) - np.array(timed)) < 0.02  # 2 % of a millisecond
+    parsed = [_event(line) for line in events.getvalue().splitlines()]
+    reported = [ms for event in parsed if event and event["event"] == "times" for ms in event["ms"]]
+    assert len(reported) == 200
+    timed = [
+        ms for number, ms in enumerate(inside[10:230]) if number % 11
+    ]  # after warming up, without the first of each block
+    assert np.median(np.array(reported) - np.array(timed)) < 0.02  # 2 % of a millisecond
 
 
 def test_events_are_found_in_noise() -> None:

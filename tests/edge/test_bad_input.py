@@ -14,18 +14,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from report_examples import bench as example_bench
+from report_examples import check
 
-from edge import run
+from edge import dist, run
 from edge.bench import bench, twins
 from edge.check import main as check_command
-from edge.demo import collect
 from edge.devices.local import Local
 from edge.devices.session import Plan
+from edge.evaluate.demo import collect
 from edge.export import export
-from edge.results import tables, with_tables
-from pose.errors import BackendError, GateError, InputError
+from pose.errors import BackendError, InputError
 from pose.program import load_program
 from targets import base
+from targets.spec import TargetSpec
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -64,7 +66,6 @@ def edit(card: Path, **fields: object) -> None:
         (["edge.bench", "--rigorous", "--sustained", "1"], ["--rigorous", "--sustained"]),
         (["edge.bench", "--threads", "0"], ["--threads"]),
         (["edge.demo", "--run", "nowhere"], ["nowhere/ptq/check.json"]),
-        (["edge.results", "--readme", "nowhere.md"], ["nowhere.md"]),
     ],
 )
 def test_flags(command: Command, flags: list[str], words: list[str], tiny_program: Path, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_flags(command: Command, flags: list[str], words: list[str], tiny_progra
 
 def test_no_artefact_yet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no int8 artefact in .*edge\.export"):
-        run.latest(tmp_path)
+        dist.Dist(tmp_path).latest()
 
 
 def test_a_damaged_program_is_not_lowered(tiny_program: Path, tmp_path: Path) -> None:
@@ -121,42 +122,43 @@ def test_the_card_of_another_artefact_is_refused(artefact: Path) -> None:
         run.open(artefact)
 
 
-def test_an_artefact_without_its_program_is_not_checked(dist: Path, artefact: Path) -> None:
-    (dist / "tiny.program" / "card.yaml").unlink()
+def test_an_artefact_without_its_program_is_not_checked(dist_folder: Path, artefact: Path) -> None:
+    (dist_folder / "tiny.program" / "card.yaml").unlink()
     with pytest.raises(InputError, match=r"tiny\.program.*is missing; export it again"):
-        run.program_of(artefact)
+        _ = dist.find(artefact).program
 
 
-def test_an_artefact_beside_another_program_is_not_checked(dist: Path, artefact: Path, tmp_path: Path) -> None:
+def test_an_artefact_beside_another_program_is_not_checked(dist_folder: Path, artefact: Path) -> None:
     from tiny_network import make_program
 
-    make_program(dist / "tiny.program", seed=1)
+    make_program(dist_folder / "tiny.program", seed=1)
     with pytest.raises(InputError, match="is not the program"):
-        run.program_of(artefact)
+        _ = dist.find(artefact).program
 
 
-def test_an_artefact_without_its_twin_is_not_timed(dist: Path, artefact: Path) -> None:
-    (dist / "tiny-executorch-fp32.pte.card.yaml").unlink()
+def test_an_artefact_without_its_twin_is_not_timed(dist_folder: Path, artefact: Path) -> None:
+    (dist_folder / "tiny-executorch-fp32.pte.card.yaml").unlink()
     with pytest.raises(InputError, match="no fp32 artefact"):
-        twins(artefact)
+        twins(dist.find(artefact))
 
 
 def test_a_damaged_artefact_is_not_timed(artefact: Path) -> None:
     damage(artefact)
     with pytest.raises(InputError, match="sha256"):
-        bench(Plan(twins(artefact), "quick", 1, 0.0), [Local()])
+        bench(Plan(twins(dist.find(artefact)), "quick", 1, 0.0), [Local()])
 
 
-def test_images_of_another_shape_are_refused(artefact: Path) -> None:
+def test_crops_of_another_shape_are_refused(artefact: Path) -> None:
     import numpy as np
 
     runner = run.open(artefact)
-    with pytest.raises(InputError, match="float32"):
-        runner.run(np.zeros((1, 3, 64, 64), np.float32))
+    for crops in (np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 48, 3), np.float32)):
+        with pytest.raises(InputError, match=r"uint8 \[N, 64, 48, 3\]"):
+            runner.predict(crops)
 
 
 def test_a_target_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(base.TARGETS, "abacus", "abacus.of.wood")
+    monkeypatch.setitem(base.SPECS, "abacus", TargetSpec("abacus", "abacus.of.wood", ".abacus", extra="abacus"))
     with pytest.raises(BackendError, match="pip install"):
         base.get("abacus")
 
@@ -171,50 +173,17 @@ def test_broken_annotations(artefact: Path, tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "out.json").exists()
 
 
-APART = {"median": 1.0, "p99": 2.0}
-SCORED = {"ap": 80.0, "pck": 90.0, "persons": 1, "keypoint_px": APART, "fake_quant_px": APART}
-TIMED = {"latency_ms": {"p50": 1.0}}
-MEASURED = {
-    "check.json": {
-        "target": "onnx", "bytes": 1, "float_twin": {"bytes": 4}, "fp32": SCORED, "fake_quant": SCORED, "lowered": SCORED
-    },
-    "bench.json": {"devices": [{"fp32": TIMED, "int8": TIMED}]},
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("broken", ["{}", '{"fp32": []}', "not json"])
-@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("name", ["check.json", "bench.json"])
 def test_broken_measurements(tmp_path: Path, name: str, broken: str) -> None:
-    for file, whole in MEASURED.items():
+    for file, whole in (("check.json", check()), ("bench.json", example_bench())):
         for kind in ("ptq", "qat"):
             (tmp_path / kind).mkdir(exist_ok=True)
             (tmp_path / kind / file).write_text(json.dumps(whole))
-    (tmp_path / "table.yaml").write_text("- {name: x, int8: {PTQ: {check: qat/check.json, bench: qat/bench.json}}}")
     assert len(collect(tmp_path)) == 3
-    assert "| x | 1 | fp32 | 80.0 |" in tables(tmp_path)["results"]
     (tmp_path / "qat" / name).write_text(broken)
     with pytest.raises(InputError, match=r"check\.json|bench\.json"):
         collect(tmp_path)
-    with pytest.raises(InputError, match=r"table\.yaml|qat"):
-        tables(tmp_path)
-
-
-def test_a_readme_without_marks() -> None:
-    with pytest.raises(InputError, match="no region"):
-        with_tables("# Nothing", {"results": "| a |"})
-
-
-def test_an_old_table_fails_the_check(tmp_path: Path) -> None:
-    from edge.results import main
-
-    rest = "<!-- results:end -->\ny\n<!-- targets:begin -->\n<!-- targets:end -->\n"
-    readme = tmp_path / "README.md"
-    readme.write_text(f"x\n<!-- results:begin -->\nold\n{rest}")
-    with pytest.raises(GateError, match=r"edge\.results"):
-        main(tmp_path, readme, check=True)
-    main(tmp_path, readme)
-    assert readme.read_text() == f"x\n<!-- results:begin -->\n{rest}"
-    main(tmp_path, readme, check=True)
 
 
 def test_an_unwritable_folder(command: Command, tiny_program: Path, tmp_path: Path) -> None:
@@ -222,17 +191,18 @@ def test_an_unwritable_folder(command: Command, tiny_program: Path, tmp_path: Pa
     refused(command("edge.export", "--program", tiny_program, "--out", tmp_path / "file" / "dist"), "cannot write", "--out")
 
 
-def test_a_full_disk(artefact: Path, dist: Path, tiny_program: Path) -> None:
-    for path in (dist / "tiny.program").iterdir():
+def test_a_full_disk(dist_folder: Path, tiny_program: Path) -> None:
+    folder = dist_folder
+    for path in (folder / "tiny.program").iterdir():
         path.unlink()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # a write past 8 kB fails, as on a disk with so much left
     try:
         with pytest.raises(InputError, match=r"cannot write .* free some space"):
-            run.keep_program(load_program(tiny_program), artefact)
+            dist.Dist(folder).keep_program(load_program(tiny_program))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list((dist / "tiny.program").iterdir())
+    assert not list((folder / "tiny.program").iterdir())
 
 
 def test_full_standard_output(command: Command) -> None:

@@ -15,25 +15,36 @@ import numpy as np
 import pytest
 from emulated.tools import an_hour_later
 
-from edge import agent, facts
-from edge.bench import bench, cores, gate, main, twins
-from edge.devices import measure, session
+from edge import agent, dist
+from edge.bench import bench, cores, main, twins
+from edge.devices import facts, measure, session
 from edge.devices.base import ConnectionCut, TimedOut
-from edge.devices.job import card_of, tolerance_px
+from edge.devices.job import require_runnable, tolerance_px
 from edge.devices.local import Local
 from edge.devices.measure import summary
 from edge.devices.session import Plan
+from edge.dist import Artefact
+from edge.evaluate import gates
+from edge.evaluate.timings import Facts, Throttled
 from edge.export import export
-from pose.card import card_path, digest, read
+from pose.card import Card, card_path, digest
 from pose.errors import BackendError, GateError, InputError
 
 KEYS = {"latency_ms", "times_ms", "stages_ms", "first_ms", "load_ms", "peak_memory_mb", "runtime_memory_mb", "golden_px"}
 
 
 @pytest.fixture(scope="module")
-def pair(lowered: Path) -> dict[str, Path]:
+def pair(lowered: Path) -> dict[str, Artefact]:
     """The tiny network as ONNX, the runtime that is imported soonest."""
-    return twins(lowered / "tiny-onnx-int8.onnx")
+    return twins(dist.find(lowered / "tiny-onnx-int8.onnx"))
+
+
+def copy_of(artefact: Artefact, folder: Path, card: Card) -> Artefact:
+    """A copy of the artefact with another card."""
+    path = folder / artefact.path.name
+    path.write_bytes(artefact.path.read_bytes())
+    card.write(card_path(path))
+    return dist.find(path)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +55,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Elsewhere(Local):
-    """This machine under another name; `spoil` gets each line that the agent says there, and may raise."""
+    """This machine under another name; `spoil` gets each line of the agent, and may raise."""
 
     def __init__(self, name: str = "ssh://elsewhere") -> None:
         self.name = name  # type: ignore[misc]
@@ -52,7 +63,7 @@ class Elsewhere(Local):
 
     @property
     def folder(self) -> str:
-        """Of its own, as two boards have."""
+        """A folder of its own, as on another board."""
         return f"{super().folder}-{self.name.rpartition('/')[2]}"
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
@@ -69,14 +80,15 @@ class Elsewhere(Local):
         return line
 
 
-def quick(pair: dict[str, Path], **fields: Any) -> Plan:
+def quick(pair: dict[str, Artefact], **fields: Any) -> Plan:
     return replace(Plan(pair, "quick", 20, 0.0), **fields)
 
 
-def test_what_is_measured(pair: dict[str, Path]) -> None:
-    result = json.loads(json.dumps(bench(quick(pair), [Local()])))
+def test_what_is_measured(pair: dict[str, Artefact]) -> None:
+    result = json.loads(json.dumps(bench(quick(pair), [Local()]).as_json()))
     assert (result["schema_version"], result["mode"], result["threads"]) == (1, "quick", 1)
-    for name, path in pair.items():
+    for name, artefact in pair.items():
+        path = artefact.path
         size = path.stat().st_size
         assert result["artefacts"][name] == {"path": str(path), "sha256": digest(path), "bytes": size, "target": "onnx"}
     (device,) = result["devices"]
@@ -87,7 +99,7 @@ def test_what_is_measured(pair: dict[str, Path]) -> None:
     for name in pair:
         mine = device[name]
         assert set(mine) == KEYS
-        assert mine["latency_ms"] == summary(mine["times_ms"])
+        assert mine["latency_ms"] == summary(mine["times_ms"]).as_json()
         assert mine["latency_ms"]["runs"] == 20
         assert set(mine["stages_ms"]) == {"preprocess", "model", "decode"}
         assert mine["peak_memory_mb"] >= mine["runtime_memory_mb"] > 0
@@ -96,20 +108,20 @@ def test_what_is_measured(pair: dict[str, Path]) -> None:
 
 def test_summary_of_latencies() -> None:
     result = summary([float(i) for i in range(1, 102)])
-    assert result == {"p50": 51, "p90": 91, "p99": 100, "mean": 51, "runs": 101}
+    assert result.as_json() == {"p50": 51, "p90": 91, "p99": 100, "mean": 51, "runs": 101}
 
 
-def test_a_bad_device_does_not_stop_the_others(pair: dict[str, Path]) -> None:
+def test_a_bad_device_does_not_stop_the_others(pair: dict[str, Artefact]) -> None:
     class Dead(Elsewhere):
         def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
             raise ConnectionCut(f"{self.name}: gone")
 
-    dead, good = bench(quick(pair), [Dead("ssh://dead"), Elsewhere()])["devices"]
-    assert (dead["device"], dead["error"], dead["int8"]["latency_ms"]) == ("ssh://dead", "ssh://dead: gone", None)
-    assert (good["device"], good["error"], good["int8"]["latency_ms"]["runs"]) == ("ssh://elsewhere", None, 20)
+    dead, good = bench(quick(pair), [Dead("ssh://dead"), Elsewhere()]).devices
+    assert (dead.device, dead.error, dead.int8.latency_ms) == ("ssh://dead", "ssh://dead: gone", None)
+    assert (good.device, good.error, good.int8.latency_ms.runs) == ("ssh://elsewhere", None, 20)
 
 
-def test_a_cut_connection_is_resumed(pair: dict[str, Path]) -> None:
+def test_a_cut_connection_is_resumed(pair: dict[str, Artefact]) -> None:
     class Cut(Elsewhere):
         cuts = 0
 
@@ -120,18 +132,18 @@ def test_a_cut_connection_is_resumed(pair: dict[str, Path]) -> None:
             return line
 
     device = Cut()
-    (found,) = bench(quick(pair, runs=30, seconds=0.6), [device])["devices"]
-    assert found["error"] is None
-    assert sum("connection was cut" in warning for warning in found["warnings"]) == 2
+    (record,) = bench(quick(pair, runs=30, seconds=0.6), [device]).devices
+    assert record.error is None
+    assert sum("connection was cut" in warning for warning in record.warnings) == 2
     timed = [job for job in device.jobs if job["job"] == "time"]
     assert [job["seconds"] for job in timed] == sorted((job["seconds"] for job in timed), reverse=True)
     assert len(timed) == 3
     assert timed[0]["seconds"] == 0.6 > timed[-1]["seconds"]
-    assert found["int8"]["latency_ms"]["runs"] >= 30
-    assert found["fp32"]["latency_ms"]["runs"] > found["int8"]["latency_ms"]["runs"]  # what came before a cut is kept
+    assert record.int8.latency_ms.runs >= 30
+    assert record.fp32.latency_ms.runs > record.int8.latency_ms.runs  # what came before a cut is kept
 
 
-def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Path]) -> None:
+def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Artefact]) -> None:
     class Hangs(Elsewhere):
         heard = 0
 
@@ -141,41 +153,41 @@ def test_what_was_measured_before_a_hang_is_kept(pair: dict[str, Path]) -> None:
                 raise TimedOut(f"{self.name}: took longer than 1 s and was ended there")
             return line
 
-    (found,) = bench(quick(pair, runs=100_000), [Hangs()])["devices"]
-    assert "took longer" in found["error"]
-    assert found["fp32"]["latency_ms"]["runs"] == len(found["fp32"]["times_ms"]) > 0
-    assert "after" not in found["facts"]
+    (record,) = bench(quick(pair, runs=100_000), [Hangs()]).devices
+    assert "took longer" in record.error
+    assert record.fp32.latency_ms.runs == len(record.fp32.times_ms) > 0
+    assert record.facts.after is None
 
 
-def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_takes_too_long_is_ended(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Elsewhere):
         def spoil(self, line: str) -> str:
             if '"times"' in line:
                 an_hour_later(monkeypatch)
             return line
 
-    (found,) = bench(quick(pair, seconds=600.0, timeout=900.0), [Slow()])["devices"]
-    assert "took longer than 900 s and was ended" in found["error"]
+    (record,) = bench(quick(pair, seconds=600.0, timeout=900.0), [Slow()]).devices
+    assert "took longer than 900 s and was ended" in record.error
 
 
-def test_emulated_time_is_not_latency(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emulated_time_is_not_latency(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILPOSE_EMULATED", "1")
     device = Elsewhere()
     result = bench(quick(pair, runs=1024, seconds=60.0), [device])
-    (found,) = result["devices"]
-    assert found["emulated"] is True
+    (record,) = result.devices
+    assert record.emulated is True
     assert device.jobs[-1]["runs"] == measure.EMULATED_RUNS
     for name in pair:
-        hidden = found[name].pop("emulated_ms")
-        assert hidden["runs"] == measure.EMULATED_RUNS
-        assert found[name].pop("golden_px") == 0
-        assert all(value in (None, []) for value in found[name].values())
-    assert any("emulated" in warning for warning in found["warnings"])
-    with pytest.raises(GateError, match="no latency"):
-        gate(result, 1e6)
+        timing = record.timing(name).as_json()
+        assert timing.pop("emulated_ms")["runs"] == measure.EMULATED_RUNS
+        assert timing.pop("golden_px") == 0
+        assert all(value in (None, []) for value in timing.values())
+    assert any("emulated" in warning for warning in record.warnings)
+    with pytest.raises(InputError, match="needs a latency of a real device"):
+        gates.latency([result], {None: 1e6})
 
 
-def test_a_changed_clock_is_told(pair: dict[str, Path]) -> None:
+def test_a_changed_clock_is_reported(pair: dict[str, Artefact]) -> None:
     class Slows(Elsewhere):
         def spoil(self, line: str) -> str:
             event = json.loads(line.removeprefix(agent.MARK))
@@ -184,59 +196,55 @@ def test_a_changed_clock_is_told(pair: dict[str, Path]) -> None:
                 return agent.MARK + json.dumps({"event": "clock", "s": 1.0, "mhz": [speed]})
             return line
 
-    (found,) = bench(quick(pair), [Slows()])["devices"]
-    assert any("between 600 and 1800 MHz" in warning for warning in found["warnings"])
+    (record,) = bench(quick(pair), [Slows()]).devices
+    assert any("between 600 and 1800 MHz" in warning for warning in record.warnings)
 
 
-def test_what_the_agent_complains_of_is_one_line(pair: dict[str, Path]) -> None:
-    (found,) = bench(quick(pair, affinity=(4711,)), [Local()])["devices"]
-    assert found["error"].startswith("local: cores [4711] cannot be had")
-    assert "\n" not in found["error"]
+def test_an_error_of_the_agent_is_one_line(pair: dict[str, Artefact]) -> None:
+    (record,) = bench(quick(pair, affinity=(4711,)), [Local()]).devices
+    assert record.error.startswith("local: cores [4711] cannot be had")
+    assert "\n" not in record.error
 
     class Mute(Elsewhere):
         def spoil(self, line: str) -> str:
             return ""
 
-    (found,) = bench(quick(pair), [Mute()])["devices"]
-    assert "without a result" in found["error"]
+    (record,) = bench(quick(pair), [Mute()]).devices
+    assert "without a result" in record.error
 
 
-def test_a_card_that_lies_is_not_timed(pair: dict[str, Path], tmp_path: Path) -> None:
+def test_a_card_that_lies_is_not_timed(pair: dict[str, Artefact], tmp_path: Path) -> None:
     liars = {}
-    for name, path in pair.items():
-        liars[name] = tmp_path / path.name
-        liars[name].write_bytes(path.read_bytes())
-        card = read(card_path(path))
+    for name, artefact in pair.items():
+        card = artefact.card
         lowered = card.golden.expected["lowered"]
         moved = lowered.model_copy(update={"coords": [(x + 0.5, y) for x, y in lowered.coords]})
         golden = card.golden.model_copy(update={"expected": {**card.golden.expected, "lowered": moved}})
-        card.model_copy(update={"golden": golden}).write(card_path(liars[name]))
-    (found,) = bench(quick(liars), [Local()])["devices"]
-    assert "a wrong model is not timed" in found["error"]
-    assert found["int8"]["latency_ms"] is None
+        liars[name] = copy_of(artefact, tmp_path, card.model_copy(update={"golden": golden}))
+    (record,) = bench(quick(liars), [Local()]).devices
+    assert "a wrong model is not timed" in record.error
+    assert record.int8.latency_ms is None
 
 
-def test_what_no_device_runs_is_refused(pair: dict[str, Path], tmp_path: Path) -> None:
-    artefact = tmp_path / pair["int8"].name
-    artefact.write_bytes(pair["int8"].read_bytes())
-    card = read(card_path(pair["int8"]))
-    card.model_copy(update={"target": "coreml"}).write(card_path(artefact))
+def test_an_artefact_that_no_device_runs_is_refused(pair: dict[str, Artefact], tmp_path: Path) -> None:
+    card = pair["int8"].card
+    artefact = copy_of(pair["int8"], tmp_path, card.model_copy(update={"target": "coreml"}))
     with pytest.raises(
         InputError, match=r"for coreml, which is evaluated .* no device's agent runs it; take one of executorch, tflite"
     ):
-        card_of(artefact)
+        require_runnable(artefact)
     unanswered = card.golden.model_copy(update={"expected": {}})
-    card.model_copy(update={"golden": unanswered, "metrics": {"delegate": "vulkan"}}).write(card_path(artefact))
+    other = card.model_copy(update={"golden": unanswered, "metrics": {"delegate": "vulkan"}})
     with pytest.raises(InputError, match="delegate vulkan"):
-        card_of(artefact)
+        require_runnable(copy_of(pair["int8"], tmp_path, other))
 
 
 TRTEXEC = """#!/bin/sh
-for each in "$@"; do case "$each" in
-  --loadInputs=images:*) golden="${each#*:}" ;;
-  --exportOutput=*) cat >"${each#*=}" <"$ANSWERS/${ONNX}.json" ;;
-  --exportTimes=*) echo '[{"latencyMs": 1.0}, {"latencyMs": 2.0}]' >"${each#*=}" ;;
-  --onnx=*) ONNX="${each##*/}" ;;
+for flag in "$@"; do case "$flag" in
+  --loadInputs=images:*) golden="${flag#*:}" ;;
+  --exportOutput=*) cat >"${flag#*=}" <"$ANSWERS/${ONNX}.json" ;;
+  --exportTimes=*) echo '[{"latencyMs": 1.0}, {"latencyMs": 2.0}]' >"${flag#*=}" ;;
+  --onnx=*) ONNX="${flag##*/}" ;;
 esac; done
 [ "$(wc -c <"$golden")" -eq 36864 ] || exit 1
 cat <<END
@@ -250,59 +258,58 @@ END
 
 
 @pytest.fixture
-def engines(pair: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+def engines(pair: dict[str, Artefact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Artefact]:
     """The pair as if it were for TensorRT, and what a trtexec answers to each."""
     made = {}
-    for name, path in pair.items():
-        made[name] = tmp_path / path.name
-        made[name].write_bytes(path.read_bytes())
-        card = read(card_path(path)).model_copy(update={"target": "tensorrt"})
-        card.write(card_path(made[name]))
+    for name, artefact in pair.items():
+        card = artefact.card.model_copy(update={"target": "tensorrt"})
+        made[name] = copy_of(artefact, tmp_path, card)
         lowered = card.golden.expected["lowered"]
         values = {"coords": np.ravel(lowered.coords).tolist(), "scores": lowered.scores}
-        answer = [{"name": each, "dimensions": "", "values": value} for each, value in values.items()]
-        (tmp_path / f"{path.name}.json").write_text(json.dumps(answer))
+        answer = [{"name": output, "dimensions": "", "values": value} for output, value in values.items()]
+        (tmp_path / f"{artefact.path.name}.json").write_text(json.dumps(answer))
     monkeypatch.setenv("ANSWERS", str(tmp_path))
     return made
 
 
-def test_trtexec_where_there_is_one(engines: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trtexec_where_there_is_one(engines: dict[str, Artefact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "bin" / "trtexec"
     tool.parent.mkdir()
     tool.write_text(TRTEXEC)
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     Path(Local().folder).mkdir(parents=True)
-    (found,) = bench(quick(engines), [Local()])["devices"]
-    assert found["error"] is None
-    assert found["facts"]["before"]["runtime"] == {"tensorrt": "10.3.0"}
-    assert found["int8"]["latency_ms"] == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
-    assert found["int8"]["stages_ms"] == {"model": 1.3}
-    assert found["int8"]["golden_px"] == pytest.approx(0, abs=1e-6)
-    assert any("not in turns" in warning for warning in found["warnings"])
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert record.error is None
+    assert record.facts.before.runtime == {"tensorrt": "10.3.0"}
+    assert record.int8.latency_ms.as_json() == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
+    assert record.int8.stages_ms == {"model": 1.3}
+    assert record.int8.golden_px == pytest.approx(0, abs=1e-6)
+    assert any("not in turns" in warning for warning in record.warnings)
 
-    name = f"{engines['int8'].name}.json"
+    name = f"{engines['int8'].path.name}.json"
     (tmp_path / name).write_text((tmp_path / name).read_text().replace("0.", "0.9"))
-    (found,) = bench(quick(engines), [Local()])["devices"]
-    assert "a wrong model is not timed" in found["error"]
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert "a wrong model is not timed" in record.error
     tool.write_text("#!/bin/sh\necho '[E] out of memory'; echo '&&&& FAILED TensorRT.trtexec [TensorRT v100300]'; exit 1")
-    (found,) = bench(quick(engines), [Local()])["devices"]
-    assert "trtexec failed (TensorRT 10.3.0): out of memory" in found["error"]
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert "trtexec failed (TensorRT 10.3.0): out of memory" in record.error
 
 
-def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Path]) -> None:
-    (found,) = bench(quick(engines), [Local()])["devices"]
-    assert found["error"] is None
-    assert any("not TensorRT" in warning for warning in found["warnings"])
+def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Artefact]) -> None:
+    (record,) = bench(quick(engines), [Local()]).devices
+    assert record.error is None
+    assert any("not TensorRT" in warning for warning in record.warnings)
 
 
 def test_the_float16_artefact_is_not_timed_as_another(tiny_program: Path, tmp_path: Path) -> None:
     for precision in ("int8", "fp16"):
         export(tiny_program, "onnx", precision, tmp_path)
-    own = tmp_path / "tiny-onnx-int8.onnx"
-    assert twins(own) == twins(tmp_path / "tiny-onnx-fp32.onnx") == {"fp32": tmp_path / "tiny-onnx-fp32.onnx", "int8": own}
-    with pytest.raises(InputError, match=rf"fp16\.onnx is fp16; int8 is timed .* name {own}$"):
-        twins(tmp_path / "tiny-onnx-fp16.onnx")
+    folder = dist.Dist(tmp_path)
+    int8, fp32, fp16 = (folder.artefact(tmp_path / f"tiny-onnx-{name}.onnx") for name in ("int8", "fp32", "fp16"))
+    assert twins(int8) == twins(fp32) == {"fp32": fp32, "int8": int8}
+    with pytest.raises(InputError, match=rf"fp16\.onnx is fp16; int8 is timed .* name {int8.path}$"):
+        twins(fp16)
 
 
 def test_cores_are_numbers_and_ranges() -> None:
@@ -313,32 +320,32 @@ def test_cores_are_numbers_and_ranges() -> None:
             cores(wrong)
 
 
-def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Path], tmp_path: Path) -> None:
+def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Artefact], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--setup is for other devices, not for local"):
-        main(["local"], pair["int8"], setup=True, json=tmp_path / "bench.json")
+        main(["local"], pair["int8"].path, setup=True, json=tmp_path / "bench.json")
     assert not (tmp_path / "bench.json").exists()
 
 
-def test_the_command(pair: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: Any) -> None:
+def test_the_command(pair: dict[str, Artefact], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: Any) -> None:
     out = tmp_path / "bench.json"
-    main(["local"], pair["int8"], max_p90_ms=1e6, json=out)
+    main(["local"], pair["int8"].path, max_p90_ms=1e6, json=out)
     assert "p90" in capsys.readouterr().out
     assert json.loads(out.read_text())["devices"][0]["int8"]["latency_ms"]["runs"] == 200
-    with pytest.raises(GateError, match="more than 0"):
-        gate(json.loads(out.read_text()), 0)
+    with pytest.raises(GateError, match=r"1 of 1 gates failed: p90 latency, onnx on local: .* ms, 0 allowed"):
+        main(["local"], pair["int8"].path, max_p90_ms=0)
     out.unlink()
     monkeypatch.setattr("edge.devices.open", lambda name: Elsewhere(name))
     monkeypatch.setattr(Elsewhere, "spoil", lambda self, line: "" if "bad" in self.name else line)
     with pytest.raises(BackendError, match=r"^1 of 2 devices failed; ssh://bad: the agent ended without a result"):
-        main(["ssh://bad", "ssh://good"], pair["int8"], json=out)
+        main(["ssh://bad", "ssh://good"], pair["int8"].path, json=out)
     bad, good = json.loads(out.read_text())["devices"]
     assert (bad["int8"]["latency_ms"], good["int8"]["latency_ms"]["runs"]) == (None, 200)
     for flags in ({"device": ["local", "local"]}, {"rigorous": True, "sustained": 1.0}):
         with pytest.raises(InputError):
-            main(**{"device": ["local"], "artefact": pair["int8"], **flags})
+            main(**{"device": ["local"], "artefact": pair["int8"].path, **flags})
 
 
-def test_what_is_put_there_is_removed(pair: dict[str, Path]) -> None:
+def test_files_on_a_device_are_removed(pair: dict[str, Artefact]) -> None:
     folder = Path(Local().folder)
     bench(quick(pair), [Local()])
     assert any(folder.iterdir())  # what ONNX Runtime wants on x86
@@ -346,7 +353,7 @@ def test_what_is_put_there_is_removed(pair: dict[str, Path]) -> None:
     assert not folder.exists()
 
 
-def test_an_interrupted_bench_stops_its_devices(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_bench_stops_its_devices(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
 
     class Long(Elsewhere):
@@ -376,17 +383,18 @@ def test_an_interrupted_bench_stops_its_devices(pair: dict[str, Path], monkeypat
     assert ended.wait(60)
 
 
-def test_facts_are_those_of_the_device(pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet = {"board": "pi4", "emulated": False}
-    said = iter([quiet.copy(), {**quiet, "throttled": {"since_boot": ["throttled"]}}])
-    monkeypatch.setattr(facts, "read", lambda device: next(said))
-    (found,) = bench(quick(pair), [Local()])["devices"]
-    assert found["board"] == "pi4"
-    assert any("throttled during the run" in warning for warning in found["warnings"])
+def test_facts_are_those_of_the_device(pair: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = Facts(board="pi4", emulated=False)
+    hot = quiet.model_copy(update={"throttled": Throttled(since_boot=["throttled"])})
+    readings = iter([quiet, hot])
+    monkeypatch.setattr(facts, "read", lambda device: next(readings))
+    (record,) = bench(quick(pair), [Local()]).devices
+    assert record.board == "pi4"
+    assert any("throttled during the run" in warning for warning in record.warnings)
 
 
-def test_how_far_other_kernels_may_be_off_is_the_programs_to_say(pair: dict[str, Path]) -> None:
-    card = read(card_path(pair["int8"]))
+def test_the_tolerance_for_other_kernels_follows_from_the_program(pair: dict[str, Artefact]) -> None:
+    card = pair["int8"].card
     lowered = card.golden.expected["lowered"]
     for shift in (0.0, 0.1):
         torch = lowered.model_copy(update={"coords": [(x + shift, y) for x, y in lowered.coords]})
@@ -394,15 +402,15 @@ def test_how_far_other_kernels_may_be_off_is_the_programs_to_say(pair: dict[str,
         assert tolerance_px(card.model_copy(update={"golden": golden})) == pytest.approx(0.5 + 2 * 48 * shift)
 
 
-def test_other_kernels_are_told(pair: dict[str, Path]) -> None:
+def test_other_kernels_are_reported(pair: dict[str, Artefact]) -> None:
     class Other(Elsewhere):
         def spoil(self, line: str) -> str:
             return line.replace('"max_px": 0.0', '"max_px": 1.25')
 
-    (found,) = bench(quick(pair), [Other()])["devices"]
-    assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in found["warnings"])
+    (record,) = bench(quick(pair), [Other()]).devices
+    assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in record.warnings)
 
 
-def test_a_board_that_gets_hot_is_told() -> None:
+def test_a_board_that_gets_hot_is_reported() -> None:
     assert measure._slowed("int8", [1.0] * 50 + [1.2] * 50)[0].endswith("first tenth 1.00 ms, of the last 1.20 ms")
     assert measure._slowed("int8", [1.0] * 100) == measure._slowed("int8", [1.0] * 5) == []

@@ -28,11 +28,11 @@ def runner(lab: Any, tmp_path: Path) -> Path:
 
     if not shutil.which(COMPILER):
         pytest.skip(f"needs {COMPILER}: apt-get install g++-aarch64-linux-gnu")
-    there = f"/{PACKAGES}/executorch"
-    here, program = f"{executorch(lab.image)}{there}", tmp_path / "runner"
-    options = ["-std=c++17", "-w", "-DC10_USING_CUSTOM_GENERATED_MACROS", f"-I{here}/include"]
-    options += [f"-I{here}/include/executorch/runtime/core/portable_type/c10", f"-L{here}/lib", "-Wl,--no-as-needed"]
-    options += [*(f"-l{name}" for name in LIBRARIES), "-Wl,--allow-shlib-undefined", f"-Wl,-rpath,{there}/lib"]
+    on_board = f"/{PACKAGES}/executorch"
+    library, program = f"{executorch(lab.image)}{on_board}", tmp_path / "runner"
+    options = ["-std=c++17", "-w", "-DC10_USING_CUSTOM_GENERATED_MACROS", f"-I{library}/include"]
+    options += [f"-I{library}/include/executorch/runtime/core/portable_type/c10", f"-L{library}/lib", "-Wl,--no-as-needed"]
+    options += [*(f"-l{name}" for name in LIBRARIES), "-Wl,--allow-shlib-undefined", f"-Wl,-rpath,{on_board}/lib"]
     subprocess.run([COMPILER, str(SOURCE), "-o", str(program), *options], check=True)
     return program
 
@@ -46,14 +46,14 @@ def test_boards_answer_as_this_machine(runner: Path, lab: Any, exported: Path, t
         program = board.push(runner, sha256(runner))
         for precision in precisions:
             artefact = exported / f"tiny-executorch-{precision}.pte"
-            here = run.open(artefact)
-            images = np.stack([normalise(crop, here.card.spec) for crop in crops])
+            host = run.open(artefact)
+            images = np.stack([normalise(crop, host.card.spec) for crop in crops])
             (tmp_path / "images").write_bytes(images.tobytes())
             files = [board.push(path, sha256(path)) for path in (artefact, tmp_path / "images")]
             answers = f"{board.folder}/answers"
             assert list(board.run(["sh", "-c", 'chmod +x "$1" && "$@"', "sh", program, *files, answers], timeout=300)) == []
             board.pull(answers, tmp_path / "answers")
-            there = np.fromfile(tmp_path / "answers", np.float32).reshape(3, -1)
-            coords, _ = here.run(images)
-            pixels = (there[:, : coords[0].size].reshape(coords.shape) - coords) * here.card.spec.size
+            on_board = np.fromfile(tmp_path / "answers", np.float32).reshape(3, -1)
+            coords, _ = host.predict(crops)
+            pixels = (on_board[:, : coords[0].size].reshape(coords.shape) - coords) * host.card.spec.size
             assert np.abs(pixels).max() < 1e-3, (machine.cpu, precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -17,15 +18,16 @@ from quantized_student import quantized_student
 from tiny_network import make_program
 
 from calib_data.synthetic import SyntheticPeople
-from edge import run
-from edge.check import check_all
-from edge.export import export, export_all
+from edge import dist, run
+from edge.evaluate.check import check_all
+from edge.export import export, export_all, with_target_options
 from edge.export import main as export_command
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import load_program
 from pose.skeleton import LSP_14
-from targets import base
+from targets import base, spec
+from targets.spec import Option, TargetSpec
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -42,13 +44,14 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Pat
 def test_all_targets_that_take_the_program_get_it(everything: tuple[Path, list[Path], dict[str, str]]) -> None:
     folder, made, left_out = everything
     cardful = [cards.read(cards.card_path(path)) for path in made]
-    takers = [target for target in base.LOWERED if target != "tensorrt"]
+    takers = [target for target in base.lowered_names() if target != "tensorrt"]
     assert [card.target for card in cardful] == [target for target in takers for _ in range(2)]
     assert [card.precision for card in cardful] == ["int8", "fp32"] * len(takers)
     assert list(left_out) == ["tensorrt"]
     assert "zero point" in left_out["tensorrt"]
-    assert [path.name for path in run.family(made[0])] == [path.name for path in made[::2]]
-    assert run.program_of(made[0]).card.student == "tiny"
+    first = dist.find(made[0])
+    assert [sibling.path.name for sibling in first.siblings] == [path.name for path in made[::2]]
+    assert first.program.card.student == "tiny"
     assert {path.name for path in folder.iterdir()} == {
         "tiny.program", *(path.name for path in made), *(cards.card_path(path).name for path in made)
     }  # fmt: skip
@@ -56,32 +59,33 @@ def test_all_targets_that_take_the_program_get_it(everything: tuple[Path, list[P
 
 def test_what_all_targets_got_answers_as_the_program(everything: tuple[Path, list[Path], dict[str, str]]) -> None:
     _, made, _ = everything
-    results = check_all(made[::2], SyntheticPeople(4))
-    assert list(results) == [target for target in base.LOWERED if target != "tensorrt"]
+    folder = dist.Dist(made[0].parent)
+    results = check_all([folder.artefact(path) for path in made[::2]], SyntheticPeople(4))
+    assert list(results) == [target for target in base.lowered_names() if target != "tensorrt"]
     for name, result in results.items():
-        assert set(result["lowered"]["per_joint_px"]) == set(LSP_14.joints)
-        assert result["lowered"]["fake_quant_px"]["p99"] <= 2, name
-        assert result["float_twin"]["torch_px"]["p99"] <= 0.05, name
+        assert set(result.lowered.per_joint_px) == set(LSP_14.joints)
+        assert result.lowered.fake_quant_px.p99 <= 2, name
+        assert result.float_twin.torch_px.p99 <= 0.05, name
 
 
-def test_a_float_twin_that_is_there_stays(dist: Path, tiny_program: Path, tmp_path: Path) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in dist.iterdir()}
-    export(tiny_program, "executorch", "int8", dist)
-    after = {path.name: path.stat().st_mtime_ns for path in dist.iterdir()}
+def test_an_existing_float_twin_is_kept(dist_folder: Path, tiny_program: Path, tmp_path: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in dist_folder.iterdir()}
+    export(tiny_program, "executorch", "int8", dist_folder)
+    after = {path.name: path.stat().st_mtime_ns for path in dist_folder.iterdir()}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"tiny-executorch-int8.pte", "tiny-executorch-int8.pte.card.yaml", "tiny.program"}
 
 
 def test_a_float_twin_of_the_same_graph_gets_the_card_of_its_new_program(
-    dist: Path, tiny_program: Path, tmp_path: Path
+    dist_folder: Path, tiny_program: Path, tmp_path: Path
 ) -> None:
     again = Path(shutil.copytree(tiny_program, tmp_path / "again"))
     held = yaml.safe_load((again / "card.yaml").read_text())
     held["sources"]["training data"] = "a" * 64
     (again / "card.yaml").write_text(yaml.safe_dump(held))
-    twin = dist / "tiny-executorch-fp32.pte"
+    twin = dist_folder / "tiny-executorch-fp32.pte"
     before, old = twin.stat().st_mtime_ns, cards.read(cards.card_path(twin))
-    export(again, "executorch", "fp32", dist)
+    export(again, "executorch", "fp32", dist_folder)
     new = cards.read(cards.card_path(twin))
     assert twin.stat().st_mtime_ns == before
     assert new.sources == {**old.sources, "training data": "a" * 64}
@@ -91,9 +95,9 @@ def test_a_float_twin_of_the_same_graph_gets_the_card_of_its_new_program(
 
 @pytest.mark.parametrize("reason", ["damaged", "another graph", "other libraries"])
 def test_a_float_twin_that_is_not_what_would_be_made_is_made_anew(
-    dist: Path, tiny_program: Path, tmp_path: Path, reason: str
+    dist_folder: Path, tiny_program: Path, tmp_path: Path, reason: str
 ) -> None:
-    twin = dist / "tiny-executorch-fp32.pte"
+    twin = dist_folder / "tiny-executorch-fp32.pte"
     card = cards.card_path(twin)
     if reason == "damaged":
         twin.write_bytes(twin.read_bytes()[:-1])
@@ -101,42 +105,44 @@ def test_a_float_twin_that_is_not_what_would_be_made_is_made_anew(
         held = yaml.safe_load(card.read_text())
         held["sources" if reason == "another graph" else "versions"].update({"program": "b" * 64, "executorch": "0.1"})
         card.write_text(yaml.safe_dump(held))
-    export(tiny_program, "executorch", "fp32", dist)
+    export(tiny_program, "executorch", "fp32", dist_folder)
     made = cards.read(card)
     made.verify(twin)
     assert made.sources["program"] == load_program(tiny_program).card.files["student_fp32.pt2"]
     assert made.versions["executorch"] != "0.1"
 
 
-def test_delegates_are_told_apart(dist: Path, tiny_program: Path) -> None:
-    made = export(tiny_program, "executorch", "fp32", dist, delegate="vulkan")
+def test_delegates_have_artefacts_of_their_own(dist_folder: Path, tiny_program: Path) -> None:
+    made = export(tiny_program, "executorch", "fp32", dist_folder, {"delegate": "vulkan"})
     assert [path.name for path in made] == ["tiny-executorch-vulkan-fp32.pte"]
     assert cards.read(cards.card_path(made[0])).metrics["lowered"] == "not run here"
-    own = dist / "tiny-executorch-int8.pte"
-    assert run.twin(own, "fp32").name == "tiny-executorch-fp32.pte"
-    assert run.twin(made[0], "fp32") == made[0]
+    folder = dist.Dist(dist_folder)
+    own, vulkan = folder.artefact(dist_folder / "tiny-executorch-int8.pte"), folder.artefact(made[0])
+    assert own.twin("fp32").path.name == "tiny-executorch-fp32.pte"
+    assert vulkan.twin("fp32") is vulkan
     with pytest.raises(InputError, match="no int8 artefact of the same program"):
-        run.twin(made[0], "int8")
-    assert run.latest(dist) == own
-    assert made[0] not in run.family(run.twin(own, "fp32"))
+        vulkan.twin("int8")
+    assert folder.latest() is own
+    assert vulkan not in own.twin("fp32").siblings
     with pytest.raises(BackendError, match="not run here"):
         run.open(made[0])
 
 
-def test_bytes_and_floats_have_artefacts_of_their_own(dist: Path) -> None:
+def test_bytes_and_floats_have_artefacts_of_their_own(dist_folder: Path) -> None:
     made = {}
     for pixels in ("float32", "uint8"):
         for precision in ("int8", "fp32"):
-            own = dist / f"tiny-executorch-{precision}.pte"
-            path = Path(shutil.copy(own, dist / f"tiny-tflite-{pixels}-{precision}.tflite"))
+            own = dist_folder / f"tiny-executorch-{precision}.pte"
+            path = Path(shutil.copy(own, dist_folder / f"tiny-tflite-{pixels}-{precision}.tflite"))
             card = cards.read(cards.card_path(own))
             camera = card.input.model_copy(update={"dtype": pixels})
             card.model_copy(update={"target": "tflite", "input": camera}).write(cards.card_path(path))
             made[pixels, precision] = path
+    folder = dist.Dist(dist_folder)
     for pixels in ("float32", "uint8"):
-        assert run.twin(made[pixels, "int8"], "fp32") == made[pixels, "fp32"]
-    kinds = [run.kind(cards.read(cards.card_path(path))) for path in run.family(made["uint8", "int8"])]
-    assert kinds == ["executorch", "tflite", "tflite-uint8"]
+        assert folder.artefact(made[pixels, "int8"]).twin("fp32").path == made[pixels, "fp32"]
+    variants = [sibling.variant for sibling in folder.artefact(made["uint8", "int8"]).siblings]
+    assert variants == ["executorch", "tflite", "tflite-uint8"]
 
 
 def test_both_arithmetics_of_core_ml_share_a_float_twin(tiny_program: Path, tmp_path: Path, capsys) -> None:
@@ -145,10 +151,32 @@ def test_both_arithmetics_of_core_ml_share_a_float_twin(tiny_program: Path, tmp_
     export_command("coreml", tiny_program, compute="float16", out=tmp_path)
     assert "Neural Engine" not in capsys.readouterr().err
     exact, half, twin = (tmp_path / f"tiny-coreml-{name}.mlpackage" for name in ("int8", "float16-int8", "fp32"))
-    assert {path for path in run.artefacts(tmp_path) if path.suffix == ".mlpackage"} == {exact, half, twin}
-    assert [run.twin(path, "fp32") for path in (exact, half, twin)] == [twin] * 3
-    assert [run.twin(path, "int8") for path in (exact, half, twin)] == [exact, half, exact]
-    assert run.family(half) == [exact, half]
+    folder = dist.Dist(tmp_path)
+    assert {path for path in folder.paths if path.suffix == ".mlpackage"} == {exact, half, twin}
+    artefacts = [folder.artefact(path) for path in (exact, half, twin)]
+    assert [artefact.twin("fp32").path for artefact in artefacts] == [twin] * 3
+    assert [artefact.twin("int8").path for artefact in artefacts] == [exact, half, exact]
+    assert [sibling.path for sibling in folder.artefact(half).siblings] == [exact, half]
+
+
+def test_the_options_are_those_of_the_targets() -> None:
+    names = [option.name for spec in base.SPECS.values() for option in spec.options]
+    assert set(names) <= set(inspect.signature(export_command).parameters)
+
+
+def test_a_target_from_outside_is_offered_with_its_options(
+    tiny_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beads = Option("beads", ("seven", "ten"), "ten", "metrics.beads", "Abacus: beads of a rod.", ("int8",))
+    monkeypatch.setattr(base, "SPECS", base.SPECS)
+    monkeypatch.setitem(base.SPECS, "abacus", TargetSpec("abacus", "abacus", ".abacus", needs=("abacus",), options=(beads,)))
+    assert "abacus" in base.lowered_names()
+    command = with_target_options(lambda **options: None)
+    assert "beads" in inspect.signature(command).parameters
+    with pytest.raises(InputError, match="--beads seven is for --target abacus, not onnx"):
+        export(tiny_program, "onnx", "int8", tmp_path / "out", {"beads": "seven"})
+    with pytest.raises(BackendError, match="target abacus needs abacus"):
+        export(tiny_program, "abacus", "int8", tmp_path / "out", {"beads": "seven"})
 
 
 def test_lint_and_coverage_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,10 +210,10 @@ def test_choices_that_a_target_does_not_have(command: Command, tmp_path: Path, f
     assert not (tmp_path / "out").exists()
 
 
-def test_a_target_that_is_not_installed_is_told_before_anything_is_written(
+def test_a_missing_toolchain_is_reported_before_anything_is_written(
     tiny_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "find_spec", lambda name: None if name == "coremltools" else True)
+    monkeypatch.setattr(spec, "find_spec", lambda name: None if name == "coremltools" else True)
     for lower in (
         lambda out: export_all(tiny_program, "int8", out),
         lambda out: export(tiny_program, "coreml", "int8", out),
@@ -255,11 +283,12 @@ def test_a_bare_command_in_a_folder_of_its_own(tmp_path: Path) -> None:
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
     assert answer.returncode == 0, answer.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
-    made = [path for path in run.artefacts(tmp_path / "dist") if path.suffix == ".mlpackage"]
-    assert sorted(cards.read(cards.card_path(path)).precision for path in made) == ["fp32", "int8"]
-    student = cards.read(cards.card_path(made[0])).student
-    assert run.latest(tmp_path / "dist").name == f"{student}-coreml-int8.mlpackage"
-    assert run.program_of(made[0]).card.student == student
+    folder = dist.Dist(tmp_path / "dist")
+    made = [artefact for artefact in folder.artefacts if artefact.path.suffix == ".mlpackage"]
+    assert sorted(artefact.card.precision for artefact in made) == ["fp32", "int8"]
+    student = made[0].card.student
+    assert folder.latest().path.name == f"{student}-coreml-int8.mlpackage"
+    assert made[0].program.card.student == student
 
 
 def _cut(path: Path) -> None:

@@ -1,11 +1,12 @@
-"""What boards say of themselves, as recorded, and what is made of it."""
+"""Facts of boards, from recorded outputs, and warnings about them."""
 
 from __future__ import annotations
 
 import pytest
 
-from edge import facts
+from edge.devices import facts
 from edge.devices.local import Local
+from edge.evaluate.timings import Facts
 
 PI4 = """motd: welcome
 @@ model
@@ -76,12 +77,16 @@ Linux 5.10.110-android12-9 aarch64
 [ro.build.version.release]: [14]
 [ro.soc.model]: [GS101]
 """
-QUIET = {"emulated": False, "governor": "performance", "cores": 4, "load": 0.1}
+QUIET = Facts(emulated=False, governor="performance", cores=4, load=0.1)
+
+
+def with_fact(**fact: object) -> Facts:
+    return QUIET.model_copy(update=fact)
 
 
 def test_a_raspberry_pi() -> None:
-    found = facts.parse(PI4)
-    assert found == {
+    known = facts.parse(PI4)
+    assert known.reported() == {
         "model": "Raspberry Pi 4 Model B Rev 1.5",
         "board": "pi4",
         "soc": "brcm,bcm2711",
@@ -102,39 +107,39 @@ def test_a_raspberry_pi() -> None:
 
 
 def test_a_jetson() -> None:
-    found = facts.parse(JETSON)
-    assert (found["board"], found["cpu"], found["trtexec"]) == (
+    known = facts.parse(JETSON)
+    assert (known.board, known.cpu, known.trtexec) == (
         "jetson_orin_nano",
         "1 x Cortex-A78AE",
         "/usr/src/tensorrt/bin/trtexec",
     )
-    more = facts.parse_more(
+    more = facts.parse_board(
         "@@ power_mode\nNV Power Mode: 15W\n0\n@@ power\n"
         "11-22-2026 10:00:00 RAM 2437/7620MB (lfb 4x4MB) SWAP 0/3810MB CPU [3%@729,0%@729] GR3D_FREQ 0% cpu@47.2C "
         "VDD_IN 4954mW/4954mW VDD_CPU_GPU_CV 529mW/529mW VDD_SOC 1443mW/1443mW\n"
         "@@ l4t\n# R36 (release), REVISION: 3.0\n"
     )
-    assert more["power_mode"] == "15W"
-    assert more["power"] == {"VDD_IN": 4954.0, "VDD_CPU_GPU_CV": 529.0, "VDD_SOC": 1443.0}
-    assert more["l4t"].startswith("# R36")
+    assert more.power_mode == "15W"
+    assert more.power == {"VDD_IN": 4954.0, "VDD_CPU_GPU_CV": 529.0, "VDD_SOC": 1443.0}
+    assert more.reported()["l4t"].startswith("# R36")
 
 
-def test_an_old_jetson_says_power_without_a_unit() -> None:
+def test_an_old_jetson_reports_power_without_a_unit() -> None:
     line = "@@ power\nRAM 1500/3956MB (lfb 2x4MB) IRAM 0/252kB CPU [2%@102] POM_5V_IN 2466/2466 POM_5V_CPU 160/160\n"
-    assert facts.parse_more(line)["power"] == {"POM_5V_IN": 2466.0, "POM_5V_CPU": 160.0}
+    assert facts.parse_board(line).power == {"POM_5V_IN": 2466.0, "POM_5V_CPU": 160.0}
 
 
 def test_a_phone() -> None:
-    found = facts.parse(PHONE)
-    assert (found["board"], found["model"], found["soc"], found["os"]) == ("android", "Pixel 6a", "GS101", "Android 14")
-    assert found["cpu"] == "1 x Cortex-A55 + 1 x Cortex-A78"
-    assert found["features"] == ["asimd", "asimdhp", "asimddp", "i8mm"]
-    more = facts.parse_more(
+    known = facts.parse(PHONE)
+    assert (known.board, known.model, known.soc, known.os) == ("android", "Pixel 6a", "GS101", "Android 14")
+    assert known.cpu == "1 x Cortex-A55 + 1 x Cortex-A78"
+    assert known.features == ["asimd", "asimdhp", "asimddp", "i8mm"]
+    more = facts.parse_board(
         "@@ thermal\nIsStatusOverride: false\nThermal Status: 2\nCached temperatures:\n"
         "@@ battery\nCurrent Battery Service state:\n  AC powered: false\n  USB powered: true\n"
         "  level: 87\n  temperature: 312\n"
     )
-    assert more == {"thermal": "moderate", "battery": {"level": 87, "celsius": 31.2, "charging": True}}
+    assert more.reported() == {"thermal": "moderate", "battery": {"level": 87, "celsius": 31.2, "charging": True}}
 
 
 @pytest.mark.parametrize(
@@ -151,16 +156,16 @@ def test_a_phone() -> None:
     ],
 )
 def test_an_emulation_gives_itself_away(text: str, why: str) -> None:
-    found = facts.parse(text)["emulated"]
-    assert why in str(found)
-    assert any("emulated" in line for line in facts.warnings({**QUIET, "emulated": found}, QUIET, [], 1))
+    known = facts.parse(text).emulated
+    assert why in str(known)
+    assert any("emulated" in line for line in facts.warnings(with_fact(emulated=known), QUIET, [], 1))
 
 
-def test_throttling_is_told() -> None:
-    def throttled(word: str) -> dict:
-        return {**QUIET, **facts.parse_more(f"@@ throttled\nthrottled={word}\n")}
+def test_throttling_is_reported() -> None:
+    def throttled(word: str) -> Facts:
+        return QUIET.with_facts(facts.parse_board(f"@@ throttled\nthrottled={word}\n"))
 
-    assert throttled("0x50005")["throttled"] == {
+    assert throttled("0x50005").throttled.as_json() == {
         "raw": "0x50005",
         "now": ["under-voltage", "throttled"],
         "since_boot": ["under-voltage", "throttled"],
@@ -170,31 +175,33 @@ def test_throttling_is_told() -> None:
     assert "throttled during the run: throttled" in during
     (earlier,) = facts.warnings(throttled("0x10000"), throttled("0x10000"), [], 1)
     assert "before the run: under-voltage" in earlier
-    (phone,) = facts.warnings(QUIET, {**QUIET, "thermal": "severe"}, [], 1)
+    (phone,) = facts.warnings(QUIET, with_fact(thermal="severe"), [], 1)
     assert "severe" in phone
 
 
-def test_what_else_speaks_against_a_run() -> None:
-    clocks = [{"mhz": [600.0, 1500.0]}, {"mhz": [600.0, 1000.0]}]
+def test_other_disturbances_of_a_run() -> None:
+    clocks = [[600.0, 1500.0], [600.0, 1000.0]]
     (moved,) = facts.warnings(QUIET, QUIET, clocks, 1)
     assert "between 1000 and 1500 MHz" in moved
     assert facts.warnings(QUIET, QUIET, clocks[:1] * 2, 1) == []
-    (governor,) = facts.warnings({**QUIET, "governor": "ondemand"}, QUIET, [], 1)
+    (governor,) = facts.warnings(with_fact(governor="ondemand"), QUIET, [], 1)
     assert "ondemand" in governor
-    (busy,) = facts.warnings({**QUIET, "load": 3.9}, QUIET, [], 1)
+    (busy,) = facts.warnings(with_fact(load=3.9), QUIET, [], 1)
     assert "load of 3.9 on 4 cores" in busy
-    (mode,) = facts.warnings({**QUIET, "power_mode": "MAXN"}, {**QUIET, "power_mode": "15W"}, [], 1)
+    (mode,) = facts.warnings(with_fact(power_mode="MAXN"), with_fact(power_mode="15W"), [], 1)
     assert "MAXN to 15W" in mode
 
 
 def test_nonsense_is_no_fact() -> None:
-    assert facts.parse("") == {"board": "generic", "emulated": False}
+    assert facts.parse("").reported() == {"board": "generic", "emulated": False}
     noise = "@@ khz\npermission denied\n@@ meminfo\n\n@@ loadavg\n\n@@ cpuinfo\n:::\n@@ kernel\n\n"
-    assert facts.parse(noise) == {"board": "generic", "emulated": False}
-    assert facts.parse_more("@@ throttled\nVCHI initialization failed\n@@ battery\n\n@@ thermal\nnothing\n") == {}
+    assert facts.parse(noise).reported() == {"board": "generic", "emulated": False}
+    assert (
+        facts.parse_board("@@ throttled\nVCHI initialization failed\n@@ battery\n\n@@ thermal\nnothing\n").reported() == {}
+    )
 
 
-def test_this_machine_tells_its_facts() -> None:
-    found = facts.read(Local())
-    assert found["cores"] >= 1
-    assert found["kernel"].startswith(("Linux", "Darwin"))
+def test_this_machine_reports_its_facts() -> None:
+    known = facts.read(Local())
+    assert known.cores >= 1
+    assert known.kernel.startswith(("Linux", "Darwin"))

@@ -14,7 +14,7 @@ import yaml
 from emulated.boards import PI5, Board, Lab
 from emulated.tools import Cable, an_hour_later, failure, quiet
 
-from edge import devices
+from edge import devices, dist
 from edge.bench import twins
 from edge.devices import job as jobs
 from edge.devices import measure as measuring
@@ -22,6 +22,7 @@ from edge.devices.base import TimedOut
 from edge.devices.measure import measure
 from edge.devices.python import setup
 from edge.devices.session import Plan, Session
+from edge.dist import Artefact
 from pose.card import card_path
 from pose.errors import BackendError
 
@@ -29,33 +30,38 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def artefacts(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def artefacts(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artefact]:
     """The tiny network for TFLite, whose runtime is imported soonest there, in an awkward place."""
     folder = shutil.copytree(lowered, tmp_path_factory.mktemp("it's $HOME") / 'a "dist" folder')
-    return twins(Path(folder) / "tiny-tflite-int8.tflite")
+    return twins(dist.find(Path(folder) / "tiny-tflite-int8.tflite"))
 
 
-def plan(artefacts: dict[str, Path], **fields: Any) -> Plan:
+def plan(artefacts: dict[str, Artefact], **fields: Any) -> Plan:
     return Plan(artefacts, "quick", 200, 0.0, **fields)
 
 
-def error_of(board: Board, artefacts: dict[str, Path]) -> str:
+def error_of(board: Board, artefacts: dict[str, Artefact]) -> str:
     """The one line that a measurement there ends with."""
     result = measure(devices.open(board.spec), plan(artefacts))
     quiet(board)
-    assert result["error"]
-    assert "\n" not in result["error"]
-    assert result["error"].startswith(board.spec)
-    assert result["int8"]["latency_ms"] is None
-    return str(result["error"])
+    assert result.error
+    assert "\n" not in result.error
+    assert result.error.startswith(board.spec)
+    assert result.int8
+    assert result.int8.latency_ms is None
+    return result.error
 
 
-def test_boards_of_both_kinds_and_a_bad_one(lab: Lab, artefacts: dict[str, Path], command: Command, tmp_path: Path) -> None:
+def test_boards_of_both_kinds_and_a_bad_one(
+    lab: Lab, artefacts: dict[str, Artefact], command: Command, tmp_path: Path
+) -> None:
     pi, phone, bad = lab.raspberry_pi(PI5), lab.android(), lab.android("unauthorized")
     pi.console("echo 'print(\"noise\")' >/usr/lib/python3.11/sitecustomize.py")
     pi.console("echo throttled=0x50005 >/run/throttled")
     boards = [argument for board in (pi, bad, phone) for argument in ("--device", board.spec)]
-    answer = command("edge.bench", *boards, "--artefact", artefacts["int8"], "--clean", "--json", tmp_path / "bench.json")
+    answer = command(
+        "edge.bench", *boards, "--artefact", artefacts["int8"].path, "--clean", "--json", tmp_path / "bench.json"
+    )
     assert answer.returncode == 3, answer.stderr
     assert answer.stderr.splitlines()[-1].endswith(f"1 of 3 devices failed; {bad.spec}: device unauthorized; unlock it and "
                                                    "allow debugging from this computer")  # fmt: skip
@@ -80,17 +86,17 @@ def test_boards_of_both_kinds_and_a_bad_one(lab: Lab, artefacts: dict[str, Path]
     assert "distilpose" not in pi.console("ls -a /home/pi/.cache") + phone.console("ls -a /data/local/tmp")
 
 
-def test_no_python(pi: Board, artefacts: dict[str, Path]) -> None:
+def test_no_python(pi: Board, artefacts: dict[str, Artefact]) -> None:
     pi.console("rm /usr/bin/python3*")
     assert "no Python there; install it there: sudo apt install python3" in error_of(pi, artefacts)
 
 
-def test_python_of_another_architecture(pi: Board, artefacts: dict[str, Path]) -> None:
+def test_python_of_another_architecture(pi: Board, artefacts: dict[str, Artefact]) -> None:
     pi.console(r"printf '\025' | dd of=/usr/bin/python3.11 bs=1 seek=18 conv=notrunc status=none")
     assert "python3 is made for another architecture" in error_of(pi, artefacts)
 
 
-def test_no_runtime(lab: Lab, artefacts: dict[str, Path]) -> None:
+def test_no_runtime(lab: Lab, artefacts: dict[str, Artefact]) -> None:
     message = error_of(lab.raspberry_pi(wheels=("numpy",)), artefacts)
     assert "no ai_edge_litert or tflite_runtime" in message
     assert "--setup" in message
@@ -104,38 +110,43 @@ def test_setup_where_python_makes_no_environment(lab: Lab) -> None:
             setup(device, "tflite")
 
 
-def test_a_runtime_of_another_architecture(pi: Board, artefacts: dict[str, Path]) -> None:
+def test_a_runtime_of_another_architecture(pi: Board, artefacts: dict[str, Artefact]) -> None:
     library = "/usr/local/lib/python3.11/dist-packages/ai_edge_litert/libpywrap_litert_common.so"
     pi.console(rf"printf '\076' | dd of={library} bs=1 seek=18 conv=notrunc status=none")
     assert "cannot open shared object file" in error_of(pi, artefacts)
 
 
-def test_a_disk_that_is_full(pi: Board, artefacts: dict[str, Path]) -> None:
+def test_a_disk_that_is_full(pi: Board, artefacts: dict[str, Artefact]) -> None:
     pi.small_disk("/home/pi/.cache", 1)
     pi.console("head -c 1000000 /dev/zero >/home/pi/.cache/mine")
     assert "disk is full" in error_of(pi, artefacts)
     assert pi.console("find /home/pi/.cache -type f") == "/home/pi/.cache/mine\n"
 
 
-def test_a_card_that_lies(pi: Board, artefacts: dict[str, Path], tmp_path: Path) -> None:
-    lying = {name: tmp_path / path.name for name, path in artefacts.items()}
-    for name, path in lying.items():
-        path.write_bytes(artefacts[name].read_bytes())
-        card = yaml.safe_load(card_path(artefacts[name]).read_text())
+def test_a_card_that_lies(pi: Board, artefacts: dict[str, Artefact], tmp_path: Path) -> None:
+    lying = {}
+    for name, artefact in artefacts.items():
+        path = tmp_path / artefact.path.name
+        path.write_bytes(artefact.path.read_bytes())
+        card = yaml.safe_load(card_path(artefact.path).read_text())
         if name == "int8":
             card["input"]["std"] = [1.0, 1.0, 1.0]
         card_path(path).write_text(yaml.safe_dump(card))
+        lying[name] = dist.find(path)
     assert "a wrong model is not timed" in error_of(pi, lying)
 
 
-def test_a_board_that_hangs_in_the_middle(pi: Board, artefacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_hangs_in_the_middle(
+    pi: Board, artefacts: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = Session(devices.open(pi.spec))
     session.open()
-    told = session.push("int8", artefacts["int8"], jobs.card_of(artefacts["int8"]))
+    int8 = artefacts["int8"]
+    described = session.push("int8", int8.path, jobs.require_runnable(int8))
     got: list[dict[str, Any]] = []
 
     def listen() -> None:
-        for event in session.run({"job": "time", "artefacts": [told], "runs": 10**9, "seconds": 1000}, 600):
+        for event in session.run({"job": "time", "artefacts": [described], "runs": 10**9, "seconds": 1000}, 600):
             got.append(event)
             if event["event"] == "times":
                 pi.console("pkill -STOP -f 'static /usr/bin/[p]ython3'")
@@ -147,7 +158,7 @@ def test_a_board_that_hangs_in_the_middle(pi: Board, artefacts: dict[str, Path],
 
 
 def test_a_connection_that_is_cut_and_made_again(
-    cable: Cable, pi: Board, artefacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    cable: Cable, pi: Board, artefacts: dict[str, Artefact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = 500
     cuts: list[float] = []
@@ -160,7 +171,7 @@ def test_a_connection_that_is_cut_and_made_again(
 
     result = measure(devices.open(cable.spec), Plan(artefacts, "quick", wanted, 0.0), step)
     assert cuts
-    assert result["error"] is None
-    assert any("was cut and made again" in warning for warning in result["warnings"])
-    assert result["int8"]["emulated_ms"]["runs"] >= wanted
+    assert result.error is None
+    assert any("was cut and made again" in warning for warning in result.warnings)
+    assert result.int8.emulated_ms.runs >= wanted
     quiet(pi)

@@ -1,4 +1,4 @@
-"""Exact arithmetic on boards: the bundled student's trunk, int8 from the image on, gives there what it gives here."""
+"""Exact arithmetic: the bundled student's trunk, int8 from the image on, gives the same answers on boards and here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from calib_data.synthetic import validation
-from edge import on_device, run
+from edge import dist, run
+from edge.devices import answers
 from edge.devices import open as open_device
 from edge.devices.parallel import together
 from pose import models, weights
@@ -44,7 +45,7 @@ class Integers(nn.Module):
 @pytest.fixture(scope="module")
 def crops() -> list[np.ndarray]:
     people = validation(8)
-    return [warp(people[n].image, affine(people[n].box, SPEC), SPEC) for n in range(len(people))]
+    return [warp(people.image(n), affine(people.labels(n).box, SPEC), SPEC) for n in range(len(people))]
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +70,15 @@ def test_boards_compute_the_same_integers_as_this_machine(lab: Any, crops: list[
     from emulated.boards import PI4, PI5
 
     boards = [open_device(lab.raspberry_pi(machine).spec) for machine in (PI4, PI5)]
-    asks = [lambda stopped, board=board: on_device.answers([board], artefacts, crops)[0] for board in boards]
-    inputs = np.stack([normalise(crop, SPEC) for crop in crops])
-    for there in together(asks):
-        for target, path, said in zip(TARGETS, artefacts, there, strict=True):
+    described = [dist.find(path) for path in artefacts]
+    actions = [lambda stopped, board=board: answers.collect([board], described, crops)[0] for board in boards]
+    for of_board in together(actions):
+        for target, path, mine in zip(TARGETS, artefacts, of_board, strict=True):
             coverage = read(card_path(path)).coverage
             assert coverage is not None
             assert coverage.int8_macs == 1
-            assert not isinstance(said, str), said
-            here = np.concatenate([each.ravel() for each in run.open(path).run(inputs)])
-            found = np.concatenate([said.coords.ravel(), said.scores.ravel()])
-            assert len(np.unique(here)) > 20, "an answer of few values proves little"
-            assert np.array_equal(found, here), target
+            assert not isinstance(mine, str), mine
+            host = np.concatenate([part.ravel() for part in run.open(path).predict(np.stack(crops))])
+            on_board = np.concatenate([mine.coords.ravel(), mine.scores.ravel()])
+            assert len(np.unique(host)) > 20, "an answer of few values proves little"
+            assert np.array_equal(on_board, host), target

@@ -1,4 +1,4 @@
-"""This machine as a device, and how any device gets a Python with a runtime."""
+"""This machine as a device, and the installation of a runtime on any device."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_lines_come_as_they_are_written(tmp_path: Path) -> None:
     [
         (["no-such-program"], NoSuchProgram, "cannot run no-such-program"),
         (["sh", "-c", "echo why >&2; exit 7"], CommandFailed, "sh ended with status 7: why"),
-        (["sh", "-c", "exit 7"], CommandFailed, "it said nothing"),
+        (["sh", "-c", "exit 7"], CommandFailed, "it printed no reason"),
         (["sh", "-c", "kill -KILL $$"], CommandFailed, "killed by signal 9; is there enough memory"),
         (["sh", "-c", "echo cp: No space left on device >&2; exit 1"], DiskFull, "disk is full"),
     ],
@@ -49,7 +49,7 @@ def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     assert (tmp_path / "alive").read_text() == quiet
 
 
-def test_what_nobody_listens_to_is_ended(tmp_path: Path) -> None:
+def test_a_command_without_a_listener_is_ended(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
     lines = Local().run(["sh", "-c", f"echo on; while sleep 0.1; do date >>'{alive}'; done"], timeout=30)
     next(lines)
@@ -79,17 +79,17 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Board:
-    """Answers commands by the words in them; an exit status is an answer, too."""
+    """Has an answer for each word in a command: its output, or its exit status."""
 
     name = "ssh://board"
     here = False
     folder = "/home/pi/ours"
 
     def __init__(self, **answers: str | int) -> None:
-        self.answers, self.asked = answers, []  # type: ignore[var-annotated]
+        self.answers, self.commands = answers, []  # type: ignore[var-annotated]
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
-        self.asked.append(list(command))
+        self.commands.append(list(command))
         line = " ".join(command)
         answer = next((answer for word, answer in self.answers.items() if word in line), "")
         if isinstance(answer, int):
@@ -112,18 +112,18 @@ def test_a_board_without_python() -> None:
 def test_the_runtime_is_installed_once() -> None:
     missing = Board(command="/usr/bin/python3", **{"import numpy": 1})
     setup(missing, "tflite")
-    assert missing.asked[-2] == ["/usr/bin/python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]
-    assert missing.asked[-1][:4] == ["/home/pi/ours/venv/bin/python", "-m", "pip", "install"]
-    assert missing.asked[-1][-2:] == ["numpy", "ai-edge-litert"]
+    assert missing.commands[-2] == ["/usr/bin/python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]
+    assert missing.commands[-1][:4] == ["/home/pi/ours/venv/bin/python", "-m", "pip", "install"]
+    assert missing.commands[-1][-2:] == ["numpy", "ai-edge-litert"]
     again = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1})
     setup(again, "onnx")
-    assert not any("venv" in command[1:] for command in again.asked)
+    assert not any("venv" in command[1:] for command in again.commands)
     cut = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1, "--version": 1})
     setup(cut, "onnx")
-    assert cut.asked[-2] == ["python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]  # it was made in part
-    there = Board(command="/usr/bin/python3")
-    setup(there, "onnx")
-    assert there.asked[-1][-1] == "import numpy, onnxruntime"
+    assert cut.commands[-2] == ["python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]  # it was made in part
+    present = Board(command="/usr/bin/python3")
+    setup(present, "onnx")
+    assert present.commands[-1][-1] == "import numpy, onnxruntime"
 
 
 def test_what_cannot_be_installed() -> None:

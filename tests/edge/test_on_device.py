@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 
 from calib_data.synthetic import SyntheticPeople, validation
-from edge import on_device, run
-from edge.check import check_all, main
+from edge import dist, run
+from edge.check import main
+from edge.devices import answers as device_answers
 from edge.devices import open as open_device
 from edge.devices.local import Local
 from edge.devices.parallel import together
-from edge.score import Answers
+from edge.evaluate.answers import Answers
+from edge.evaluate.check import check_all
 from pose import weights
 from pose.card import card_path, read
-from pose.crop import CropSpec, affine, normalise, warp
+from pose.crop import CropSpec, affine, warp
 from pose.errors import BackendError, InputError
 from pose.program import load_program
 from targets import base
 
-SURE = 0.3  # score of a joint that the network is sure of
+SURE = 0.3  # least score of a joint with a sure place
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +46,18 @@ class Broken(Local):
 def test_the_column_of_a_device(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     devices = [Local(), Broken()]
-    artefacts = [lowered / "tiny-onnx-int8.onnx", lowered / "tiny-tflite-int8.tflite"]
+    folder = dist.Dist(lowered)
+    artefacts = [folder.artefact(lowered / name) for name in ("tiny-onnx-int8.onnx", "tiny-tflite-int8.tflite")]
     results = check_all(artefacts, SyntheticPeople(3), devices=devices)
     assert set(results) == {"onnx", "tflite"}
-    for result in json.loads(json.dumps(results)).values():
-        assert result["on_device"]["ssh://broken"] == {"error": "ssh://broken: gone"}
-        there, here = result["on_device"]["local"], result["lowered"]
-        assert there["host_px"]["p99"] == 0
-        here.pop("fake_quant_px")
-        assert {name: there[name] for name in here} == here
-        assert there["error"] is None
+    for result in results.values():
+        broken = result.on_device["ssh://broken"]
+        assert (broken.error, broken.ap, broken.pck) == ("ssh://broken: gone", None, None)
+        on_device, host = json.loads(json.dumps([result.on_device["local"].as_json(), result.lowered.as_json()]))
+        assert on_device["host_px"]["p99"] == 0
+        host.pop("fake_quant_px")
+        assert {name: on_device[name] for name in host} == host
+        assert on_device["error"] is None
 
 
 def test_a_device_that_fails_ends_the_command_with_3(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,49 +68,67 @@ def test_a_device_that_fails_ends_the_command_with_3(lowered: Path, tmp_path: Pa
     assert json.loads(out.read_text())["lowered"]["persons"] == 2
 
 
-def test_what_no_agent_runs_is_refused(lowered: Path, tmp_path: Path) -> None:
+def test_an_artefact_that_no_agent_runs_is_refused(lowered: Path, tmp_path: Path) -> None:
     artefact = tmp_path / "tiny-onnx-int8.onnx"
     artefact.write_bytes((lowered / artefact.name).read_bytes())
     card = read(card_path(lowered / artefact.name))
     card.model_copy(update={"target": "tensorrt"}).write(card_path(artefact))
-    assert not on_device.takes(artefact)
-    assert on_device.takes(lowered / artefact.name)
-    with pytest.raises(InputError, match="no answers are collected from TensorRT"):
-        on_device.answers([Local()], [artefact], [])
+    assert not device_answers.is_answerable(dist.find(artefact))
+    assert device_answers.is_answerable(dist.find(lowered / artefact.name))
+    with pytest.raises(InputError, match="no answers are collected from trtexec"):
+        device_answers.collect([Local()], [dist.find(artefact)], [])
 
 
 def test_the_bundled_student_answers_on_boards(lab: Any, bundled_int8: dict[str, Path]) -> None:
-    """Two processors make the same of its int8 artefacts, and this machine nearly the same.
+    """Two processors give the same answers with its int8 artefacts, and this machine nearly the same.
 
     Between them and this machine differ float operators (LayerNorm, softmax), in their last bit, and ONNX Runtime's
     QLinearAdd, which rounds one activation in thousands otherwise on ARM. Each may move an activation by a step, and a few
-    steps move a joint by a pixel or more, one that the network is not sure of by more than that. tflite-runtime 2.14 has
+    steps shift a joint by a pixel or more, one with a low score by more than that. tflite-runtime 2.14 has
     kernels of three years ago.
     """
     from emulated.boards import PI4, PI5, RUNTIMES, Machine
 
     runners = {target: run.open(path) for target, path in bundled_int8.items()}
     spec, people = runners["tflite"].card.spec, validation(8)
-    crops = [warp(people[n].image, affine(people[n].box, spec), spec) for n in range(len(people))]
-    inputs = np.stack([normalise(crop, spec) for crop in crops])
+    crops = [warp(people.image(n), affine(people.labels(n).box, spec), spec) for n in range(len(people))]
+    inputs = np.stack(crops)
 
     def answers(machine: Machine, count: int, *wheels: str) -> list[Answers | str]:
         device = open_device(lab.raspberry_pi(machine, wheels or RUNTIMES).spec)
-        return on_device.answers([device], list(bundled_int8.values()), crops[:count])[0]
+        return device_answers.collect([device], [dist.find(path) for path in bundled_int8.values()], crops[:count])[0]
 
     # the Cortex-A72 takes longest to emulate
-    asks = [partial(answers, PI5, 8), partial(answers, PI4, 2), partial(answers, PI4, 2, "tflite_runtime")]
-    pi5, pi4, old = together([lambda stopped, ask=ask: ask() for ask in asks])  # type: ignore[misc]
-    limits = {"tflite": (0.1, 1.0), "onnx": (1.0, 3.0)}  # pixels: median, and the most of a joint that it is sure of
+    actions = [partial(answers, PI5, 8), partial(answers, PI4, 2), partial(answers, PI4, 2, "tflite_runtime")]
+    pi5, pi4, old = together([lambda stopped, action=action: action() for action in actions])  # type: ignore[misc]
+    limits = {"tflite": (0.1, 1.0), "onnx": (1.0, 3.0)}  # pixels: median, and the largest of a joint with a sure score
     for (target, runner), one, other in zip(runners.items(), pi5, pi4, strict=True):
         assert np.array_equal(one.coords[:2], other.coords)
         assert np.array_equal(one.scores[:2], other.scores)
-        assert within(one, runner.run(inputs), spec, *limits[target]), target
-    assert within(old[0], runners["tflite"].run(inputs[:2]), spec, 1.0, 3.0)
+        assert within(one, runner.predict(inputs), spec, *limits[target]), target
+    assert within(old[0], runners["tflite"].predict(inputs[:2]), spec, 1.0, 3.0)
     assert "no onnxruntime" in old[1]
 
 
-def within(there: Answers, here: tuple[np.ndarray, np.ndarray], spec: CropSpec, median: float, most: float) -> bool:
+def within(on_board: Answers, host: tuple[np.ndarray, np.ndarray], spec: CropSpec, median: float, most: float) -> bool:
     """Whether two answers lie at most so many pixels of the crop apart."""
-    pixels = np.linalg.norm((there.coords - here[0]) * spec.size, axis=-1)
-    return bool(np.median(pixels) < median and pixels[here[1] > SURE].max() < most)
+    pixels = np.linalg.norm((on_board.coords - host[0]) * spec.size, axis=-1)
+    return bool(np.median(pixels) < median and pixels[host[1] > SURE].max() < most)
+
+
+def test_an_answer_that_is_not_finite_is_no_score(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    class Damaged(Local):
+        name = "ssh://damaged"
+
+        def pull(self, remote: str, to: Path) -> None:
+            with np.load(remote) as answers:
+                coords, scores = answers["coords"], answers["scores"]
+            coords[1, 4, 1], scores[2, 0] = np.nan, np.inf
+            np.savez(to, coords=coords, scores=scores)
+
+    (check,) = check_all([dist.find(lowered / "tiny-onnx-int8.onnx")], SyntheticPeople(3), devices=[Damaged()]).values()
+    column = check.on_device["ssh://damaged"]
+    assert column.ap is None
+    assert "NaN or infinity in 2 of 153 values; the first is y of joint 4 in crop 1" in column.error

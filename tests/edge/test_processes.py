@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge import processes
-from edge.processes import each_in_its_own
+from edge.processes import run_in_subprocesses
 from pose.errors import BackendError, InputError
 from pose.files import whole
 
@@ -28,7 +28,7 @@ def die() -> None:
 
 
 def work(what: str, path: Path) -> None:
-    """Refuses once the other has begun to write, which then goes on for longer than a test may."""
+    """Refuses once the other has begun to write; the other then writes for longer than a test may take."""
     deadline = time.monotonic() + 30
     while what == "refuse" and time.monotonic() < deadline:
         if list(path.parent.glob(f".{path.name}*")):
@@ -40,25 +40,25 @@ def work(what: str, path: Path) -> None:
 
 
 def test_each_call_has_a_process_of_its_own() -> None:
-    answers = dict(each_in_its_own(own_number, {"one": (1,), "two": (2,)}))
+    answers = dict(run_in_subprocesses(own_number, {"one": (1,), "two": (2,)}))
     assert {name: value for name, (value, _) in answers.items()} == {"one": 1, "two": 2}
     assert len({os.getpid(), *(number for _, number in answers.values())}) == 3
 
 
 def test_what_one_raises_is_raised_here() -> None:
     with pytest.raises(InputError, match=r"^no such thing$"):
-        list(each_in_its_own(refuse, {"one": ("no such thing",)}))
+        list(run_in_subprocesses(refuse, {"one": ("no such thing",)}))
 
 
-def test_a_process_that_is_killed_is_told() -> None:
+def test_a_process_that_is_killed_is_reported() -> None:
     with pytest.raises(BackendError, match="killed; out of memory"):
-        list(each_in_its_own(die, {"one": ()}))
+        list(run_in_subprocesses(die, {"one": ()}))
 
 
 def test_the_others_end_and_leave_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_processors", lambda: 2)
     began = time.monotonic()
     with pytest.raises(InputError, match="enough"):
-        list(each_in_its_own(work, {what: (what, tmp_path / "file") for what in ("write", "refuse")}))
+        list(run_in_subprocesses(work, {what: (what, tmp_path / "file") for what in ("write", "refuse")}))
     assert time.monotonic() - began < 50
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_examples import bench, check, column, device
 
-from edge.report import collect, gates, model, page, summary, tables, words
+from edge.evaluate import gates
+from edge.evaluate.records import Check, read_checks
+from edge.evaluate.timings import Bench, read_bench
+from edge.report import collect, compare, model, page, summary, tables, words
 from edge.report.pareto import front
 from edge.report.svg import Scale, round_step, tag
 from pose.errors import GateError, InputError
@@ -24,9 +27,7 @@ EMULATED = "ssh://me@emulated"
 
 
 def report(*checks: dict[str, Any], benches: tuple[dict[str, Any], ...] = (), **more: Any) -> model.Report:
-    made = collect.collect(
-        [model.Check.model_validate(each) for each in checks], [model.Bench.model_validate(each) for each in benches]
-    )
+    made = collect.collect([Check.model_validate(one) for one in checks], [Bench.model_validate(one) for one in benches])
     return made.model_copy(update=more)
 
 
@@ -34,13 +35,13 @@ points = st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0, 100)), min_size=1,
 
 
 @given(points)
-def test_nobody_beats_the_pareto_front(found: list[tuple[float, float]]) -> None:
-    best = front(found)
-    for index, (ms, score) in enumerate(found):
-        beaten = any(a <= ms and b >= score and (a, b) != (ms, score) for a, b in found)
-        assert beaten or (ms, score) in [found[i] for i in best]
+def test_no_point_beats_the_pareto_front(shown: list[tuple[float, float]]) -> None:
+    best = front(shown)
+    for index, (ms, score) in enumerate(shown):
+        beaten = any(a <= ms and b >= score and (a, b) != (ms, score) for a, b in shown)
+        assert beaten or (ms, score) in [shown[i] for i in best]
         assert not (beaten and index in best)
-    assert [found[i] for i in best] == sorted({found[i] for i in best})
+    assert [shown[i] for i in best] == sorted({shown[i] for i in best})
 
 
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=300))
@@ -70,12 +71,12 @@ def test_no_text_gets_out_of_its_element(words_: str, attribute: str) -> None:
 
 def test_check_and_bench_of_one_artefact_meet() -> None:
     made = report(check(), check("onnx", 82.0), benches=(bench(), bench(target="onnx"), bench(target="coreml")))
-    found = {(e.label, e.precision): e for e in model.entries(made)}
-    assert found["tflite", "int8"].accuracy == made.checks[0].lowered
-    assert found["onnx", "fp32"].accuracy == made.checks[1].fp32
-    assert found["coreml", "int8"].accuracy is None
-    assert all(entry.latency for entry in found.values())
-    assert found["tflite", "fp32"].latency.p50 > found["tflite", "int8"].latency.p50  # type: ignore[union-attr]
+    shown = {(e.label, e.precision): e for e in model.entries(made)}
+    assert shown["tflite", "int8"].accuracy == made.checks[0].lowered
+    assert shown["onnx", "fp32"].accuracy == made.checks[1].fp32
+    assert shown["coreml", "int8"].accuracy is None
+    assert all(entry.latency for entry in shown.values())
+    assert shown["tflite", "fp32"].latency.p50 > shown["tflite", "int8"].latency.p50  # type: ignore[union-attr]
 
 
 def test_another_sha256_is_another_artefact() -> None:
@@ -88,9 +89,9 @@ def test_another_sha256_is_another_artefact() -> None:
     ] * 2
 
 
-def test_what_was_scored_on_the_device_counts_there() -> None:
-    there = column(80.0, 85.0, 0.9, host_px={"median": 0.01, "p99": 0.02})
-    made = report(check(on_device={"b": there, "c": {"error": "it is off"}}), benches=(bench(device("a"), device("b")),))
+def test_accuracy_on_a_device_is_that_of_its_entry() -> None:
+    on_device = column(80.0, 85.0, 0.9, host_px={"median": 0.01, "p99": 0.02})
+    made = report(check(on_device={"b": on_device, "c": {"error": "it is off"}}), benches=(bench(device("a"), device("b")),))
     scored = {(e.device, e.precision): (e.scored, e.accuracy.ap) for e in model.entries(made) if e.accuracy}
     assert scored["b", "int8"] == ("device", 80.0)
     assert scored["a", "int8"] == ("host", 83.4)
@@ -102,10 +103,10 @@ def test_what_was_scored_on_the_device_counts_there() -> None:
 
 def test_labels_tell_artefacts_apart() -> None:
     made = report(check(artefact="ptq/a.tflite"), check(artefact="qat/a.tflite"), check("onnx"))
-    assert [each.label for each in made.checks] == ["tflite (ptq)", "tflite (qat)", "onnx"]
-    assert [each.key for each in made.checks] == ["ptq/a.tflite", "qat/a.tflite", "tiny-onnx-int8.onnx"]
+    assert [one.label for one in made.checks] == ["tflite (ptq)", "tflite (qat)", "onnx"]
+    assert [one.key for one in made.checks] == ["ptq/a.tflite", "qat/a.tflite", "tiny-onnx-int8.onnx"]
     two = report(check(), check(student="other", artefact="b.tflite"))
-    assert [each.label for each in two.checks] == ["tiny tflite", "other tflite"]
+    assert [one.label for one in two.checks] == ["tiny tflite", "other tflite"]
     with pytest.raises(InputError, match="was checked twice"):
         report(check(), check())
 
@@ -122,14 +123,14 @@ def test_emulated_time_appears_nowhere() -> None:
         for value in (*latency, *timing["stages_ms"].values(), timing["first_ms"], timing["load_ms"], *timing["times_ms"]):
             assert not any(str(int(value)) in text or words.ms(value) in text for text in texts)
     assert all(entry.latency is None and entry.timing.shape is None for entry in model.entries(made))  # type: ignore[union-attr]
-    assert all(part in texts[0] for part in (words.EMULATED, "what it answers counts"))
+    assert all(part in texts[0] for part in (words.EMULATED, "its answers count"))
     assert "Accuracy against latency" not in texts[0]
     assert words.EMULATED in texts[1]
     rows = list(csv.DictReader(io.StringIO(texts[2])))
     assert {(row["emulated"], row["p90_ms"], row["load_ms"], row["peak_memory_mb"]) for row in rows} == {
         ("True", "", "", "")
     }
-    saved = made.model_dump_json()
+    saved = json.dumps(made.as_json(), separators=(",", ":"))
     assert '"latency_ms":null' in saved
     assert "p90" not in saved
 
@@ -142,7 +143,7 @@ def test_a_dead_device_is_a_row_and_a_warning() -> None:
     assert [row.note for row in rows] == ["", "", "", "", "not measured", "not measured"]
 
 
-def test_warnings_are_told_once() -> None:
+def test_warnings_are_shown_once() -> None:
     quick = bench(device(warnings=["throttled: hot"]), mode="quick")
     other = bench(device(warnings=["throttled: hot", "busy"]), target="onnx", mode="quick")
     made = report(check(persons=12), benches=(quick, other))
@@ -186,55 +187,54 @@ def test_the_verdict_says_what_int8_gains(fp32: float, end: str) -> None:
 
 
 def test_limits_are_parsed() -> None:
-    assert gates.parse_limits(["30", "ssh://a@b:22=12.5"]) == {None: 30.0, "ssh://a@b:22": 12.5}
+    assert gates.parse_latency_limits(["30", "ssh://a@b:22=12.5"]) == {None: 30.0, "ssh://a@b:22": 12.5}
     for wrong in ("", "x", "local=", "local=-1", "nan", "inf", "local=0"):
         with pytest.raises(InputError, match=r"is not \[DEVICE=\]MS"):
-            gates.parse_limits([wrong])
+            gates.parse_latency_limits([wrong])
     with pytest.raises(InputError, match="given twice for local"):
-        gates.parse_limits(["local=1", "local=2"])
+        gates.parse_latency_limits(["local=1", "local=2"])
 
 
 def test_a_gate_on_accuracy_looks_at_every_column() -> None:
     made = report(check(on_device={"pi": column(80.0, 88.4), "off": {"error": "gone"}}))
-    found = gates.accuracy(made.checks, 1.0)
-    failed = {(gate.name, gate.where): gate.value for gate in found if not gate.ok}
+    shown = gates.accuracy(made.checks, 1.0)
+    failed = {(gate.name, gate.where): gate.value for gate in shown if not gate.ok}
     assert failed == {
         ("AP lost", "tflite on pi"): pytest.approx(4.0),
         ("AP lost", "tflite on off"): None,
         ("PCK lost", "tflite on off"): None,
     }
     with pytest.raises(GateError, match=r"3 of 8 gates failed: AP lost, tflite on pi: 4.00 points, 1 allowed$"):
-        gates.require(made.model_copy(update={"gates": found}))
-    with pytest.raises(InputError, match="AP cannot be told"):
+        compare.require(made.model_copy(update={"gates": shown}))
+    with pytest.raises(InputError, match="AP is not defined"):
         gates.accuracy(report(check(fp32=column(None, 88.0))).checks, 1.0)
 
 
 def test_a_gate_on_latency_is_of_a_device() -> None:
     dead = device("dead", error="dead: refused", fp32=None, int8=None)
     made = report(check(), benches=(bench(device("a", 13, 7), device("b", 40, 30), dead, device(EMULATED, emulated=True)),))
-    found = model.entries(made)
-    told = {gate.where: (gate.ok, gate.limit) for gate in gates.speed(found, made.benches, {None: 10.0, "b": 50.0})}
-    assert told == {"tflite on a": (True, 10.0), "tflite on b": (True, 50.0), "tflite on dead": (False, 10.0)}
+    by_place = {gate.where: (gate.ok, gate.limit) for gate in gates.latency(made.benches, {None: 10.0, "b": 50.0})}
+    assert by_place == {"tflite on a": (True, 10.0), "tflite on b": (True, 50.0), "tflite on dead": (False, 10.0)}
     with pytest.raises(InputError, match=r"c=\.\.\.: not measured; there are a, b, dead"):
-        gates.speed(found, made.benches, {"c": 1.0})
+        gates.latency(made.benches, {"c": 1.0})
     with pytest.raises(InputError, match="emulated time is not latency"):
-        gates.speed(found, made.benches, {EMULATED: 1.0})
+        gates.latency(made.benches, {EMULATED: 1.0})
     only = report(benches=(bench(device(EMULATED, emulated=True)),))
     with pytest.raises(InputError, match="needs a latency of a real device"):
-        gates.speed(model.entries(only), only.benches, {None: 1.0})
+        gates.latency(only.benches, {None: 1.0})
 
 
 def changes(new: model.Report, old: model.Report, *kinds: str) -> set[tuple[str, str]]:
-    found = gates.compare(new, old, 0.5, 10.0)
-    return {(each.what, each.where) for each in found if each.verdict in kinds}
+    compared = compare.compare(new, old, 0.5, 10.0)
+    return {(change.what, change.where) for change in compared if change.verdict in kinds}
 
 
 def test_a_report_is_no_regression_against_itself() -> None:
     made = report(check(), benches=(bench(),))
     assert changes(made, made, "better", "worse", "missing", "not comparable") == set()
     again = model.Report.model_validate_json(made.model_dump_json())
-    assert gates.compare(again, made, 0, 0) == gates.compare(made, made, 0, 0)
-    gates.require(made)
+    assert compare.compare(again, made, 0, 0) == compare.compare(made, made, 0, 0)
+    compare.require(made)
 
 
 def test_regressions_are_found() -> None:
@@ -243,7 +243,7 @@ def test_regressions_are_found() -> None:
     assert changes(new, old, "worse") == {("AP", "tflite lowered"), ("p90", "tflite int8 on local"), ("size", "tflite")}
     assert changes(old, new, "better") == changes(new, old, "worse")
     with pytest.raises(GateError, match=r"3 regressions: AP, tflite lowered: 83.40 -> 82.00 points"):
-        gates.require(new.model_copy(update={"changes": gates.compare(new, old, 0.5, 10.0)}))
+        compare.require(new.model_copy(update={"changes": compare.compare(new, old, 0.5, 10.0)}))
 
 
 def test_what_is_no_longer_measured_is_a_regression() -> None:
@@ -259,7 +259,7 @@ def test_other_people_or_another_machine_cannot_be_compared() -> None:
     other = {"before": {"model": "another board", "cpu": "x"}}
     new = report(check(ap=10.0, persons=299), benches=(bench(device("local", 100, 90, facts=other)),))
     assert changes(new, old, "worse", "missing") == set()
-    notes = {each.note for each in gates.compare(new, old, 0.5, 10.0) if each.verdict == "not comparable"}
+    notes = {change.note for change in compare.compare(new, old, 0.5, 10.0) if change.verdict == "not comparable"}
     assert any("another machine" in note for note in notes)
     assert any("300 of synthetic validation, now 299" in note for note in notes)
 
@@ -267,12 +267,12 @@ def test_other_people_or_another_machine_cannot_be_compared() -> None:
 @pytest.mark.parametrize(
     ("text", "reader", "complaint"),
     [
-        ("{", collect.read_bench, "not valid json"),
-        ("[]", collect.read_checks, "must be what python -m edge.check --json writes"),
-        ('{"targets": {"onnx": {"artefact": 1}}}', collect.read_checks, "artefact: Input should be a valid string"),
+        ("{", read_bench, "not valid json"),
+        ("[]", read_checks, "must be what python -m edge.check --json writes"),
+        ('{"targets": {"onnx": {"artefact": 1}}}', read_checks, "artefact: Input should be a valid string"),
         ('{"schema_version": 2}', collect.read_report, "schema version 2, this toolkit reads 1"),
-        (json.dumps(bench() | {"mode": "fast"}), collect.read_bench, "mode: Input should be 'quick'"),
-        (json.dumps(check() | {"persons": float("nan")}), collect.read_checks, "persons: Input should be a finite number"),
+        (json.dumps(bench() | {"mode": "fast"}), read_bench, "mode: Input should be 'quick'"),
+        (json.dumps(check() | {"persons": float("nan")}), read_checks, "persons: Input should be a finite number"),
     ],
 )
 def test_other_files_are_refused_in_one_line(text: str, reader: Any, complaint: str, tmp_path: Path) -> None:
@@ -285,18 +285,18 @@ def test_other_files_are_refused_in_one_line(text: str, reader: Any, complaint: 
 
 def test_several_targets_come_out_of_one_file(tmp_path: Path) -> None:
     (tmp_path / "all.json").write_text(json.dumps({"targets": {"tflite": check(), "onnx": check("onnx")}}))
-    assert [each.target for each in collect.read_checks(tmp_path / "all.json")] == ["tflite", "onnx"]
+    assert [one.target for one in read_checks(tmp_path / "all.json").values()] == ["tflite", "onnx"]
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_changes_have_their_sign(new: float, old: float) -> None:
-    said = words.change(new, old)
+    text = words.change(new, old)
     by = round(new - old, 1)
-    assert said[0] == ("+" if by > 0 else words.MINUS if by < 0 else "±")
-    assert float(said[1:]) == pytest.approx(abs(by))
+    assert text[0] == ("+" if by > 0 else words.MINUS if by < 0 else "±")
+    assert float(text[1:]) == pytest.approx(abs(by))
 
 
-def test_nothing_to_report_is_said() -> None:
+def test_nothing_to_report_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to report"):
         collect.collect([], [])
     assert np.isfinite(collect.shape([1.0]).width)

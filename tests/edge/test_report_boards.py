@@ -1,4 +1,4 @@
-"""From artefacts to a report and a doctor's word, with boards that are emulated."""
+"""From artefacts to a report and a diagnosis, with boards that are emulated."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_emulated_boards_are_in_the_report_with_answers_and_without_times(
     assert answer.stdout.splitlines()[1] == "No latency of a real device was measured."
     (checked,) = json.loads(page.with_suffix(".json").read_text())["checks"]
     assert list(checked["on_device"]) == specs
-    for there in checked["on_device"].values():
-        assert there["host_px"]["p99"] < 1e-4
+    for on_board in checked["on_device"].values():
+        assert on_board["host_px"]["p99"] < 1e-4
     text = page.read_text()
     assert text.count(EMULATED) >= 4
     assert "Accuracy against latency" not in text
@@ -43,10 +43,10 @@ def test_the_doctor_tries_the_artefact_on_a_board(
 ) -> None:
     answer = command("edge.doctor", "--artefact", tflite, "--device", pi.spec, "--json", tmp_path / "doctor.json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    _, there = json.loads((tmp_path / "doctor.json").read_text())["devices"]
-    found = {finding["what"]: finding["severity"] for finding in there["findings"]}
-    assert "board pi4: Raspberry Pi 4" in next(iter(found))
-    assert found["no dot-product instruction: int8 may be no faster than float"] == "warn"
-    assert [what for what in found if what.startswith("emulated")]
-    assert list(found)[-1].startswith("tiny-tflite-int8.tflite runs there: 0.000 px")
+    _, diagnosed = json.loads((tmp_path / "doctor.json").read_text())["devices"]
+    made = {finding["what"]: finding["severity"] for finding in diagnosed["findings"]}
+    assert "board pi4: Raspberry Pi 4" in next(iter(made))
+    assert made["no dot-product instruction: int8 may be no faster than float"] == "warn"
+    assert [what for what in made if what.startswith("emulated")]
+    assert list(made)[-1].startswith("tiny-tflite-int8.tflite runs there: 0.000 px")
     quiet(pi)

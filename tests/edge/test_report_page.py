@@ -1,4 +1,4 @@
-"""The report as a person gets it: the command's files and exit codes, and the page in a browser."""
+"""The command: its files and exit codes, and the page in a browser."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import browser
 import numpy as np
 import pytest
+from answered_people import ListedPeople
 from report_examples import bench, check, column, device
 
-from calib_data.sample import Sample
+from calib_data.sample import Labels
+from edge.evaluate.records import Check
 from edge.export import export
 from edge.report import worst
 from edge.report.collect import collect
 from edge.report.measure import Order, measure
-from edge.report.model import Check
-from pose.skeleton import COCO_17
 
 PI = "ssh://pi@raspberrypi.local"
 NASTY = '<script>alert("x")</script>|&'
@@ -31,8 +31,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("measured")
     covered = {"delegates": 2, "delegated": {"conv": 9}, "undelegated": {"native_layer_norm": 3}, "undelegated_nodes": []}
     covered |= {"int8_ops": 0.9, "int8_macs": 0.98, "float_matmul_macs": 0.01}
-    there = {PI: column(82.0, 88.0, 0.9, host_px={"median": 0.0, "p99": 0.0}), "ssh://me@qemu": column(82.5, 88.0, 0.9)}
-    checks = {"tflite": check(on_device=there), "onnx": check("onnx", 82.5, coverage=covered)}
+    on_device = {PI: column(82.0, 88.0, 0.9, host_px={"median": 0.0, "p99": 0.0}), "ssh://me@qemu": column(82.5, 88.0, 0.9)}
+    checks = {"tflite": check(on_device=on_device), "onnx": check("onnx", 82.5, coverage=covered)}
     facts = {"before": {"model": f"Raspberry Pi 5 {NASTY}", "celsius": [48.0]}, "after": {"celsius": [81.0]}}
     hot = device(PI, 60.0, 30.0, board="pi5", facts=facts, warnings=["throttled during the run: throttled"])
     qemu = device("ssh://me@qemu", 9e5, 5e5, emulated=True, board="pi4", facts={"before": {"model": "emulated"}})
@@ -50,8 +50,8 @@ def made(files: Path, command: Callable[..., Any], tmp_path: Path) -> Report:
     """Run `edge.report` on the files."""
 
     def run(*more: object) -> Any:
-        given = ["--check", files / "checks.json", "--bench", files / "tflite.json", "--bench", files / "onnx.json"]
-        return command("edge.report", *given, "--out", tmp_path / "out" / "page.html", *more)
+        flags = ["--check", files / "checks.json", "--bench", files / "tflite.json", "--bench", files / "onnx.json"]
+        return command("edge.report", *flags, "--out", tmp_path / "out" / "page.html", *more)
 
     return run
 
@@ -59,7 +59,7 @@ def made(files: Path, command: Callable[..., Any], tmp_path: Path) -> Report:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--device", PI], "--device says what to measure, and --check and --bench that it was measured"),
+        (["--device", PI], "--device says what to measure, and --check and --bench name results"),
         (["--rigorous"], "--rigorous says what to measure"),
         (["--worse", "3"], "--worse and --slower belong to --against"),
         (["--against", "OLD"], "would write over"),
@@ -67,7 +67,7 @@ def made(files: Path, command: Callable[..., Any], tmp_path: Path) -> Report:
         (["--threads", "257"], "--threads"),
     ],
 )
-def test_flags_that_would_say_nothing_are_refused(made: Report, tmp_path: Path, flags: list[str], words: str) -> None:
+def test_flags_without_an_effect_are_refused(made: Report, tmp_path: Path, flags: list[str], words: str) -> None:
     assert made().returncode == 0
     places = {"OLD": tmp_path / "out" / "page.json", "PAGE": tmp_path / "out" / "page.html"}
     before = {path: path.read_bytes() for path in places.values()}
@@ -77,7 +77,7 @@ def test_flags_that_would_say_nothing_are_refused(made: Report, tmp_path: Path, 
     assert {path: path.read_bytes() for path in places.values()} == before
 
 
-def test_what_no_agent_runs_is_scored_and_not_timed(tiny_program: Path, tmp_path: Path) -> None:
+def test_an_artefact_that_no_agent_runs_is_scored_and_not_timed(tiny_program: Path, tmp_path: Path) -> None:
     for target in ("onnx", "coreml"):
         export(tiny_program, target, "int8", tmp_path)
     order = Order(tmp_path / "tiny-onnx-int8.onnx", "all", ["local"], None, None, 2, 1, False, 0)
@@ -152,30 +152,24 @@ def test_bad_input_is_one_line(made: Report, tmp_path: Path, more: list[str], co
     assert not (tmp_path / "out").exists()
 
 
-class _Flat:
-    """One person, in the middle of a grey picture."""
-
-    skeleton = COCO_17
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(np.full((200, 150, 3), 128, np.uint8), np.array([50.0, 40, 60, 120]), np.zeros((17, 3)), 1.0, 1, 1)
+# one person, in the middle of a grey picture
+FLAT = ListedPeople([
+    (np.full((200, 150, 3), 128, np.uint8), Labels(np.array([50.0, 40, 60, 120]), np.zeros((17, 3)), 1.0, 1, 1))
+])  # fmt: skip
 
 
 def test_poses_are_drawn_where_they_are() -> None:
     centre = [[80.0, 100.0]] * 17
     moved = [[80.0, 100.0]] * 16 + [[80.0, 124.0]]
-    told = check(worst=[{"index": 0, "px": 3.0, "fp32": centre, "lowered": moved}])
-    (crop,) = worst.crops(Check.model_validate(told), _Flat())
+    example = check(worst=[{"index": 0, "px": 3.0, "fp32": centre, "lowered": moved}])
+    (crop,) = worst.crops(Check.model_validate(example), FLAT)
     picture = str(crop.picture)
     assert 'viewBox="0 0 288 384"' in picture
     assert picture.count('<circle cx="144" cy="192"') == 17 + 16  # the box's middle is the crop's
     assert picture.count('class="moved"') == 1
     assert picture.count('href="data:image/jpeg;base64,') == 1
-    with pytest.raises(Exception, match="holds 1 people, and the check speaks of number 1"):
-        worst.crops(Check.model_validate(check()), _Flat())
+    with pytest.raises(Exception, match="holds 1 people, and the check names number 1"):
+        worst.crops(Check.model_validate(check()), FLAT)
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from foreign_network import description, write_model
 from people_file import person, write_people
 
 from calib_data.coco import open_data
-from edge.teacher import measure
+from edge.evaluate.teacher import score_teacher
 from pose.foreign import load_teacher
 from pose.skeleton import LSP_14
 
 
 def test_the_command_finds_the_joint_that_is_in_the_picture(command: Command, tmp_path: Path) -> None:
-    """The network sees whatever is bright, and says so for every joint: one of the fourteen is right."""
+    """The network answers with the brightest place for every joint: one of the fourteen is right."""
     places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]
     image = np.zeros((120, 120, 3), np.uint8)
     cv2.circle(image, places[5], 5, (255, 255, 255), -1)
@@ -36,7 +36,7 @@ def test_the_command_finds_the_joint_that_is_in_the_picture(command: Command, tm
 
 def test_movenet_finds_people_in_photos(pose_data: Path) -> None:
     people = open_data(pose_data / "lspet" / "val" / "person_keypoints_val.json", boxes="keypoints")
-    result = measure(load_teacher("movenet_lightning", folder=pose_data), people, limit=20)
-    assert result["persons"] == 20
-    assert len(result["joints"]) == 12
-    assert result["pck"] > 75
+    result = score_teacher(load_teacher("movenet_lightning", folder=pose_data), people, "val", limit=20)
+    assert result.persons == 20
+    assert len(result.joints) == 12
+    assert result.pck > 75

@@ -1,4 +1,4 @@
-"""A program lowers to an .mlpackage that answers as it does, or to nothing at all."""
+"""A program is lowered to an .mlpackage with the same answers; a lowering that fails leaves no files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from coremltools.proto import MIL_pb2
 from quantized_student import quantized_student
 from tiny_student import SPEC
 
-from edge import run
 from pose import card as cards
-from pose.crop import CropSpec, denormalise, normalise
+from pose.crop import CropSpec, normalise
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, coreml
+from targets import base
+from targets.coreml import backend as coreml
 
 PORTRAIT = CropSpec(width=64, height=64)  # a std for each channel
 
 
-def pictures(count: int, spec: CropSpec = SPEC) -> np.ndarray:
-    """Network inputs of crops: blocks of coloured bytes."""
+def coloured_crops(count: int) -> np.ndarray:
+    """Crops uint8 [count, 64, 64, 3]: blocks of colour."""
     blocks = np.random.default_rng(1).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return np.stack([normalise(block.repeat(8, 0).repeat(8, 1), spec) for block in blocks])
+    return blocks.repeat(8, 1).repeat(8, 2)
 
 
 def make_program(folder: Path, spec: CropSpec) -> Program:
-    return quantized_student(folder, spec=spec, images=torch.from_numpy(pictures(8, spec)))
+    images = np.stack([normalise(crop, spec) for crop in coloured_crops(8)])
+    return quantized_student(folder, spec=spec, images=torch.from_numpy(images))
 
 
 @pytest.fixture(scope="module")
@@ -46,46 +47,46 @@ def artefacts(program: Program, tmp_path_factory) -> dict[str, base.Artefact]:
     return {precision: coreml.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
 
 
-def apart(path: Path, program: Program, spec: CropSpec = SPEC) -> tuple[np.ndarray, float]:
-    """Pixels between an artefact's keypoints and its program's, and how far the scores are at most."""
-    images = pictures(16, spec)
+def differences(path: Path, program: Program) -> tuple[np.ndarray, float]:
+    """Pixels between an artefact's keypoints and its program's, and the largest difference of a score."""
+    crops = coloured_crops(16)
     runner = base.open_artefact(path)
-    coords, scores = runner.run(images)
-    expected, expected_scores = base.open_artefact(program.path(runner.card.precision)).run(images)
+    coords, scores = runner.predict(crops)
+    expected, expected_scores = base.open_artefact(program.path(runner.card.precision)).predict(crops)
     assert coords.shape == (16, 17, 2)
     return np.linalg.norm((coords - expected) * 64, axis=-1), float(np.abs(scores - expected_scores).max())
 
 
 @pytest.mark.parametrize(("precision", "median", "p99"), [("fp32", 0.01, 0.05), ("fp16", 0.1, 0.3), ("int8", 1e-4, 1e-4)])
 def test_a_package_answers_as_its_program(artefacts, program: Program, precision, median, p99) -> None:
-    pixels, scores = apart(artefacts[precision].path, program)
+    pixels, scores = differences(artefacts[precision].path, program)
     assert np.median(pixels) <= median
     assert np.quantile(pixels, 0.99) <= p99
     assert scores < 0.05
 
 
-def test_the_neural_engine_gets_float16_between_integers(artefacts, program: Program, tmp_path: Path) -> None:
+def test_for_the_neural_engine_an_int8_package_computes_in_float16(artefacts, program: Program, tmp_path: Path) -> None:
     half = coreml.lower(program, tmp_path, "int8", compute="float16")
     assert half.path.name == "distilpose_edge-coreml-float16-int8.mlpackage"
-    assert run.kind(cards.read(cards.card_path(half.path))) == "coreml-float16"
+    assert base.variant_name(cards.read(cards.card_path(half.path))) == "coreml-float16"
     assert half.card.coverage.int8_ops == artefacts["int8"].card.coverage.int8_ops
-    pixels, _ = apart(half.path, program)
-    rounded_once, _ = apart(artefacts["int8"].path, program)
+    pixels, _ = differences(half.path, program)
+    rounded_once, _ = differences(artefacts["int8"].path, program)
     assert rounded_once.max() < 1e-4 < np.median(pixels) <= 0.5
     assert np.quantile(pixels, 0.99) <= 2
 
 
 def test_a_float_package_has_one_arithmetic(artefacts, program: Program, tmp_path: Path) -> None:
-    again = coreml.lower(program, tmp_path, "fp32", compute="float16")
-    assert again.path.name == artefacts["fp32"].path.name
-    assert run.kind(again.card) == "coreml"
+    half = coreml.lower(program, tmp_path, "fp32", compute="float16")
+    assert half.path.name == artefacts["fp32"].path.name
+    assert base.variant_name(half.card) == "coreml"
 
 
-def test_a_card_of_before_it_told_the_arithmetic_is_of_float16(artefacts) -> None:
+def test_a_card_that_does_not_record_the_type_is_of_float16(artefacts) -> None:
     card = artefacts["int8"].card
-    silent = {name: value for name, value in card.metrics.items() if name != "compute"}
-    assert run.kind(card) == "coreml"
-    assert run.kind(card.model_copy(update={"metrics": silent})) == "coreml-float16"
+    without_type = {name: value for name, value in card.metrics.items() if name != "compute"}
+    assert base.variant_name(card) == "coreml"
+    assert base.variant_name(card.model_copy(update={"metrics": without_type})) == "coreml-float16"
 
 
 def test_a_scale_and_a_zero_point_are_stored_once(artefacts) -> None:
@@ -96,23 +97,23 @@ def test_a_scale_and_a_zero_point_are_stored_once(artefacts) -> None:
                and value.type.tensorType.dataType in (MIL_pb2.FLOAT32, MIL_pb2.INT8)]  # fmt: skip
     assert len(scalars) > 10
     assert len(scalars) == len(set(scalars))
-    assert PASS_REGISTRY["common::const_deduplication"].const_threshold == 100, "other conversions have their own"
+    assert PASS_REGISTRY["common::const_deduplication"].const_threshold == 100, "other conversions keep the default"
 
 
-def test_a_std_for_each_channel_is_normalised_inside(tmp_path: Path) -> None:
+def test_a_std_for_each_channel_is_applied_inside_the_package(tmp_path: Path) -> None:
     portrait = make_program(tmp_path / "program", PORTRAIT)
-    pixels, _ = apart(coreml.lower(portrait, tmp_path, "fp32").path, portrait, PORTRAIT)
+    pixels, _ = differences(coreml.lower(portrait, tmp_path, "fp32").path, portrait)
     assert np.quantile(pixels, 0.99) <= 0.05
 
 
-def test_the_interface_is_a_picture_and_two_named_arrays(artefacts) -> None:
+def test_the_interface_is_an_image_and_two_named_arrays(artefacts) -> None:
     path = artefacts["int8"].path
     assert path.name == "distilpose_edge-coreml-int8.mlpackage"
     spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
     (image,) = spec.description.input
     assert (image.name, image.type.imageType.width, image.type.imageType.height) == ("images", 64, 64)
     assert spec.specificationVersion == ct.target.iOS17
-    shapes = {each.name: tuple(each.type.multiArrayType.shape) for each in spec.description.output}
+    shapes = {output.name: tuple(output.type.multiArrayType.shape) for output in spec.description.output}
     assert shapes == {"coords": (1, 17, 2), "scores": (1, 17)}
     assert sorted(file.name for file in path.rglob("*") if file.is_file()) == [
         "Manifest.json",
@@ -121,12 +122,7 @@ def test_the_interface_is_a_picture_and_two_named_arrays(artefacts) -> None:
     ]
 
 
-def test_bytes_are_got_back_exactly() -> None:
-    crop = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
-    assert (denormalise(normalise(crop, PORTRAIT), PORTRAIT) == crop).all()
-
-
-def test_coverage_tells_int8_from_float(artefacts) -> None:
+def test_coverage_distinguishes_int8_from_float(artefacts) -> None:
     int8, fp32 = (artefacts[precision].card.coverage for precision in ("int8", "fp32"))
     assert int8.int8_macs > 0.99
     assert 0 < int8.float_matmul_macs < 0.5
@@ -137,7 +133,7 @@ def test_coverage_tells_int8_from_float(artefacts) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_the_card_says_what_was_made_of_what(artefacts, program: Program, precision) -> None:
+def test_the_card_records_sources_and_versions(artefacts, program: Program, precision) -> None:
     card = cards.read(cards.card_path(artefacts[precision].path))
     assert card == artefacts[precision].card
     assert (card.target, card.precision) == ("coreml", precision)
@@ -174,17 +170,17 @@ def test_a_lowering_that_fails_leaves_nothing_new(artefacts, program: Program, t
     assert cards.digest(before) == digest
 
 
-def test_a_package_takes_the_place_of_an_older_one(artefacts, program: Program, tmp_path: Path) -> None:
+def test_a_package_replaces_an_older_one(artefacts, program: Program, tmp_path: Path) -> None:
     path = tmp_path / artefacts["fp32"].path.name
     path.mkdir()
     (path / "older").touch()
     coreml.lower(program, tmp_path, "fp32")
     assert not (path / "older").exists()
-    assert {each.name for each in tmp_path.iterdir()} == {path.name, cards.card_path(path).name}
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, cards.card_path(path).name}
     base.open_artefact(path)
 
 
-def test_what_coremltools_refuses_is_one_line(program: Program, tmp_path: Path, monkeypatch) -> None:
+def test_an_error_of_coremltools_is_one_line(program: Program, tmp_path: Path, monkeypatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ValueError("Unsupported op\ncumprod")
 
@@ -195,24 +191,24 @@ def test_what_coremltools_refuses_is_one_line(program: Program, tmp_path: Path, 
 
 
 def test_macos_runs_core_ml_itself(artefacts, program: Program, monkeypatch) -> None:
-    """With a stand-in for the runtime, which only macOS has: what it is given, and what is made of its answer."""
-    seen = []
+    """With a stand-in for the runtime, which only macOS has: its input, and the types of the answer."""
+    inputs_seen = []
 
     class Model:
         def __init__(self, path: str) -> None:
             assert path == str(artefacts["int8"].path)
 
         def predict(self, inputs: dict) -> dict:
-            seen.append(np.asarray(inputs["images"]))
+            inputs_seen.append(np.asarray(inputs["images"]))
             return {"coords": np.full((1, 17, 2), 0.5), "scores": np.ones((1, 17))}
 
-    pytest.importorskip("PIL", reason="Core ML takes images of Pillow's")
+    pytest.importorskip("PIL", reason="Core ML takes Pillow images")
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(ct.models, "MLModel", Model)
-    images = pictures(2)
-    coords, scores = base.open_artefact(artefacts["int8"].path).run(images)
+    crops = coloured_crops(2)
+    coords, scores = base.open_artefact(artefacts["int8"].path).predict(crops)
     assert (coords.dtype, coords.shape, scores.shape) == (np.float32, (2, 17, 2), (2, 17))
-    assert (normalise(seen[1], SPEC) == images[1]).all()
+    assert (inputs_seen[1] == crops[1]).all()
 
 
 class _Narrow(torch.nn.Module):
@@ -227,7 +223,7 @@ class _Narrow(torch.nn.Module):
         return x[:, :34].reshape(1, 17, 2), x[:, 34:51]
 
 
-def test_the_lint_finds_what_core_ml_has_no_form_for(program: Program) -> None:
+def test_the_lint_finds_what_core_ml_cannot_express(program: Program) -> None:
     narrow = torch.export.export(_Narrow(), (torch.zeros(1, 3, 8, 8),))
     half = " ".join(finding.message for finding in coreml.lint(narrow, "float16"))
     full = " ".join(finding.message for finding in coreml.lint(narrow))

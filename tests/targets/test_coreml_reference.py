@@ -1,4 +1,4 @@
-"""The evaluator of MIL programs computes what torch does: every operator it knows, built, saved, read back and run."""
+"""The evaluator of MIL programs computes the same as torch: every operator is built, saved, read back and run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pose.errors import BackendError
-from targets.coreml_reference import MilProgram
-from targets.mil_ops import KERNELS
+from targets.coreml.mil_ops import KERNELS
+from targets.coreml.reference import MilProgram
 
 OPS = torch.ops.quantized_decomposed  # what programs are made of
 _random = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def numbers(*shape: int) -> np.ndarray:
 
 
 def save(build: Callable[[Any], Any], shape: tuple[int, ...], path: Path, dtype: type = types.fp32) -> Path:
-    """A package of one function of x, of the operators that were asked for and no other."""
+    """A package with one function of x, which has the operators of `build` and no others."""
 
     @Builder.program(input_specs=[Builder.TensorSpec(shape, dtype)], opset_version=ct.target.iOS17)
     def program(x: Any) -> Any:
@@ -58,7 +58,7 @@ class Case:
 
 W, B, M, V = numbers(6, 2, 3, 3), numbers(6), numbers(5, 4), numbers(4)
 GAMMA, SHIFT = numbers(3, 4), numbers(3, 4)
-WEIGHT, BIAS, MATRIX, VECTOR = (torch.from_numpy(each) for each in (W, B, M, V))
+WEIGHT, BIAS, MATRIX, VECTOR = (torch.from_numpy(array) for array in (W, B, M, V))
 BYTES, SCALES = _random.integers(-128, 128, (3, 4), dtype=np.int8), np.array([0.25, 0.5, 0.125, 2], np.float32)
 
 
@@ -66,12 +66,12 @@ def convolution(**others: Any) -> Callable[[Any, Any], Any]:
     return lambda x, c: Builder.conv(x=x, weight=c(W), bias=c(B), groups=2, **others)
 
 
-def there_and_back(x: Tensor) -> Tensor:
+def quantized_and_back(x: Tensor) -> Tensor:
     q = OPS.quantize_per_tensor(x, 0.25, 7, 0, 255, torch.uint8)
     return OPS.dequantize_per_tensor(q, 0.25, 7, 0, 255, torch.uint8)
 
 
-def there_and_back_by_channel(x: Tensor) -> Tensor:
+def quantized_and_back_by_channel(x: Tensor) -> Tensor:
     parameters = (torch.from_numpy(SCALES[:3]), torch.tensor([0, 5, -3]), 1, -128, 127, torch.int8)
     return OPS.dequantize_per_channel(OPS.quantize_per_channel(x, *parameters), *parameters)
 
@@ -219,7 +219,7 @@ CASES = [
             scale=c(0.25),
             zero_point=np.uint8(7),
         ),
-        there_and_back,
+        quantized_and_back,
     ),
     Case(
         "dequantize",
@@ -232,7 +232,7 @@ CASES = [
             zero_point=np.array([0, 5, -3], np.int8),
             axis=1,
         ),
-        there_and_back_by_channel,
+        quantized_and_back_by_channel,
     ),
     Case(
         "constexpr_affine_dequantize",
@@ -259,7 +259,7 @@ CASES = [
 
 @pytest.mark.parametrize("dtype", [types.fp32, types.fp16], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.op)
-def test_an_operator_computes_what_torch_does(case: Case, dtype: type, tmp_path: Path) -> None:
+def test_an_operator_computes_the_same_as_torch(case: Case, dtype: type, tmp_path: Path) -> None:
     half = dtype == types.fp16
 
     def constant(value: Any) -> Any:
@@ -272,17 +272,17 @@ def test_an_operator_computes_what_torch_does(case: Case, dtype: type, tmp_path:
     expected = case.expected(x)
     assert answer.shape == expected.shape
     if half:
-        assert (answer == answer.half().float()).all()  # nothing that fp16 cannot say
+        assert (answer == answer.half().float()).all()  # fp16 can represent every value
         torch.testing.assert_close(answer, expected.half().float(), rtol=2**-10, atol=2**-14)  # the last bit of a sum
     else:
         torch.testing.assert_close(answer, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_every_operator_it_knows_is_tried() -> None:
+def test_every_supported_operator_is_tested() -> None:
     assert {case.op for case in CASES} == set(KERNELS)
 
 
-def test_each_fp16_result_is_rounded_once(tmp_path: Path) -> None:
+def test_every_fp16_result_is_rounded_once(tmp_path: Path) -> None:
     """2048 + 1 is 2048 in fp16, and 70000 is out of its range: a program in float32 has both."""
     path = save(
         lambda x: Builder.sub(x=Builder.add(x=x, y=np.float16(1)), y=np.float16(2048)),
@@ -311,14 +311,14 @@ def test_an_unknown_operator_is_named(tmp_path: Path) -> None:
         MilProgram(path)
 
 
-def test_a_known_operator_in_an_unknown_way_is_named(tmp_path: Path) -> None:
+def test_unsupported_parameters_of_an_operator_are_named(tmp_path: Path) -> None:
     path = save(lambda x: Builder.pad(x=x, pad=[1, 1], mode="reflect"), (1, 3, 4), tmp_path / "p.mlpackage")
     with pytest.raises(BackendError, match=r"pad .*mode 'reflect'"):
         MilProgram(path)(x=torch.zeros(1, 3, 4))
 
 
 @pytest.mark.parametrize("name", ["model.mlmodel", "weight.bin"])
-def test_a_package_that_is_cut_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+def test_a_truncated_package_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
     path = save(lambda x: Builder.linear(x=x, weight=numbers(64, 64)), (3, 64), tmp_path / "p.mlpackage")
     file = next(path.rglob(name))
     file.write_bytes(file.read_bytes()[:100])

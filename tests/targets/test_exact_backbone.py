@@ -1,4 +1,4 @@
-"""The backbone of the bundled int8 student: every backend's kernels give fake quantization's very numbers."""
+"""The backbone of the bundled int8 student: every backend's kernels give the bits of fake quantization."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from calib_data.synthetic import validation
 from pose import weights
 from pose.crop import affine, normalise, warp
 from pose.program import load_program
-from targets import executorch, qdq, tflite_graph
-from targets.coreml_reference import MilProgram
+from targets.coreml.reference import MilProgram
+from targets.executorch import backend as executorch
+from targets.onnx import qdq
+from targets.tflite.graph import convert
 
 PEOPLE = 4
 Images = list[np.ndarray]
@@ -34,7 +36,7 @@ def images(program) -> Images:
 
 
 def backbone(program) -> torch.export.ExportedProgram:
-    """The int8 program up to its patch embedding, whose int8 answer comes out twice, dequantized."""
+    """The int8 program up to its patch embedding; both outputs are the embedding, dequantized."""
     graph: Any = program.graph("int8").module()
     *_, patches = graph.graph.find_nodes(op="call_function", target=torch.ops.aten.conv2d.default)
     (rounded,) = patches.users
@@ -55,17 +57,17 @@ def in_tflite(graph: torch.export.ExportedProgram, images: Images) -> list[np.nd
     from ai_edge_litert.interpreter import Interpreter
 
     height, width = images[0].shape[-2:]
-    interpreter = Interpreter(model_content=tflite_graph.convert(graph, height, width, quantized=True), num_threads=1)
+    interpreter = Interpreter(model_content=convert(graph, height, width, quantized=True), num_threads=1)
     interpreter.allocate_tensors()
-    (entry,), (leaving, *_) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), (result, *_) = interpreter.get_input_details(), interpreter.get_output_details()
     answers = []
     for image in images:
         scale, zero_point = entry["quantization"]
         steps = np.clip(np.round(image.transpose(0, 2, 3, 1) / scale) + zero_point, -128, 127)
         interpreter.set_tensor(entry["index"], steps.astype(np.int8))
         interpreter.invoke()
-        scale, zero_point = leaving["quantization"]
-        answer = interpreter.get_tensor(leaving["index"])
+        scale, zero_point = result["quantization"]
+        answer = interpreter.get_tensor(result["index"])
         steps = answer.astype(np.float32) - zero_point if answer.dtype == np.int8 else answer / (scale or 1)
         answers.append(steps * np.float32(scale or 1))
     return answers
@@ -79,7 +81,7 @@ def in_onnx(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndar
 
 
 def in_coreml(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
-    """By the evaluator; normalised pixels go straight in."""
+    """Evaluated in torch, without the normalisation: the input is normalised pixels."""
     import coremltools as ct
 
     model = ct.convert(
@@ -101,5 +103,5 @@ def test_the_backbone_is_the_same_to_the_bit(program, images: Images, backend: C
     graph = backbone(program)
     expected = [graph.module()(torch.from_numpy(image))[0].numpy() for image in images]
     for answer, wanted in zip(backend(graph, images), expected, strict=True):
-        assert len(np.unique(wanted)) > 20  # it is an answer
+        assert len(np.unique(wanted)) > 20  # a meaningful answer
         np.testing.assert_array_equal(answer if answer.shape == wanted.shape else answer.transpose(0, 3, 1, 2), wanted)

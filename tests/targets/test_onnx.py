@@ -1,4 +1,4 @@
-"""The ONNX file answers as its program does, in int8 kernels, and is one file; what is damaged or foreign is refused."""
+"""The ONNX file gives the program's answers, in int8 kernels, and is one file; damaged and foreign files are refused."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import pytest
 import torch
 from onnx import numpy_helper
 from quantized_student import assert_answers_as, quantized_student
-from tiny_student import tiny_images
+from tiny_student import tiny_crops, tiny_images
 from torch import nn
 
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, qdq
-from targets import onnx as target
+from targets import base
 from targets.graph import arithmetic
+from targets.onnx import backend as target
+from targets.onnx import qdq
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def test_an_artefact_answers_as_its_program(artefacts, program: Program, precisi
 
 
 def test_threads_do_not_change_the_answer(artefacts) -> None:
-    images = tiny_images(2).numpy()
-    one, two = (base.open_artefact(artefacts["int8"].path, threads).run(images) for threads in (1, 2))
+    crops = tiny_crops(2)
+    one, two = (base.open_artefact(artefacts["int8"].path, threads).predict(crops) for threads in (1, 2))
     np.testing.assert_array_equal(one[0], two[0])
 
 
@@ -78,7 +79,7 @@ def test_weights_and_zero_points_stay_int8(artefacts) -> None:
     assert all(constants[node.input[2]].dtype == np.int8 for node in pairs)
 
 
-def test_what_the_program_has_in_int8_runs_in_int8_kernels(artefacts, program: Program) -> None:
+def test_int8_operators_of_the_program_run_in_int8_kernels(artefacts, program: Program) -> None:
     coverage = artefacts["int8"].card.coverage
     assert (coverage.delegates, coverage.undelegated) == (1, {})
     assert (coverage.delegated["QLinearConv"], coverage.delegated["QGemm"]) == (4, 12)
@@ -105,23 +106,23 @@ def test_unsigned_activations_are_the_same_numbers(artefacts) -> None:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     answers = [
-        onnxruntime.InferenceSession(each.SerializeToString(), options).run(None, {"images": tiny_images(1).numpy()})
-        for each in (model, target.unsigned(model))
+        onnxruntime.InferenceSession(variant.SerializeToString(), options).run(None, {"images": tiny_images(1).numpy()})
+        for variant in (model, target.unsigned(model))
     ]
     for signed, unsigned in zip(*answers, strict=True):
         np.testing.assert_array_equal(signed, unsigned)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_the_golden_crop_is_answered_as_the_card_says(artefacts, program: Program, precision) -> None:
+def test_the_card_holds_the_artefacts_own_answer_to_the_golden_crop(artefacts, program: Program, precision) -> None:
     card = cards.read(cards.card_path(artefacts[precision].path))
     assert card == artefacts[precision].card
     assert (card.target, card.precision) == ("onnx", precision)
     assert card.sources["program"] == cards.digest(program.path(precision))
     assert {"onnx", "onnxscript", "onnxruntime"} <= set(card.versions)
     expected = card.golden.expected
-    torchs = np.array(expected["int8" if precision == "int8" else "fp32"].coords)
-    assert np.linalg.norm((np.array(expected["lowered"].coords) - torchs) * 64, axis=-1).max() < 2
+    torch_coords = np.array(expected["int8" if precision == "int8" else "fp32"].coords)
+    assert np.linalg.norm((np.array(expected["lowered"].coords) - torch_coords) * 64, axis=-1).max() < 2
 
 
 def test_an_edited_or_cut_file_is_refused(copied: Path) -> None:
@@ -135,19 +136,19 @@ def test_an_edited_or_cut_file_is_refused(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "expected"), [(b"\xff not protobuf", "not an ONNX file"), (b"", "refuses")])
-def test_a_file_that_is_no_onnx_is_refused_though_its_card_agrees(copied: Path, content, expected) -> None:
+def test_a_file_that_is_no_onnx_is_refused_even_if_its_digest_matches(copied: Path, content, expected) -> None:
     copied.write_bytes(content)
-    _agree(copied)
+    _update_digest(copied)
     with pytest.raises(BackendError, match=expected) as error:
         base.open_artefact(copied)
     assert "\n" not in str(error.value)
 
 
-def test_a_model_of_another_shape_is_refused_though_its_card_agrees(copied: Path) -> None:
+def test_a_model_of_another_shape_is_refused_even_if_its_digest_matches(copied: Path) -> None:
     model = onnx.load(copied)
     model.graph.output.reverse()
     copied.write_bytes(model.SerializeToString())
-    _agree(copied)
+    _update_digest(copied)
     with pytest.raises(InputError, match="not what its card says"):
         base.open_artefact(copied)
 
@@ -157,16 +158,16 @@ def test_an_artefact_of_another_target_is_refused(copied: Path) -> None:
         base.get("tensorrt").open(copied)
 
 
-def _agree(path: Path) -> None:
+def _update_digest(path: Path) -> None:
     card = cards.read(cards.card_path(path))
     card.model_copy(update={"files": {path.name: cards.digest(path)}}).write(cards.card_path(path))
 
 
-def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+def test_crops_of_another_shape_or_type_are_refused(artefacts) -> None:
     runner = base.open_artefact(artefacts["int8"].path)
-    for images in (np.zeros((1, 3, 64, 63), np.float32), np.zeros((3, 64, 64), np.float32), np.zeros((1, 3, 64, 64))):
-        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
-            runner.run(images)
+    for crops in (np.zeros((1, 64, 63, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3))):
+        with pytest.raises(InputError, match=r"takes crops uint8 \[N, 64, 64, 3\]"):
+            runner.predict(crops)
 
 
 def test_a_full_disk_leaves_nothing(program: Program, tmp_path: Path, monkeypatch) -> None:
@@ -204,13 +205,13 @@ def test_an_operator_that_onnx_lacks_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["onnx", "tensorrt"])
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch, name: str, package: str) -> None:
-    for module in ("targets.onnx", "targets.tensorrt", "targets.qdq"):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, name: str, package: str) -> None:
+    for module in ("targets.onnx.backend", "targets.tensorrt.backend", "targets.onnx.qdq"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(BackendError, match=rf"{name} needs {package}; pip install 'distilpose-edge\[{name}\]'"):
         base.get(name)
 
 
-def test_a_program_of_one_scale_is_not_complained_about(program: Program) -> None:
+def test_a_program_with_suitable_scales_has_no_findings(program: Program) -> None:
     assert target.lint(program.graph("int8")) == []

@@ -1,4 +1,4 @@
-"""A program lowers to an artefact that answers as it does; what is damaged or foreign is refused in one line."""
+"""A program is lowered to an artefact with the same answers; damaged and foreign files are refused in one line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 from quantized_student import assert_answers_as, quantized_student
-from tiny_student import tiny_images
+from tiny_student import tiny_crops
 from torch import nn
 
 from pose import card as cards
 from pose.errors import BackendError, InputError
 from pose.program import Program, load_program
-from targets import base, executorch
+from targets import base
+from targets.common import artefact_card
+from targets.executorch import backend as executorch
 from targets.graph import WEIGHTED, arithmetic, halved, quantization_findings
 
 
@@ -49,15 +51,15 @@ def test_an_artefact_answers_as_its_program(artefacts, program: Program, precisi
 
 
 def test_in_float16_the_stem_and_the_head_stay_float32(program: Program) -> None:
-    half = halved(program.graph("fp32"), partial(executorch._in_float, modules=("head",)))
-    precise = set()
+    half = halved(program.graph("fp32"), partial(executorch._stays_float, modules=("head",)))
+    float_weights = set()
     for node in half.graph.nodes:
         if node.target in WEIGHTED:
             dtypes = {value.meta["val"].dtype for value in (node, *node.all_input_nodes)}
-            assert len(dtypes) == 1  # nothing is mixed
+            assert len(dtypes) == 1  # input, weight and result have one type
             weight = half.graph_signature.inputs_to_parameters[node.all_input_nodes[1].name]
-            precise |= {weight.removeprefix("student.student.")} if dtypes == {torch.float32} else set()
-    assert precise == {"backbone.stem.0.weight", "backbone.down.0.weight", "head.coords.weight", "head.scores.weight"}
+            float_weights |= {weight.removeprefix("student.student.")} if dtypes == {torch.float32} else set()
+    assert float_weights == {"backbone.stem.0.weight", "backbone.down.0.weight", "head.coords.weight", "head.scores.weight"}
 
 
 def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None:
@@ -73,7 +75,7 @@ def test_the_graph_is_one_delegate_and_its_arithmetic_is_int8(artefacts) -> None
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_golden_crop_is_answered_as_the_card_says(artefacts, program: Program, precision) -> None:
+def test_the_card_holds_the_artefacts_own_answer_to_the_golden_crop(artefacts, program: Program, precision) -> None:
     card = cards.read(cards.card_path(artefacts[precision].path))
     assert card == artefacts[precision].card
     assert card.sources["program"] == program.card.files[f"student_{precision}.pt2"]
@@ -82,7 +84,7 @@ def test_the_golden_crop_is_answered_as_the_card_says(artefacts, program: Progra
     assert pixels(np.array(expected["lowered"].coords), np.array(expected[precision].coords)).max() < 2
 
 
-def test_an_artefact_that_is_not_its_cards_is_refused(artefacts, tmp_path) -> None:
+def test_an_artefact_that_does_not_match_its_card_is_refused(artefacts, tmp_path) -> None:
     path = tmp_path / artefacts["int8"].path.name
     shutil.copy(artefacts["int8"].path, path)
     with pytest.raises(InputError, match="cannot read the card"):
@@ -93,12 +95,12 @@ def test_an_artefact_that_is_not_its_cards_is_refused(artefacts, tmp_path) -> No
         base.open_artefact(path)
 
 
-def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+def test_crops_of_another_shape_or_type_are_refused(artefacts) -> None:
     runner = base.open_artefact(artefacts["int8"].path)
-    for images in (np.zeros((1, 3, 64, 63), np.float32), np.zeros((3, 64, 64), np.float32), np.zeros((1, 3, 64, 64))):
-        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
-            runner.run(images)
-    coords, scores = runner.run(np.zeros((0, 3, 64, 64), np.float32))
+    for crops in (np.zeros((1, 64, 63, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3)), [[0]]):
+        with pytest.raises(InputError, match=r"takes crops uint8 \[N, 64, 64, 3\]"):
+            runner.predict(crops)
+    coords, scores = runner.predict(np.zeros((0, 64, 64, 3), np.uint8))
     assert (coords.shape, scores.shape) == ((0, 17, 2), (0, 17))
 
 
@@ -107,7 +109,7 @@ def test_the_thread_pool_is_not_replaced_under_an_open_artefact(artefacts) -> No
     with pytest.raises(InputError, match="one pool"):
         base.open_artefact(artefacts["int8"].path, threads=2)
     del runner
-    coords, _ = base.open_artefact(artefacts["int8"].path, threads=2).run(tiny_images(1).numpy())
+    coords, _ = base.open_artefact(artefacts["int8"].path, threads=2).predict(tiny_crops(1))
     assert np.isfinite(coords).all()
 
 
@@ -125,7 +127,7 @@ def test_a_program_with_a_file_missing_or_cut_is_refused(copied: Path, name: str
         assert "\n" not in str(error.value)
 
 
-class _Evil:
+class _Attack:
     def __reduce__(self) -> tuple:
         return Path.touch, (Path("evil"),)
 
@@ -160,7 +162,7 @@ def _retarget(data: bytes) -> bytes:
         ),
         ("models/model.json", _retarget, "torch.hub.load"),
         ("models/model.json", lambda data: data.replace(b'"guards_code": []', b'"guards_code": ["x"]'), "guards_code"),
-        ("sample_inputs/model.pt", lambda data: pickle.dumps(_Evil()), "not a whole program"),
+        ("sample_inputs/model.pt", lambda data: pickle.dumps(_Attack()), "not a whole program"),
     ],
 )
 def test_a_program_that_could_run_code_is_not_loaded(copied: Path, monkeypatch, suffix, change, expected) -> None:
@@ -172,10 +174,10 @@ def test_a_program_that_could_run_code_is_not_loaded(copied: Path, monkeypatch, 
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_members_of_one_name_are_not_two_readers_truths(copied: Path, monkeypatch) -> None:
-    """Python's zipfile takes the last of them, torch's reader the first."""
+def test_an_archive_with_two_members_of_one_name_is_refused(copied: Path, monkeypatch) -> None:
+    """Python's zipfile reads the last of them, torch's reader the first."""
     monkeypatch.chdir(copied)
-    _edit(copied / "student_int8.pt2", "sample_inputs/model.pt", lambda data: pickle.dumps(_Evil()), twice=True)
+    _edit(copied / "student_int8.pt2", "sample_inputs/model.pt", lambda data: pickle.dumps(_Attack()), twice=True)
     with pytest.raises(InputError, match=r"sample_inputs/model\.pt, which is not part of .* or twice"):
         load_program(copied).graph("int8")
     assert not (copied / "evil").exists()
@@ -202,7 +204,7 @@ class _Shares(nn.Module):
         return out[:, :34].reshape(1, 17, 2), out[:, 34:51]
 
 
-def test_the_lint_finds_what_splits_and_what_blurs(program: Program) -> None:
+def test_the_lint_finds_operators_that_split_the_graph_and_quantization_that_costs_accuracy(program: Program) -> None:
     bad = torch.export.export(_Shares(), (torch.zeros(1, 3, 8, 8),))
     messages = " ".join(finding.message for finding in executorch.lint(bad))
     for word in (
@@ -216,7 +218,7 @@ def test_the_lint_finds_what_splits_and_what_blurs(program: Program) -> None:
     assert quantization_findings(program.graph("fp32")) == []
 
 
-def test_arithmetic_counts_products_of_activations_apart() -> None:
+def test_arithmetic_counts_products_of_activations_separately() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -231,14 +233,14 @@ def test_arithmetic_counts_products_of_activations_apart() -> None:
     assert share.float_matmul_macs == pytest.approx(150 / 270)
 
 
-def test_a_product_is_int8_only_where_the_backend_has_it_so(program: Program, artefacts) -> None:
-    """Both factors of query and key come out of dequantize nodes; XNNPACK multiplies them in float all the same."""
-    may, may_not = (arithmetic(program.graph("int8"), int8_products) for int8_products in (True, False))
-    assert may.int8_ops > may_not.int8_ops
-    assert may.float_matmul_macs < may_not.float_matmul_macs == arithmetic(program.graph("fp32")).float_matmul_macs
-    assert may.int8_macs == may_not.int8_macs
+def test_a_product_counts_as_int8_only_if_the_backend_computes_it_in_int8(program: Program, artefacts) -> None:
+    """Both query and key come from dequantize nodes; XNNPACK multiplies them in float nevertheless."""
+    in_int8, in_float = (arithmetic(program.graph("int8"), int8_products) for int8_products in (True, False))
+    assert in_int8.int8_ops > in_float.int8_ops
+    assert in_int8.float_matmul_macs < in_float.float_matmul_macs == arithmetic(program.graph("fp32")).float_matmul_macs
+    assert in_int8.int8_macs == in_float.int8_macs
     coverage = artefacts["int8"].card.coverage
-    assert (coverage.int8_ops, coverage.float_matmul_macs) == (may_not.int8_ops, may_not.float_matmul_macs)
+    assert (coverage.int8_ops, coverage.float_matmul_macs) == (in_float.int8_ops, in_float.float_matmul_macs)
 
 
 def test_an_unknown_delegate_is_refused(program: Program, tmp_path: Path) -> None:
@@ -247,14 +249,14 @@ def test_an_unknown_delegate_is_refused(program: Program, tmp_path: Path) -> Non
 
 
 def test_the_card_holds_the_lint(tmp_path: Path) -> None:
-    findings = [base.Finding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
+    findings = [base.LintFinding("warning", f"norm_{i}", "splits the graph") for i in range(2)]
     program = quantized_student(tmp_path)
-    card = base.artefact_card(program, "executorch", "int8", {"x.pte": "0" * 64}, None, findings, ())
+    card = artefact_card(program, "executorch", "int8", None, findings)
     assert card.metrics["lint"] == [{"severity": "warning", "message": "splits the graph", "nodes": ["norm_0", "norm_1"]}]
 
 
 @pytest.mark.parametrize("delegate", ["coreml", "vulkan"])
-def test_a_delegate_that_runs_elsewhere_takes_the_whole_graph(program: Program, tmp_path: Path, delegate) -> None:
+def test_a_delegate_that_is_not_run_here_takes_the_whole_graph(program: Program, tmp_path: Path, delegate) -> None:
     artefact = executorch.lower(program, tmp_path, "fp32", delegate=delegate)
     card = cards.read(cards.card_path(artefact.path))
     assert artefact.path.name == f"distilpose_edge-executorch-{delegate}-fp32.pte"

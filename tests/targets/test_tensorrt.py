@@ -1,4 +1,4 @@
-"""What TensorRT needs of a QDQ file is in the file, and a program that it would refuse is refused here, with the reason."""
+"""The QDQ file has what TensorRT needs, and a program that TensorRT would refuse is refused here, with the reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import nn
 
 from pose.errors import InputError
 from pose.program import Program
-from targets import base, tensorrt
+from targets import base
+from targets.tensorrt import backend as tensorrt
 
 ops = torch.ops.quantized_decomposed
 
@@ -37,7 +38,7 @@ def test_an_artefact_answers_as_its_program(artefacts, program: Program, precisi
     assert_answers_as(program, artefacts[precision], median, p99)
 
 
-def test_the_file_has_what_tensorrt_fuses(artefacts) -> None:
+def test_weights_and_activations_are_quantized_as_tensorrt_fuses_them(artefacts) -> None:
     graph = onnx.load(artefacts["int8"].path).graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     made_by = {node.output[0]: node for node in graph.node}
@@ -82,7 +83,7 @@ def test_an_affine_program_is_refused_for_int8_only(tmp_path: Path) -> None:
     assert messages == {"has a zero point other than 0; quantize with quantize.qat --scheme symmetric"}
 
 
-def test_a_symmetric_program_is_warned_of_its_float_residuals_only(program: Program) -> None:
+def test_the_only_warnings_about_a_symmetric_program_are_its_float_residuals(program: Program) -> None:
     findings = tensorrt.lint(program.graph("int8"))
     assert {(finding.severity, finding.node.rpartition("_")[0] or finding.node) for finding in findings} == {
         ("warning", "add")
@@ -108,7 +109,7 @@ class _Bad(nn.Module):
         return nn.functional.linear(x, weight).cos(), self.plain(x)
 
 
-def test_the_lint_names_each_thing_that_tensorrt_refuses() -> None:
+def test_the_lint_names_everything_that_tensorrt_refuses() -> None:
     findings = tensorrt.lint(torch.export.export(_Bad(), (torch.zeros(1, 8),)))
     for severity, word in (
         ("error", "axis 1"),

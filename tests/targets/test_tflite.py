@@ -1,4 +1,4 @@
-"""A program as a `.tflite`: int8 kernels that answer as it does, from floats or from bytes, under old runtimes, too."""
+"""A program as a `.tflite`: its int8 kernels give the program's answers, from floats or bytes, in old runtimes as well."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from quantized_student import assert_answers_as, quantized_student
-from tiny_student import SPEC, tiny_images
+from tiny_student import SPEC, tiny_crops, tiny_images
 from torch import nn
 
 from pose import card as cards
 from pose.crop import CropSpec, normalise
 from pose.errors import BackendError, InputError
 from pose.program import Program
-from targets import base, tflite, tflite_file
+from targets import base
 from targets.graph import arithmetic
-from targets.tflite_graph import ForLiteRT
+from targets.tflite import backend as tflite
+from targets.tflite import flatbuffer
+from targets.tflite.graph import ForLiteRT
 
 OLD_RUNTIME = """
 import sys
@@ -70,10 +72,10 @@ def program(tmp_path_factory) -> Program:
 
 @pytest.fixture(scope="module")
 def converted(program: Program):
-    """What litert-torch makes of the program, by precision; made once."""
-    convert = tflite._convert  # which a test may replace by this
-    once = cache(lambda precision: convert(program.graph(precision), program.card.input, precision))
-    return lambda precision: once("fp32" if precision == "fp16" else precision)
+    """The file that litert-torch makes of the program, by precision; each is made once."""
+    convert = tflite._convert  # the function itself: tests replace it by this fixture
+    converted_once = cache(lambda precision: convert(program.graph(precision), program.card.input, precision))
+    return lambda precision: converted_once("fp32" if precision == "fp16" else precision)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def artefacts(program: Program, converted, tmp_path_factory) -> dict[str, base.A
     """By precision, and "uint8" for the int8 one that takes bytes."""
     out = tmp_path_factory.mktemp("dist")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "_convert", lambda graph, camera, precision: converted(precision))
+        patch.setattr(tflite, "_convert", lambda graph, input_spec, precision: converted(precision))
         made = {precision: tflite.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
         return made | {"uint8": tflite.lower(program, out, "int8", input="uint8")}
 
@@ -107,14 +109,14 @@ def test_an_artefact_answers_as_its_program(artefacts, program: Program, precisi
 
 
 def test_threads_do_not_change_the_answer(artefacts) -> None:
-    images = tiny_images(2).numpy()
-    one, two = (base.open_artefact(artefacts["int8"].path, threads).run(images) for threads in (1, 2))
+    crops = tiny_crops(2)
+    one, two = (base.open_artefact(artefacts["int8"].path, threads).predict(crops) for threads in (1, 2))
     np.testing.assert_array_equal(one[0], two[0])
     np.testing.assert_array_equal(one[1], two[1])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_what_the_converter_gets_is_the_program_to_the_last_bit(program: Program, precision) -> None:
+def test_the_graph_for_the_converter_is_bit_identical_to_the_program(program: Program, precision) -> None:
     graph = program.graph(precision)
     images = tiny_images(2)[1:]
     with torch.no_grad():
@@ -123,8 +125,8 @@ def test_what_the_converter_gets_is_the_program_to_the_last_bit(program: Program
     torch.testing.assert_close((rewritten["coords"], rewritten["scores"]), expected, rtol=0, atol=0)
 
 
-def test_the_arithmetic_is_int8_and_the_weights_are_stored_so(artefacts, program: Program) -> None:
-    tensors, operators = tflite_file.read(artefacts["int8"].path.read_bytes())
+def test_arithmetic_and_stored_weights_are_int8(artefacts, program: Program) -> None:
+    tensors, operators = flatbuffer.read(artefacts["int8"].path.read_bytes())
     assert (tensors[operators[0].inputs[0]].name, tensors[operators[0].inputs[0]].shape) == ("images", (1, 64, 64, 3))
     for operator in operators:
         if operator.macs and operator.is_int8:
@@ -154,15 +156,15 @@ def test_weights_in_float16_halve_the_file_and_change_nothing_else(artefacts) ->
     half, whole = (artefacts[name].card.coverage.model_dump() for name in ("fp16", "fp32"))
     assert half["delegated"].pop("dequantize float32") == 18  # as many as there are weights
     assert half == whole
-    images = tiny_images(2).numpy()
-    coords = [base.open_artefact(artefacts[name].path).run(images)[0] for name in sizes]
+    crops = tiny_crops(2)
+    coords = [base.open_artefact(artefacts[name].path).predict(crops)[0] for name in sizes]
     assert np.abs(coords[0] - coords[1]).max() > 0
 
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
 def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) -> None:
     coverage = artefacts[name].card.coverage
-    _, operators = tflite_file.read(artefacts[name].path.read_bytes())
+    _, operators = flatbuffer.read(artefacts[name].path.read_bytes())
     assert (coverage.delegates, coverage.undelegated) == (1, {})
     assert sum(coverage.delegated.values()) == len(operators)
     names = [operator.name for operator in operators]
@@ -170,7 +172,7 @@ def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) 
 
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
-def test_the_card_says_what_the_file_takes_and_answers_to_the_golden_crop(artefacts, program: Program, name) -> None:
+def test_the_card_records_the_files_input_and_its_answer_to_the_golden_crop(artefacts, program: Program, name) -> None:
     path, precision = artefacts[name].path, "int8" if name == "uint8" else name
     card = cards.read(cards.card_path(path))
     assert path.name == f"distilpose_edge-tflite-{'uint8-' if name == 'uint8' else ''}{precision}.tflite"
@@ -179,29 +181,29 @@ def test_the_card_says_what_the_file_takes_and_answers_to_the_golden_crop(artefa
     assert (card.input.layout, card.input.dtype) == ("NHWC", "uint8" if name == "uint8" else "float32")
     graph = "int8" if precision == "int8" else "fp32"
     assert card.sources["program"] == program.card.files[f"student_{graph}.pt2"]
-    takes = Interpreter(str(path)).get_input_details()[0]
-    assert (takes["name"], takes["dtype"].__name__, list(takes["shape"])) == ("images", card.input.dtype, [1, 64, 64, 3])
+    entry = Interpreter(str(path)).get_input_details()[0]
+    assert (entry["name"], entry["dtype"].__name__, list(entry["shape"])) == ("images", card.input.dtype, [1, 64, 64, 3])
     expected = card.golden.expected
-    away = np.array(expected["lowered"].coords) - np.array(expected[graph].coords)
-    assert np.linalg.norm(away * 64, axis=-1).max() < {"fp32": 0.05, "fp16": 0.3, "int8": 2}[precision]
-    coords, _ = base.open_artefact(path).run(normalise(card.golden.pixels(64, 64), SPEC)[None])
+    difference = np.array(expected["lowered"].coords) - np.array(expected[graph].coords)
+    assert np.linalg.norm(difference * 64, axis=-1).max() < {"fp32": 0.05, "fp16": 0.3, "int8": 2}[precision]
+    coords, _ = base.open_artefact(path).predict(card.golden.pixels(64, 64)[None])
     np.testing.assert_allclose(coords[0], expected["lowered"].coords, atol=1e-6)
 
 
-def test_bytes_are_answered_as_their_normalised_image(artefacts) -> None:
-    images = np.stack([normalise(crop, SPEC) for crop in crops(SPEC)])
-    from_bytes, from_floats = (base.open_artefact(artefacts[name].path).run(images) for name in ("uint8", "int8"))
+def test_a_file_that_takes_bytes_answers_as_one_that_takes_normalised_values(artefacts) -> None:
+    pixels = np.stack(crops(SPEC))
+    from_bytes, from_floats = (base.open_artefact(artefacts[name].path).predict(pixels) for name in ("uint8", "int8"))
     np.testing.assert_array_equal(from_bytes[0], from_floats[0])
     np.testing.assert_array_equal(from_bytes[1], from_floats[1])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_bytes_may_have_a_scale_for_each_channel(converted, program: Program, precision) -> None:
+def test_bytes_may_have_a_std_for_each_channel(converted, program: Program, precision) -> None:
     spec = CropSpec(width=64, height=64)  # ImageNet's mean and std
-    camera = program.card.input.model_copy(update={"mean": spec.mean, "std": spec.std})
+    input_spec = program.card.input.model_copy(update={"mean": spec.mean, "std": spec.std})
 
     def answer(dtype: str, image: np.ndarray) -> np.ndarray:
-        content = tflite_file.take(converted(precision), camera.model_copy(update={"dtype": dtype}))
+        content = flatbuffer.with_input(converted(precision), input_spec.model_copy(update={"dtype": dtype}))
         interpreter = Interpreter(model_content=content)
         interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
@@ -215,7 +217,7 @@ def test_bytes_may_have_a_scale_for_each_channel(converted, program: Program, pr
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
 def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: Path, tmp_path: Path, name) -> None:
-    """Its int8 kernels are not XNNPACK's but nearly those built into ai-edge-litert, which round halves otherwise by now."""
+    """Its int8 kernels are nearly those built into ai-edge-litert, not XNNPACK's; newer ones round halves differently."""
     path, crop = artefacts[name].path, crops(SPEC)[1]
     image = crop if name == "uint8" else normalise(crop, SPEC).transpose(1, 2, 0)
     np.save(tmp_path / "image.npy", np.ascontiguousarray(image)[None])
@@ -226,22 +228,22 @@ def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: P
     built_in.allocate_tensors()
     built_in.set_tensor(built_in.get_input_details()[0]["index"], np.load(tmp_path / "image.npy"))
     built_in.invoke()
-    for each in built_in.get_output_details():
-        expected, tolerance = built_in.get_tensor(each["index"]), 1e-5 if name.startswith("fp") else 1e-2
-        np.testing.assert_allclose(answer[each["name"]], expected, atol=tolerance)
-    coords, _ = base.open_artefact(path).run(normalise(crop, SPEC)[None])
+    for output in built_in.get_output_details():
+        expected, tolerance = built_in.get_tensor(output["index"]), 1e-5 if name.startswith("fp") else 1e-2
+        np.testing.assert_allclose(answer[output["name"]], expected, atol=tolerance)
+    coords, _ = base.open_artefact(path).predict(crop[None])
     assert np.linalg.norm((answer["coords"] - coords) * 64, axis=-1).max() < 0.5
 
 
 def test_constants_are_aligned_for_runtimes_that_read_them_in_place(artefacts) -> None:
     model = schema.Model.GetRootAs(artefacts["int8"].path.read_bytes(), 0)
     buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
-    starts = [each._tab.Vector(each._tab.Offset(4)) for each in buffers if each.DataLength()]
+    starts = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
     assert len(starts) > 20
     assert all(start % 16 == 0 for start in starts)
 
 
-def test_an_artefact_that_is_not_its_cards_is_refused(copied: Path) -> None:
+def test_an_artefact_that_does_not_match_its_card_is_refused(copied: Path) -> None:
     content = bytearray(copied.read_bytes())
     content[len(content) // 2] ^= 1
     copied.write_bytes(content)
@@ -252,21 +254,21 @@ def test_an_artefact_that_is_not_its_cards_is_refused(copied: Path) -> None:
         base.open_artefact(copied)
 
 
-def test_images_of_another_shape_or_type_are_refused(artefacts) -> None:
+def test_crops_of_another_shape_or_type_are_refused(artefacts) -> None:
     runner = base.open_artefact(artefacts["uint8"].path)
-    for images in (np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 3, 64, 64), np.uint8)):
-        with pytest.raises(InputError, match=r"takes float32 \[N, 3, 64, 64\]"):
-            runner.run(images)
-    coords, scores = runner.run(np.zeros((0, 3, 64, 64), np.float32))
+    for pixels in (np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 3, 64, 64), np.uint8)):
+        with pytest.raises(InputError, match=r"takes crops uint8 \[N, 64, 64, 3\]"):
+            runner.predict(pixels)
+    coords, scores = runner.predict(np.zeros((0, 64, 64, 3), np.uint8))
     assert (coords.shape, scores.shape) == ((0, 17, 2), (0, 17))
 
 
-def test_without_its_packages_it_says_what_to_install(program: Program, tmp_path, monkeypatch) -> None:
+def test_a_missing_package_is_named_with_the_command_that_installs_it(program: Program, tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "litert_torch", None)
         with pytest.raises(BackendError, match=r"needs litert_torch; pip install 'distilpose-edge\[tflite\]'"):
             tflite.lower(program, tmp_path / "out")
-    monkeypatch.delitem(sys.modules, "targets.tflite")
+    monkeypatch.delitem(sys.modules, "targets.tflite.backend")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(BackendError, match=r"needs ai_edge_litert.*; pip install 'distilpose-edge\[tflite\]'"):
         base.get("tflite")
@@ -278,17 +280,17 @@ def test_a_conversion_that_fails_leaves_nothing(program: Program, converted, tmp
         raise RuntimeError("no lowering\nfor aten::abacus")
 
     with monkeypatch.context() as patch:
-        patch.setattr("targets.tflite_graph.convert", fails)
+        patch.setattr("targets.tflite.graph.convert", fails)
         with pytest.raises(BackendError, match="cannot lower the program: no lowering for aten::abacus"):
             tflite.lower(program, tmp_path)
     monkeypatch.setattr(tflite, "_convert", lambda *args: converted("int8"))
-    monkeypatch.setattr(tflite_file, "take", lambda content, camera: content[: len(content) // 2])
+    monkeypatch.setattr(flatbuffer, "with_input", lambda content, wanted: content[: len(content) // 2])
     with pytest.raises(BackendError, match="LiteRT refuses"):
         tflite.lower(program, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lint_finds_what_becomes_many_operators(program: Program) -> None:
+def test_the_lint_finds_operators_that_become_many(program: Program) -> None:
     class Costly(nn.Module):
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             x = nn.functional.layer_norm(images.flatten(2), (64,))
@@ -296,8 +298,8 @@ def test_the_lint_finds_what_becomes_many_operators(program: Program) -> None:
             x = nn.functional.gelu(torch.ops.quantized_decomposed.dequantize_per_tensor(q, 0.1, 0, -128, 127, torch.int8))
             return nn.functional.gelu(x)[:, :, :2], torch.matmul(images, images)[:, 0, 0]
 
-    messages = [each.message for each in tflite.lint(torch.export.export(Costly(), (torch.zeros(1, 3, 8, 8),)))]
-    assert sum("GELU in int8" in each for each in messages) == 1
+    messages = [finding.message for finding in tflite.lint(torch.export.export(Costly(), (torch.zeros(1, 3, 8, 8),)))]
+    assert sum("GELU in int8" in message for message in messages) == 1
     messages = " ".join(messages)
     assert "LayerNorm becomes a dozen float operators" in messages
     assert "use bmm of rank 3" in messages

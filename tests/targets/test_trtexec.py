@@ -1,4 +1,4 @@
-"""The arguments of trtexec, and its output read.
+"""The command of trtexec, and the parsing of its output.
 
 No Jetson was at hand: the outputs are written after NVIDIA's documentation of trtexec, in the formats of TensorRT 8.6 and
 10.3 (JetPack 6.1), with made-up figures. They are not recordings of this student.
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pose.errors import BackendError
-from targets import trtexec
+from targets.tensorrt import trtexec
 
 V10 = """\
 &&&& RUNNING TensorRT.trtexec [TensorRT v100300] [b30] # trtexec --onnx=a.onnx --saveEngine=a.engine --stronglyTyped
@@ -89,7 +89,7 @@ def test_a_loaded_engine_of_tensorrt_8_is_read() -> None:
         (V10.replace("min = 1.1875 ms", "min = ? ms"), "no line 'GPU Compute Time: min"),
     ],
 )
-def test_output_without_figures_is_refused_in_one_line(output: str, expected: str) -> None:
+def test_output_without_measurements_is_refused_in_one_line(output: str, expected: str) -> None:
     with pytest.raises(BackendError, match=expected) as error:
         trtexec.parse(output)
     assert "\n" not in str(error.value)

@@ -1,0 +1,261 @@
+"""Facts of a device: one shell script reads them before a run and after it, and `warnings` tells what disturbed the run.
+
+Everything is read in one round trip, through `sh` and files that every Linux and Android has; missing ones are left out.
+What only some boards have (`vcgencmd`, `nvpmodel`, `dumpsys`) is named in `targets/boards/*.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from pydantic import JsonValue
+
+from edge.devices.base import Device
+from edge.evaluate.timings import Facts
+from targets import boards
+
+SECONDS = 60.0
+
+# f NAME FILE...: prints the files; c NAME COMMAND...: prints the command's output. A line '@@ NAME' precedes each part.
+_FUNCTIONS = r"""
+t() { printf '@@ %s\n' "$1"; head -c 65536 | tr '\000' ' '; echo; }
+f() { n=$1; shift; for i in "$@"; do [ -r "$i" ] && t "$n" <"$i"; done; }
+c() { n=$1; shift; command -v "$1" >/dev/null 2>&1 && "$@" </dev/null 2>&1 | t "$n"; }
+"""
+# The shell's own /proc entry, read by another process, names the emulator that runs the shell.
+_GENERIC = r"""
+f model /proc/device-tree/model /sys/firmware/devicetree/base/model
+f compatible /proc/device-tree/compatible
+f product /sys/class/dmi/id/product_name
+f cpuinfo /proc/cpuinfo
+f meminfo /proc/meminfo
+f loadavg /proc/loadavg
+f os /etc/os-release
+f cores /sys/devices/system/cpu/online
+f governor /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor
+f khz /sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq
+f max_khz /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq
+f zone /sys/class/thermal/thermal_zone*/temp
+f shell /proc/$$/cmdline
+c kernel uname -srm
+c properties getprop
+[ "$(uname)" = Darwin ] && c mac sysctl -n hw.model machdep.cpu.brand_string
+printf '@@ emulated\n%s\n' "$DISTILPOSE_EMULATED"
+printf '@@ trtexec\n'
+PATH="$PATH:/usr/src/tensorrt/bin" command -v trtexec
+"""
+
+_ARM_CORES = {
+    "0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd05": "Cortex-A55", "0xd07": "Cortex-A57", "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73", "0xd0a": "Cortex-A75", "0xd0b": "Cortex-A76", "0xd0c": "Neoverse-N1", "0xd0d": "Cortex-A77",
+    "0xd40": "Neoverse-V1", "0xd41": "Cortex-A78", "0xd42": "Cortex-A78AE", "0xd44": "Cortex-X1", "0xd46": "Cortex-A510",
+    "0xd47": "Cortex-A710", "0xd48": "Cortex-X2", "0xd4b": "Cortex-A78C", "0xd4d": "Cortex-A715", "0xd4e": "Cortex-X3",
+    "0xd80": "Cortex-A520", "0xd81": "Cortex-A720", "0xd82": "Cortex-X4",
+}  # fmt: skip
+_FEATURES = ("asimd", "asimdhp", "asimddp", "i8mm", "sve", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+# https://www.raspberrypi.com/documentation/computers/os.html#get_throttled: bits for now; 16 bits higher: since boot
+_THROTTLED = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
+# android.os.PowerManager.THERMAL_STATUS_*
+_THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
+
+def read(device: Device) -> Facts:
+    """The facts of a device and of its board; see `parse`.
+
+    Raises:
+        DeviceFailure: it cannot be reached, or has no `sh`.
+    """
+    text = _run(device, _FUNCTIONS + _GENERIC)
+    facts = parse(text)
+    board = boards.get(facts.board).facts
+    calls = [["f", name, file] for name, file in board.files.items()]
+    calls += [["c", name, *command] for name, command in board.commands.items()]
+    lines = [shlex.join(call) for call in calls]
+    return facts.with_facts(parse_board(_run(device, _FUNCTIONS + "\n".join(lines)))) if lines else facts
+
+
+def parse(text: str) -> Facts:
+    """The facts that every Linux, Android or Mac reports; missing ones are not set. The board and `emulated` always are."""
+    parts = _parts(text)
+    first = {name: values[0] for name, values in parts.items() if values[0]}
+    properties = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]$", first.get("properties", ""), re.MULTILINE))
+    android = "ro.build.version.release" in properties
+    mac_model, _, mac_cpu = first.get("mac", "").partition("\n")
+    model = first.get("model") or properties.get("ro.product.model") or first.get("product") or mac_model
+    kernel = first.get("kernel", "")
+    memory = re.search(r"MemTotal:\s+(\d+) kB", first.get("meminfo", ""))
+    facts: dict[str, JsonValue] = {
+        "model": model,
+        "board": boards.find(model, "Android" if android else kernel.partition(" ")[0] or "Linux").name,
+        "soc": properties.get("ro.soc.model") or first.get("compatible", "").split(" ")[-1].strip(),
+        **_processor(first.get("cpuinfo", "")),
+        "architecture": kernel.rpartition(" ")[2],
+        "kernel": kernel,
+        "os": f"Android {properties['ro.build.version.release']}" if android else _system(first.get("os", "")),
+        "governor": ", ".join(sorted(set(parts.get("governor", [])))),
+        "mhz": [value / 1e3 for value in _numbers(parts.get("khz", []))],
+        "max_mhz": [value / 1e3 for value in _numbers(parts.get("max_khz", []))],
+        "celsius": [value / 1e3 for value in _numbers(parts.get("zone", []))],
+        "trtexec": first.get("trtexec", ""),
+        "memory_mb": int(memory[1]) // 1024 if memory else 0,
+    }
+    if "mac" in first:
+        facts["cpu"] = mac_cpu
+    known = {name: value for name, value in facts.items() if value not in ("", [], 0)}
+    if "loadavg" in first:
+        known["load"] = float(first["loadavg"].split()[0])
+    return Facts.model_validate({**known, "emulated": _emulated(first, model)})
+
+
+def parse_board(text: str) -> Facts:
+    """The facts that one kind of board reports; a name without a parser here keeps its text."""
+    parsers: dict[str, Callable[[str], JsonValue]] = {
+        "throttled": _get_throttled,
+        "power_mode": _power_mode,
+        "power": _power,
+        "thermal": _thermal,
+        "battery": _battery,
+    }
+    facts: dict[str, JsonValue] = {}
+    for name, values in _parts(text).items():
+        value = parsers[name](values[0]) if name in parsers else " ".join(values[0].split())[:500]
+        if value:
+            facts[name] = value
+    return Facts.model_validate(facts)
+
+
+def warnings(before: Facts, after: Facts, clocks: Sequence[Sequence[float]], threads: int) -> list[str]:
+    """What disturbed a measurement that was made between `before` and `after`.
+
+    Args:
+        clocks: MHz of each core, each time the agent read them during the run.
+    """
+    found = []
+    if after.emulated or before.emulated:
+        found.append(f"emulated ({before.emulated or after.emulated}): its times say nothing about a device")
+    found += _throttling(before, after)
+    speeds = [max(mhz) for mhz in clocks if mhz]
+    if speeds and min(speeds) < 0.95 * max(speeds):
+        found.append(f"the clock varied between {min(speeds):.0f} and {max(speeds):.0f} MHz during the run")
+    if before.power_mode != after.power_mode:
+        found.append(f"the power mode changed during the run, {before.power_mode} to {after.power_mode}")
+    governor = before.governor or "performance"
+    if governor != "performance":
+        found.append(f"the governor is {governor}, which changes the clock; sudo cpupower frequency-set -g performance")
+    if before.load > (before.cores or 1) - threads + 0.5:
+        found.append(f"busy before the run: a load of {before.load:.1f} on {before.cores} cores, {threads} to be timed")
+    return found
+
+
+def _throttling(before: Facts, after: Facts) -> list[str]:
+    once, now = before.throttled, after.throttled
+    during = sorted({*now.now, *once.now} | ({*now.since_boot} - {*once.since_boot}))
+    lines = []
+    if during:
+        lines.append(f"throttled during the run: {', '.join(during)}; give it its own supply and a heat sink, and run again")
+    elif once.since_boot:
+        lines.append(f"throttled since it was started, before the run: {', '.join(once.since_boot)}")
+    hot = [facts.thermal for facts in (before, after) if facts.thermal != "none"]
+    if hot:
+        lines.append(f"throttled: Android's thermal status was {hot[-1]}; let it cool and run again")
+    return lines
+
+
+def _run(device: Device, script: str) -> str:
+    return "\n".join(device.run(["sh", "-c", script + "\n:"], timeout=SECONDS))
+
+
+def _parts(text: str) -> dict[str, list[str]]:
+    """Name -> the texts after each line '@@ name'; noise before the first is dropped."""
+    parts: dict[str, list[str]] = {}
+    for part in re.split(r"^@@ ", text.replace("\r", ""), flags=re.MULTILINE)[1:]:
+        name, _, value = part.partition("\n")
+        parts.setdefault(name.strip(), []).append(value.strip())
+    return parts
+
+
+def _numbers(values: Iterable[str]) -> list[int]:
+    return [int(value) for value in values if re.fullmatch(r"-?\d+", value)]
+
+
+def _processor(cpuinfo: str) -> dict[str, JsonValue]:
+    fields: dict[str, list[str]] = {}
+    for line in cpuinfo.splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(name.strip(), []).append(value.strip())
+    parts = Counter(_ARM_CORES.get(part, part) for part in fields.get("CPU part", []))
+    arm = " + ".join(f"{count} x {name}" for name, count in parts.items())
+    flags = {flag for name in ("Features", "flags") for value in fields.get(name, [])[:1] for flag in value.split()}
+    return {
+        "cpu": arm or fields.get("model name", [""])[0],
+        "cores": len(fields.get("processor", [])),
+        "features": [flag for flag in _FEATURES if flag in flags],
+    }
+
+
+def _system(release: str) -> str:
+    name = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
+    return name[1] if name else ""
+
+
+def _emulated(first: dict[str, str], model: str) -> str | bool:
+    """What reveals an emulation, or False. In doubt the answer is yes: it hides a latency, a wrong no would invent one."""
+    machine = first.get("kernel", "").rpartition(" ")[2]
+    for part in ("cpuinfo", "shell", "kernel"):
+        if "qemu" in first.get(part, "").casefold():
+            return f"qemu in {part}"
+    if re.search("emulated|dummy-virt|qemu|goldfish|ranchu|sdk_gphone", model, re.IGNORECASE):
+        return f"model {model}"
+    if "[ro.kernel.qemu]: [1]" in first.get("properties", "") or "[ro.boot.qemu]: [1]" in first.get("properties", ""):
+        return "Android's emulator"
+    if machine in ("aarch64", "armv7l") and re.search(
+        "amd64|x86_64|GenuineIntel|AuthenticAMD", first["kernel"] + first.get("cpuinfo", "")
+    ):
+        return f"{machine} on another machine's kernel"
+    return "DISTILPOSE_EMULATED" if first.get("emulated") == "1" else False
+
+
+def _get_throttled(text: str) -> JsonValue:
+    """`vcgencmd get_throttled` of a Raspberry Pi: throttled=0x50005."""
+    match = re.search(r"throttled=(0x[0-9a-fA-F]+)", text)
+    if not match:
+        return {}
+    bits = int(match[1], 16)
+    now, since = ([name for nth, name in enumerate(_THROTTLED) if bits >> (nth + low) & 1] for low in (0, 16))
+    return {"raw": match[1], "now": [*now], "since_boot": [*since]}
+
+
+def _power_mode(text: str) -> str:
+    """`nvpmodel -q` of a Jetson: NV Power Mode: MAXN."""
+    match = re.search(r"NV Power Mode: *(\S+)", text)
+    return match[1] if match else ""
+
+
+def _power(text: str) -> JsonValue:
+    """Milliwatts of each rail, from a Jetson's `tegrastats`: VDD_IN 5050mW/5050mW, or POM_5V_IN 2466/2466."""
+    lines = [line for line in text.splitlines() if "RAM" in line]
+    rails = re.findall(r"\b((?:VDD|POM|VIN)\w*) (\d+)(?:mW)?/\d+(?:mW)?", lines[-1] if lines else "")
+    return {rail: float(value) for rail, value in rails}
+
+
+def _thermal(text: str) -> str:
+    """Android's `dumpsys thermalservice`: Thermal Status: 0."""
+    match = re.search(r"Thermal Status: *(\d+)", text)
+    return _THERMAL[min(int(match[1]), len(_THERMAL) - 1)] if match else ""
+
+
+def _battery(text: str) -> JsonValue:
+    """Android's `dumpsys battery`: level in per cent, temperature in tenths of a degree."""
+    fields = dict(re.findall(r"^\s*(level|temperature|USB powered|AC powered): *(\S+)$", text, re.MULTILINE))
+    battery: dict[str, JsonValue] = {}
+    if "level" in fields:
+        battery["level"] = int(fields["level"])
+    if "temperature" in fields:
+        battery["celsius"] = int(fields["temperature"]) / 10
+    if "true" in (fields.get("USB powered"), fields.get("AC powered")):
+        battery["charging"] = True
+    return battery

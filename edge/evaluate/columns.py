@@ -1,0 +1,76 @@
+"""Answers -> figures: accuracy, chance, and the distance between the keypoints of two runners."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+
+from edge.evaluate.answers import Answers, Scene
+from edge.evaluate.records import Column, Pixels, Worst
+from pose import metrics
+from pose.crop import CropSpec, to_normalised
+from pose.scoring import score, shared_joints
+from pose.skeleton import Skeleton
+
+RESAMPLES = 1000  # of the bootstrap
+WORST = 6  # people
+
+
+def accuracy(scene: Scene, mine: Answers, skeleton: Skeleton, seed: int = 0) -> Column:
+    """AP and PCK@0.2 of one runner in points, 0 to 100, with 95 % bootstrap intervals; see `pose.scoring.score`.
+
+    Args:
+        skeleton: of the runner's joints.
+    """
+    placed = scene.in_image(mine.coords)
+    return Column(**asdict(score(scene.people, placed, mine.scores, skeleton, resamples=RESAMPLES, seed=seed)))
+
+
+def chance_pck(scene: Scene, skeleton: Skeleton) -> float | None:
+    """PCK@0.2, in points, of an answer that ignores the picture: each joint at its mean place in the crops of the others.
+
+    It is what a network that learned nothing but the mean pose reaches. None of fewer than two people.
+    """
+    keypoints, data = scene.people.keypoints, scene.people.skeleton
+    if len(keypoints) < 2:
+        return None
+    labelled = keypoints[..., 2:] > 0
+    places = [to_normalised(k[:, :2], matrix, scene.spec) for k, matrix in zip(keypoints, scene.matrices, strict=True)]
+    labelled_places = np.where(labelled, places, 0.0)
+    others = labelled.sum(0) - labelled
+    mean = np.where(others > 0, (labelled_places.sum(0) - labelled_places) / np.maximum(others, 1), 0.5)
+    share = metrics.pck(scene.in_image(mean), keypoints, data, shared_joints(data, skeleton))
+    return None if np.isnan(share) else 100 * share
+
+
+def pixels_apart(mine: Answers, other: Answers, spec: CropSpec, seed: int = 0) -> Pixels:
+    """Distance between the keypoints of two runners, in pixels of the crop: median and 99th percentile."""
+    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)
+    intervals = {
+        percent: metrics.bootstrap(distance, partial(_percentile, percent), RESAMPLES, seed) for percent in (50, 99)
+    }
+    return Pixels(
+        median=_percentile(50, distance), p99=_percentile(99, distance), median_95=intervals[50], p99_95=intervals[99]
+    )
+
+
+def pixels_per_joint(mine: Answers, other: Answers, skeleton: Skeleton, spec: CropSpec) -> dict[str, float]:
+    """Joint -> distance between the keypoints of two runners, in pixels of the crop, median over the people."""
+    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)
+    return dict(zip(skeleton.joints, np.median(distance, axis=0).tolist(), strict=True))
+
+
+def worst_people(scene: Scene, lowered: Answers, fp32: Answers, count: int = WORST) -> list[Worst]:
+    """The `count` people on whom two runners differ most, the farthest first."""
+    distance = np.linalg.norm((lowered.coords - fp32.coords) * scene.spec.size, axis=-1).mean(axis=1)
+    poses = {"fp32": scene.in_image(fp32.coords), "lowered": scene.in_image(lowered.coords)}
+    return [
+        Worst(index=int(i), px=float(distance[i]), fp32=poses["fp32"][i].tolist(), lowered=poses["lowered"][i].tolist())
+        for i in np.argsort(-distance, kind="stable")[:count]
+    ]
+
+
+def _percentile(percent: float, values: np.ndarray) -> float:
+    return float(np.percentile(values, percent))

@@ -1,0 +1,269 @@
+"""What the commands write as JSON and what reports read: one frozen pydantic record for each kind of result.
+
+Commands make records, JSON is their dump, and reports compute nothing anew. A record refuses NaN and infinity: a number that
+means nothing is never a result. Those of timing are in `edge.evaluate.timings`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+
+from pose.card import Coverage
+from pose.errors import InputError
+
+SCHEMA: Literal[1] = 1
+Interval = tuple[float | None, float | None]
+Points = list[tuple[float, float]]
+Measure = Literal["ap", "pck"]
+MEASURES: tuple[Measure, ...] = ("ap", "pck")
+EMBEDDED = "synthetic validation"  # the name, in `Check.data`, of the drawn people that ship with the package
+
+
+class Record(BaseModel):
+    """Frozen; unknown fields are ignored, so that files of other versions can be read; NaN and infinity are refused.
+
+    Attributes:
+        OPTIONAL: fields that the JSON leaves out while they are None or "".
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    def as_json(self) -> JsonValue:
+        """The value that a JSON file of this record holds."""
+        value: JsonValue = self.model_dump(mode="json", by_alias=True)
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_missing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        fields = serialize(self)
+        return {name: value for name, value in fields.items() if name not in self.OPTIONAL or value not in (None, "")}
+
+
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
+
+
+class Pixels(Record):
+    """Distance between the keypoints of two runners, in pixels of the crop, over every joint of every person.
+
+    Attributes:
+        median_95, p99_95: 95 % bootstrap intervals over the people.
+    """
+
+    median: float
+    p99: float
+    median_95: Interval = (None, None)
+    p99_95: Interval = (None, None)
+
+
+class Column(Record):
+    """Accuracy of one runner. AP, AR and PCK are in points, 0 to 100; None where the data does not define them.
+
+    Attributes:
+        ap_95, pck_95: 95 % bootstrap intervals.
+        keypoint_px: distance from the keypoints of the float program; None for that program in a file that leaves it out.
+        per_joint_px: joint -> median distance from the float program; empty for that program.
+        fake_quant_px: of the lowered artefact, distance from the fake-quantized program.
+        host_px: on a device, distance from the same artefact on the host.
+        error: on a device, the reason why it has no score.
+    """
+
+    OPTIONAL = frozenset({"fake_quant_px", "host_px"})
+
+    ap: float | None = None
+    ap50: float | None = None
+    ap75: float | None = None
+    ar: float | None = None
+    ap_95: Interval = (None, None)
+    pck: float | None = None
+    pck_95: Interval = (None, None)
+    persons: int = 0
+    keypoint_px: Pixels | None = None
+    per_joint_px: dict[str, float] = {}
+    fake_quant_px: Pixels | None = None
+    host_px: Pixels | None = None
+    error: str | None = None
+
+    def measure(self, name: Measure) -> float | None:
+        """AP or PCK, in points."""
+        return self.ap if name == "ap" else self.pck
+
+
+class Worst(Record):
+    """A person on whom artefact and float program differ.
+
+    Attributes:
+        index: position in the data.
+        px: distance in pixels of the crop, mean over the joints.
+        fp32, lowered: both poses, [[x, y], ...] in image pixels.
+    """
+
+    index: int = Field(ge=0)
+    px: float
+    fp32: Points
+    lowered: Points
+
+
+class FloatTwin(Record):
+    """The float artefact beside an artefact; `torch_px` is its distance from the float program."""
+
+    artefact: str = ""
+    bytes: int
+    torch_px: Pixels | None = None
+
+
+class Check(Record):
+    """Accuracy of one artefact: what `edge.check --json` writes.
+
+    Attributes:
+        joints: those that the data and the student share.
+        limbs: pairs of the student's joints, for drawings.
+        crop: width and height in pixels.
+        data, images, boxes, skeleton: the options of `edge.check`; `data` is a path or `EMBEDDED`.
+        chance_pck: PCK of the mean pose of the other people, which an answer that ignores the picture reaches; None of
+            fewer than two people, or in a file of an older version.
+        on_device: device -> column.
+        coverage: of the artefact's card, where a report could read it.
+        label: distinguishes the check from the others of its report.
+        key: identifies the artefact in another report.
+    """
+
+    OPTIONAL = frozenset({"images", "skeleton", "sha256", "coverage", "label", "key", "command"})
+
+    schema_version: Literal[1] = SCHEMA
+    artefact: str
+    student: str
+    target: str
+    precision: str = "int8"
+    sha256: str | None = None
+    bytes: int | None = None
+    float_twin: FloatTwin | None = None
+    persons: int
+    joints: list[str]
+    limbs: list[tuple[str, str]] = []
+    crop: tuple[int, int]
+    data: str = EMBEDDED
+    images: str | None = None
+    boxes: str = "annotation"
+    skeleton: str | None = None
+    command: str | None = None
+    chance_pck: float | None = None
+    fp32: Column
+    fake_quant: Column
+    lowered: Column
+    on_device: dict[str, Column] = {}
+    worst: list[Worst] = []
+    coverage: Coverage | None = None
+    label: str = ""
+    key: str = ""
+
+    @property
+    def device_columns(self) -> dict[str, Column]:
+        """Device -> column, of the devices that answered."""
+        return {name: column for name, column in self.on_device.items() if column.error is None}
+
+    def columns(self) -> dict[str, Column]:
+        """Name -> column, the float program first, the devices last.
+
+        Fake quantization is among them only for an int8 artefact: it says nothing about one of another precision.
+        """
+        lowered = {"float": self.fp32}
+        if self.precision == "int8":
+            lowered["fake-quant"] = self.fake_quant
+        lowered["lowered"] = self.lowered
+        return lowered | {f"on {name}": column for name, column in self.device_columns.items()}
+
+
+class Checks(Record):
+    """What `edge.check --target all --json` writes: variant of the target -> check."""
+
+    schema_version: Literal[1] = SCHEMA
+    targets: dict[str, Check]
+
+
+class TeacherScore(Column):
+    """Accuracy of a teacher: what `edge.teacher --json` writes; `joints` are those that the data and the teacher share."""
+
+    OPTIONAL = frozenset({"keypoint_px", "per_joint_px", "fake_quant_px", "host_px", "error"})
+
+    schema_version: Literal[1] = SCHEMA
+    teacher: str
+    joints: list[str]
+    data: str
+
+
+class Gate(Record):
+    """A limit that the user set, and the measured value; None if there is none, which fails the gate."""
+
+    name: str
+    where: str
+    limit: float
+    value: float | None
+    unit: str
+    ok: bool
+
+
+def validated(record: type[AnyRecord], value: JsonValue | dict[str, Any], where: object, command: str = "") -> AnyRecord:
+    """The JSON value as that record.
+
+    Args:
+        where: of the value, for the message. command: that writes such files.
+
+    Raises:
+        InputError: it is none; the message names the first field that is wrong.
+    """
+    try:
+        return record.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        hint = f"; it must be what python -m {command} --json writes" if command else ""
+        raise InputError(f"{where}: {field}: {first['msg']}{hint}") from error
+
+
+def read_checks(path: Path) -> dict[str, Check]:
+    """Checks of a file of `edge.check --json`: variant of the target -> check, the variant "" where the file has one check.
+
+    Raises:
+        InputError: it is not such a file; the message names the first field that is wrong.
+    """
+    from pose.files import read_json
+
+    value = read_json(path)
+    several = value.get("targets") if isinstance(value, dict) else None
+    parts = several if isinstance(several, dict) else {"": value}
+    return {variant: validated(Check, part, path, "edge.check") for variant, part in parts.items()}
+
+
+def read_check(path: Path) -> Check:
+    """The one check of a file of `edge.check --json`.
+
+    Raises:
+        InputError: it is not such a file, or it holds several checks.
+    """
+    checks = read_checks(path)
+    if list(checks) != [""]:
+        raise InputError(f"{path} holds the checks of several targets; write one with edge.check without --target all")
+    return checks[""]
+
+
+def read_teacher_score(path: Path) -> TeacherScore:
+    """What a file of `edge.teacher --json` holds.
+
+    Raises:
+        InputError: it is not such a file; the message names the first field that is wrong.
+    """
+    from pose.files import read_json
+
+    return validated(TeacherScore, read_json(path), path, "edge.teacher")

@@ -1,0 +1,118 @@
+"""The figures of a report beside those of an earlier one: `edge.report --against`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from edge.evaluate import gates
+from edge.evaluate.records import Check
+from edge.report.model import Change, Report, entries
+from pose.errors import GateError
+
+BIGGER, LESS_INT8, FARTHER = 1.0, 0.5, 0.5  # tolerated: per cent of size, points of int8 MACs, pixels from float
+
+
+def compare(new: Report, old: Report, worse: float, slower: float) -> list[Change]:
+    """Every figure that both reports have or that the new one lacks.
+
+    Args:
+        worse: points of AP or PCK that may be lost.
+        slower: per cent that the 90th percentile of latency may grow.
+    """
+    return [*_accuracies(new, old, worse), *_latencies(new, old, slower), *_files(new, old)]
+
+
+def require(report: Report) -> None:
+    """Raises GateError if a gate failed or a figure got worse; one line, the first failure of each kind."""
+    regressed = [change for change in report.changes if change.verdict in ("worse", "missing")]
+    lines = [line for line in (gates.failure(report.gates),) if line]
+    if regressed:
+        change = regressed[0]
+        now = "no longer measured" if change.new is None else f"{change.old:.2f} -> {change.new:.2f} {change.unit}"
+        lines.append(f"{len(regressed)} regressions: {change.what}, {change.where}: {now}")
+    if lines:
+        raise GateError("; ".join(lines))
+
+
+def _change(
+    where: str, what: str, unit: str, old: float | None, new: float | None, allowed: float, sign: int, note: str = ""
+) -> Iterator[Change]:
+    """One change; none if the figure was not measured before.
+
+    Args:
+        sign: 1 where more is better, -1 where less is.
+        note: why the two figures are not comparable, if they are not.
+    """
+    if old is None:
+        return
+    gain = None if new is None else sign * (new - old)
+    verdict: Literal["better", "same", "worse", "missing", "not comparable"]
+    if note:
+        verdict = "not comparable"
+    elif gain is None:
+        verdict = "missing"
+    else:
+        verdict = "worse" if gain < -allowed else "better" if gain > allowed else "same"
+    yield Change(where=where, what=what, unit=unit, old=old, new=new, verdict=verdict, note=note)
+
+
+def _accuracies(new: Report, old: Report, worse: float) -> Iterator[Change]:
+    now = {check.key: check for check in new.checks}
+    for before in old.checks:
+        after = now.get(before.key)
+        note = _other_people(before, after)
+        for name, column in before.columns().items():
+            other = after.columns().get(name) if after else None
+            where = f"{before.label} {name}"
+            yield from _change(where, "AP", "points", column.ap, other.ap if other else None, worse, 1, note)
+            yield from _change(where, "PCK@0.2", "points", column.pck, other.pck if other else None, worse, 1, note)
+            if name != "float" and column.keypoint_px:
+                median = other.keypoint_px.median if other and other.keypoint_px else None
+                what = "from float, median"
+                yield from _change(where, what, "px", column.keypoint_px.median, median, FARTHER, -1, note)
+
+
+def _other_people(before: Check, after: Check | None) -> str:
+    if after is None or (after.data, after.persons, after.joints) == (before.data, before.persons, before.joints):
+        return ""
+    return f"scored on other people: {before.persons} of {before.data}, now {after.persons} of {after.data}"
+
+
+def _latencies(new: Report, old: Report, slower: float) -> Iterator[Change]:
+    now = {entry.key: entry for entry in entries(new)}
+    old_machines, new_machines = _machines(old), _machines(new)
+    for before in entries(old):
+        if before.latency is None:
+            continue
+        after = now.get(before.key)
+        machines = old_machines.get(before.device), new_machines.get(before.device)
+        note = ""
+        if after and machines[0] != machines[1]:
+            note = f"another machine: {machines[0]}, now {machines[1]}"
+        elif after and after.emulated:
+            note = "emulated now"
+        p90 = after.latency.p90 if after and after.latency else None
+        where = f"{before.label} {before.precision} on {before.device}"
+        yield from _change(where, "p90", "ms", before.latency.p90, p90, before.latency.p90 * slower / 100, -1, note)
+
+
+def _machines(report: Report) -> dict[str | None, tuple[str, ...]]:
+    devices = [device for bench in report.benches for device in bench.devices]
+    facts = {device.device: device.facts.before for device in devices}
+    return {
+        name: tuple(fact for fact in (before.model, before.cpu, before.architecture) if fact) if before else ()
+        for name, before in facts.items()
+    }
+
+
+def _files(new: Report, old: Report) -> Iterator[Change]:
+    now = {check.key: check for check in new.checks}
+    for before in old.checks:
+        after = now.get(before.key)
+        if after is None:
+            continue  # its accuracy is reported as missing
+        size, new_size = (check.bytes / 1e6 if check.bytes else None for check in (before, after))
+        share, new_share = (100 * check.coverage.int8_macs if check.coverage else None for check in (before, after))
+        yield from _change(before.label, "size", "MB", size, new_size, (size or 0) * BIGGER / 100, -1)
+        yield from _change(before.label, "int8 MACs", "%", share, new_share, LESS_INT8, 1)

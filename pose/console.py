@@ -1,0 +1,63 @@
+"""The console script: `distilpose package command ...` is `python -m package.command ...`."""
+
+from __future__ import annotations
+
+import difflib
+import runpy
+import sys
+from typing import NoReturn
+
+from pose import __version__
+
+# module -> what it does, in the order of the work; tests/test_house.py holds that no command is missing
+COMMANDS = {
+    "distill.teacher": "Fit a heatmap teacher to labels",
+    "distill.student": "Train a float student against a heatmap teacher",
+    "quantize.qat": "Make an int8 program: calibrate, then fine-tune with the distillation losses active",
+    "edge.export": "Lower a program to a backend: artefacts with cards",
+    "edge.check": "Score fp32, fake-quantized and lowered on the same people; gates",
+    "edge.bench": "Time fp32 and int8 in turns, here and on devices",
+    "edge.report": "Accuracy and latency on one page",
+    "edge.doctor": "Check what this host and the devices can run, and say how to fix what they cannot",
+    "edge.teacher": "Score a teacher on labelled people",
+    "edge.demo": "Print the table and draw the picture of `make demo`",
+}
+USAGE = "Usage: distilpose PACKAGE COMMAND [OPTIONS]"
+
+
+def listing(package: str = "") -> str:
+    """Usage and the commands, one a line; those of one package if it is given."""
+    names = {f"distilpose {name.replace('.', ' ')}": text for name, text in COMMANDS.items() if name.startswith(package)}
+    width = max(map(len, names))
+    lines = [f"  {name:<{width}}  {text}" for name, text in names.items()]
+    notes = ["`distilpose PACKAGE COMMAND --help` shows a command's options and an example.", "--version shows the version."]
+    return "\n".join([USAGE, "", "Commands:", *lines, "", *notes])
+
+
+def main() -> NoReturn:
+    """Run the command that `sys.argv` names, as `python -m` would; exit codes are the command's, 2 if there is none."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--version"]:
+        print(f"distilpose-edge {__version__}")
+        sys.exit(0)
+    if arguments[:1] in ([], ["--help"]):
+        print(listing())
+        sys.exit(0)
+    package, *rest = arguments
+    if rest[:1] in ([], ["--help"]) and any(name.startswith(f"{package}.") for name in COMMANDS):
+        print(listing(f"{package}."))
+        sys.exit(0)
+    module = ".".join([package, *rest[:1]])
+    if "." in package or module not in COMMANDS:
+        similar = difflib.get_close_matches(module, COMMANDS, n=1)
+        hint = f"did you mean 'distilpose {similar[0].replace('.', ' ')}'? " if similar else ""
+        command = " ".join([package, *rest[:1]])
+        print(f"error: no command 'distilpose {command}'; {hint}distilpose --help lists them all", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[1:3] = []
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""`python results/render.py`: the tables of the README and of docs/results.md, from the files in `results/`.
+
+It is run in a clone, from its root, and is no command of the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
+
+from pose.errors import GateError, InputError, UserError  # noqa: E402
+
+if TYPE_CHECKING:
+    from edge.evaluate.records import Check, Column, Pixels
+
+MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("results", "results-all", "targets")}
+DOCUMENTS = ("README.md", "docs/results.md")
+STUDENTS = (
+    "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+TARGETS = (
+    "| student, program | target | AP, PCK: fp32 | fake-quant | lowered | px from fake-quant: median, p99 | px from fp32 "
+    "| float twin from torch, p99 px | MB |",
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `edge.check` and, if there is one, `edge.bench` wrote of one int8 student."""
+
+    check: Path
+    bench: Path | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of `table.yaml`: a student or a teacher.
+
+    Attributes:
+        name: in the table.
+        int8: how the student was made int8 (PTQ, QAT) -> files.
+        targets: program -> the file of `edge.check`, of one target or all.
+        teacher: the file of `edge.teacher`; then there is nothing else.
+        readme: whether the README has it, too, without its fake-quantized program.
+    """
+
+    name: str
+    int8: dict[str, Files] = field(default_factory=dict)
+    targets: dict[str, Path] = field(default_factory=dict)
+    teacher: Path | None = None
+    readme: bool = False
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Region of a document -> Markdown of what `folder/table.yaml` names; empty if there is no such file.
+
+    Raises:
+        InputError: a file is missing, or is not what the command writes.
+    """
+    from pose.files import read_yaml
+
+    if not (folder / "table.yaml").exists():
+        return dict.fromkeys(MARKS, "")
+    entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
+    short = [line for entry in entries if entry.readme for line in _students(folder, entry) if ": fake-quant |" not in line]
+    students = [line for entry in entries for line in _students(folder, entry)]
+    targets = [line for entry in entries for line in _targets(folder, entry)]
+    regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
+    return {name: "\n".join(lines) for name, lines in regions.items()}
+
+
+def _students(folder: Path, entry: Entry) -> Iterator[str]:
+    from edge.evaluate.records import read_check, read_teacher_score
+    from edge.evaluate.timings import read_bench
+
+    if entry.teacher:
+        score = read_teacher_score(folder / entry.teacher)
+        yield f"| {entry.name} | {score.persons} | fp32 | {_figure(score.ap)} | {_figure(score.pck)} | | | | |"
+        return
+    for place, (kind, files) in enumerate(entry.int8.items()):
+        check = read_check(folder / files.check)
+        devices = read_bench(folder / files.bench).devices if files.bench else []
+        timings = {name: devices[0].timing(name) if devices else None for name in ("fp32", "int8")}
+        speed = {name: timing.latency_ms.p50 if timing and timing.latency_ms else None for name, timing in timings.items()}
+        if not place:
+            twin = check.float_twin.bytes if check.float_twin else None
+            yield _line("fp32", check.fp32, speed["fp32"], twin, entry.name)
+        yield _line(f"{kind}: fake-quant", check.fake_quant)
+        yield _line(f"{kind}: {check.target}", check.lowered, speed["int8"], check.bytes)
+
+
+def _line(title: str, column: Column, speed: float | None = None, size: int | None = None, name: str = "") -> str:
+    """A row: one column of an `edge.check` result, milliseconds and bytes where they were measured; a name is fp32's."""
+    apart = ["", ""] if name else [_pixels(column.keypoint_px), _pixels(column.fake_quant_px)]
+    score = [_figure(column.ap, ""), _figure(column.pck, "")]
+    first = [name, str(column.persons) if name else ""]
+    last = ["" if speed is None else f"{speed:.1f}", "" if size is None else f"{size / 1e6:.1f}"]
+    return f"| {' | '.join([*first, title, *score, *apart, *last])} |"
+
+
+def _targets(folder: Path, entry: Entry) -> Iterator[str]:
+    from edge.evaluate.records import read_checks
+
+    for place, (program, file) in enumerate(entry.targets.items()):
+        for position, (variant, check) in enumerate(read_checks(folder / file).items()):
+            names = [entry.name] * (place == position == 0) + [program] * (position == 0)
+            yield f"| {' | '.join([', '.join(names), *_target_cells(check, variant, first=not position)])} |"
+
+
+def _target_cells(check: Check, variant: str, *, first: bool) -> list[str]:
+    twin, lowered, int8 = check.float_twin, check.lowered, check.precision == "int8"
+    return [
+        variant or check.target,
+        _scores(check.fp32) if first else "",
+        _scores(check.fake_quant) if first and int8 else "",
+        _scores(lowered),
+        _pixels(lowered.fake_quant_px) if int8 else "",
+        _pixels(lowered.keypoint_px),
+        f"{twin.torch_px.p99:.4f}" if twin and twin.torch_px else "",
+        "" if check.bytes is None else f"{check.bytes / 1e6:.2f}" + (f" ({check.bytes / twin.bytes:.1%})" if twin else ""),
+    ]
+
+
+def _scores(column: Column) -> str:
+    return f"{_figure(column.ap)}, {_figure(column.pck)}"
+
+
+def _figure(value: float | None, missing: str = "n/a") -> str:
+    return missing if value is None else f"{value:.1f}"
+
+
+def _pixels(pixels: Pixels | None) -> str:
+    return "" if pixels is None else f"{pixels.median:.2f}, {pixels.p99:.2f}"
+
+
+def with_tables(document: str, made: dict[str, str]) -> str:
+    """The document with the tables in its marked regions.
+
+    Raises:
+        InputError: the marks of a region are missing.
+    """
+    for name, rows in made.items():
+        begin, end = MARKS[name]
+        before, opened, rest = document.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not opened or not closed:
+            raise InputError(f"the document has no region between {begin} and {end}")
+        document = "\n".join([before + begin, *([rows] if rows else []), end + after])
+    return document
+
+
+def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
+    """Write the tables of the measurements in `folder` into the documents.
+
+    Args:
+        documents: each table goes into the ones that have its marks.
+        check: write nothing.
+
+    Raises:
+        InputError: a document cannot be read, or no document has the marks of a table.
+        GateError: with `check`, a table is not up to date.
+    """
+    from pose.files import write_text
+
+    try:
+        texts = {path: path.read_text(encoding="utf-8") for path in documents}
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    made = tables(folder)
+    for begin, end in MARKS.values():
+        if not any(begin in text for text in texts.values()):
+            raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
+    for path, text in texts.items():
+        wanted = with_tables(text, {name: rows for name, rows in made.items() if MARKS[name][0] in text})
+        if check and text != wanted:
+            raise GateError(f"the tables in {path} are not what {folder} holds; run python results/render.py")
+        if not check:
+            write_text(path, wanted)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line; exit with 1 if a table is not up to date, with 2 if a file is wrong."""
+    parser = argparse.ArgumentParser(prog="python results/render.py", description="Write the tables of measured results.")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", help="the folder of table.yaml")
+    existing = [ROOT / name for name in DOCUMENTS if (ROOT / name).exists()]
+    parser.add_argument("--document", type=Path, action="append", help="a file with marked regions; repeatable")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is not up to date")
+    options = parser.parse_args(arguments)
+    try:
+        render(options.results, options.document or existing, check=options.check)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

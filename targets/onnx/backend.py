@@ -1,0 +1,179 @@
+"""ONNX with quantize/dequantize nodes, run here by ONNX Runtime: servers, Windows, and boards with Python.
+
+The activations in the file are int8, like those of the program; kernels for ARM take int8. On x86 ONNX Runtime's kernels
+take uint8, and it converts int8 to uint8 only where a tensor has one reader. `open` converts all of them, in memory: q + 128
+with zero point + 128 is the same number.
+
+Coverage: ONNX Runtime runs the whole graph, which makes one delegate and nothing outside. `delegated` counts the kernels of
+the graph that it optimised on this machine; `QLinearConv`, `QGemm`, `MatMulIntegerToFloat` and the like compute in int8, and
+`int8_ops` is their share. The shares of multiply-adds are those of the program.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+from pose.card import Card, Coverage, Precision
+from pose.errors import BackendError, InputError
+from pose.program import Program
+from targets.base import SPECS, Artefact, LintFinding
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
+from targets.graph import Arithmetic, arithmetic, quantization_findings
+from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat", "MatMulInteger", "ConvInteger")
+_FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+
+_models: dict[tuple[str, bool], onnx.ModelProto] = {}
+
+
+class OnnxRunner(OneByOneRunner):
+    """An opened `.onnx`."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
+        super().__init__(card)
+        self._session = session
+
+    def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            coords, scores = self._session.run(OUTPUTS, {INPUT: network_input(crop, self.card)})
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            raise BackendError(f"ONNX Runtime failed on {self.card.student}: {one_line(error)}") from error
+        return coords, scores
+
+
+def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefact:
+    """Write one graph as one file `<student>-onnx-<precision>.onnx`, run its golden crop, and write its card."""
+    return write(program, out, precision, "onnx", _coverage, lint)
+
+
+def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by the Target protocol
+    """Open an `.onnx` beside its card, on that many threads."""
+    return open_for("onnx", path, threads)
+
+
+def lint(program: ExportedProgram) -> list[LintFinding]:
+    """Quantization that costs accuracy. (An operator that ONNX lacks stops the lowering.)"""
+    return quantization_findings(program)
+
+
+def write(
+    program: Program,
+    out: Path,
+    precision: Precision,
+    target: str,
+    coverage: Callable[[onnx.ModelProto, Arithmetic], Coverage],
+    lint: Callable[[ExportedProgram], list[LintFinding]],
+) -> Artefact:
+    """Write `<student>-<target>-<precision>.onnx` and its card, for any target that reads ONNX: the same model for each.
+
+    Args:
+        coverage: computes the card's coverage of the model and the arithmetic of its program.
+        lint: that of the target.
+    """
+    graph = program.graph(precision)
+    share, findings = arithmetic(graph), accepted(lint(graph), program, target)
+    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
+    path = Path(out) / SPECS[target].file_name(program.card.student, precision)
+    card = artefact_card(program, target, precision, coverage(model, share), findings)
+    return write_artefact(path, model.SerializeToString(), card, lambda _, card: OnnxRunner(_session(model, path), card))
+
+
+def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:
+    """`qdq_model`, or the model that it made of the same file for another target before."""
+    key = digest, half
+    if key not in _models:
+        while len(_models) > 1:  # keep two: a float one and an int8 one
+            del _models[next(iter(_models))]
+        _models[key] = qdq_model(graph, half)
+    return _models[key]
+
+
+def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
+    """Open an artefact that `write` made for that target.
+
+    Raises:
+        InputError: the artefact or its card is missing, damaged or belongs to another target.
+        BackendError: ONNX Runtime refuses the file.
+    """
+    path = Path(path)
+    card = verified_card(path, target)
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
+        raise BackendError(f"{path} is not an ONNX file: {one_line(error)}") from error
+    session = _session(model, path, threads)
+    inputs = [(value.name, tuple(value.shape)) for value in session.get_inputs()]
+    outputs = [(value.name, tuple(value.shape)) for value in session.get_outputs()]
+    if inputs != [(INPUT, card.input.shape)] or outputs != [(output.name, output.shape) for output in card.outputs]:
+        raise InputError(f"{path} maps {inputs} to {outputs}, which is not what its card says; export it again")
+    return OnnxRunner(session, card)
+
+
+def _session(
+    model: onnx.ModelProto, path: Path, threads: int = 1, optimised: Path | None = None
+) -> onnxruntime.InferenceSession:
+    """A session of ONNX Runtime; the graph that it optimised is written to `optimised`."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: it warns about its own rewrites
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        model = unsigned(model)
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        raise BackendError(f"ONNX Runtime refuses {path}: {one_line(error)}") from error
+
+
+def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose int8 activations are uint8, with the same values; weights stay int8. ONNX Runtime needs it on x86."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    constants = {tensor.name: tensor for tensor in copy.graph.initializer}
+    shifted: dict[str, str] = {}
+    for node in copy.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in constants:
+            continue
+        name = node.input[2]
+        zero_point = numpy_helper.to_array(constants[name])
+        if zero_point.dtype == np.int8:
+            if name not in shifted:
+                shifted[name] = f"{name}_unsigned"
+                value = (zero_point.astype(np.int16) + 128).astype(np.uint8)
+                copy.graph.initializer.append(numpy_helper.from_array(value, shifted[name]))
+            node.input[2] = shifted[name]
+    return copy
+
+
+def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        _session(model, optimised, optimised=optimised)
+        kernels = Counter(node.op_type for node in onnx.load(optimised).graph.node)
+    int8 = sum(kernels[name] for name in _INT8_KERNELS)
+    weighted = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)
+    return Coverage(
+        delegates=1,
+        delegated=dict(kernels.most_common()),
+        undelegated={},
+        undelegated_nodes=[],
+        int8_ops=int8 / max(weighted, 1),
+        int8_macs=share.int8_macs,
+        float_matmul_macs=share.float_matmul_macs,
+    )

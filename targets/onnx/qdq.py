@@ -1,0 +1,120 @@
+"""A program's graph -> one ONNX model with quantize/dequantize nodes (QDQ), for `targets.onnx` and `targets.tensorrt`.
+
+Two exact rewrites let runtimes fuse it:
+
+* A linear on a tensor of rank 3 becomes reshape, linear of rank 2, reshape; a ReLU that is its only reader goes before the
+  second reshape. It is exported as `Gemm` with its int8 weight unchanged. With rank 3 it would be exported as `MatMul` of a
+  transposed weight, with an addition, a reshape and the ReLU between it and its quantize node.
+* Shapes are folded into constants, and what describes the export (a third of a small student's file) is removed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import onnxscript.optimizer
+import torch
+from onnx_ir.passes import Sequential, common
+
+from pose.errors import BackendError
+from targets.common import one_line
+from targets.graph import halved
+from targets.patches import share_node_histories
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+aten = torch.ops.aten
+
+OPSET = 18  # TensorRT 10 takes it, and torch's exporter writes it without a conversion
+INPUT, OUTPUTS = "images", ("coords", "scores")
+
+_RELUS = (aten.relu.default, aten.relu_.default)
+
+
+def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
+    """The graph as a checked ONNX model: `images` -> `coords`, `scores`.
+
+    Args:
+        graph: is modified.
+        half: weights and arithmetic in float16, input and outputs in float32; for a float graph only.
+
+    Raises:
+        BackendError: an operator has no ONNX counterpart, or the exporter failed.
+    """
+    try:
+        if half:
+            graph = halved(graph)
+        _flatten_linears(graph.graph_module)
+        with warnings.catch_warnings(), share_node_histories():
+            warnings.simplefilter("ignore")  # the exporter warns about itself
+            exported = torch.onnx.export(
+                graph,
+                dynamo=True,
+                optimize=False,  # its pattern rewrites take as long as all the rest and match nothing here
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                verbose=False,
+            )
+        assert exported is not None
+        onnxscript.optimizer.fold_constants(exported.model)
+        Sequential(
+            common.IdentityEliminationPass(),
+            common.RemoveUnusedNodesPass(),
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            common.DeduplicateInitializersPass(),
+            common.CommonSubexpressionEliminationPass(),
+            common.RemoveUnusedNodesPass(),
+        )(exported.model)
+        model = exported.model_proto
+        _strip(model)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the exporter, its passes and the checker raise types of their own
+        raise BackendError(f"ONNX cannot hold the program: {_reason(error)}") from error
+    return model
+
+
+def _flatten_linears(module: torch.fx.GraphModule) -> None:
+    """The first of the two rewrites; see the module."""
+    for node in list(module.graph.nodes):
+        if node.target != aten.linear.default or node.meta["val"].ndim == 2:
+            continue
+        users = list(node.users)
+        last = users[0] if len(users) == 1 and users[0].target in _RELUS else node
+        value, shape = node.args[0], list(node.meta["val"].shape)
+        with module.graph.inserting_before(node):
+            rows = _view(module.graph, value, [-1, value.meta["val"].shape[-1]])
+        node.replace_input_with(value, rows)
+        for flattened in {node, last}:
+            flattened.meta["val"] = flattened.meta["val"].flatten(0, -2)
+        with module.graph.inserting_after(last):
+            restored = _view(module.graph, last, shape)
+        last.replace_all_uses_with(restored, delete_user_cb=lambda user, own=restored: user is not own)
+    module.recompile()
+
+
+def _view(graph: torch.fx.Graph, value: Any, shape: list[int]) -> Any:
+    node = graph.call_function(aten.reshape.default, (value, shape))
+    node.meta["val"] = value.meta["val"].reshape(shape)
+    return node
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what describes the export."""
+    model.ClearField("metadata_props")
+    graph = model.graph
+    for field in ("metadata_props", "value_info"):
+        graph.ClearField(field)
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def _reason(error: BaseException) -> str:
+    """The message of the first error in a chain of errors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return one_line(error)[:200]

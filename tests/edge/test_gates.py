@@ -1,0 +1,124 @@
+"""Limits of `edge.check`, `edge.bench` and `edge.report`: the same verdict in all three, for every precision."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from report_examples import bench, check, column, device
+
+from edge.evaluate import gates
+from edge.evaluate.records import Check, Column
+from edge.evaluate.timings import Bench
+from edge.report import __main__ as report
+from pose.errors import GateError, InputError
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def made(precision: str = "int8", **more: Any) -> Check:
+    columns = {name: column(80.0, 90.0, 0.5) for name in ("fp32", "fake_quant", "lowered")}
+    on_device = {"ssh://pi": column(80.0, 90.0, 0.5)}
+    return Check.model_validate(check(**{"precision": precision, **columns, "on_device": on_device, **more}))
+
+
+def with_loss(precision: str, name: str, measure: str, loss: float | None) -> Check:
+    """A check whose column `name` loses that many points of a measure, or has none of it."""
+    scored = column(80.0, 90.0, 0.5)
+    scored[measure] = None if loss is None else scored[measure] - loss
+    if name == "on ssh://pi":
+        return made(precision, on_device={"ssh://pi": scored})
+    return made(precision, **{name: scored})
+
+
+def command_fails(one: Check, limit: float, tmp_path: Path) -> bool:
+    """Whether `edge.report --max-drop` fails on the file of this check."""
+    file = tmp_path / "check.json"
+    file.write_text(json.dumps(one.as_json()))
+    try:
+        report.main(check=[file], max_drop=limit, out=tmp_path / "page.html")
+    except GateError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("measure", ["ap", "pck"])
+@pytest.mark.parametrize("name", ["fake_quant", "lowered", "on ssh://pi"])
+def test_every_column_that_says_something_of_the_artefact_is_gated(
+    precision: str, measure: str, name: str, tmp_path: Path
+) -> None:
+    gates.require(gates.accuracy([made(precision)], 0))
+    lost = with_loss(precision, name, measure, 1.0)
+    gates.require(gates.accuracy([lost], 1.0))
+    if name == "fake_quant" and precision != "int8":  # it says nothing of a float artefact
+        gates.require(gates.accuracy([lost], 0.9))
+        assert not command_fails(lost, 0.9, tmp_path)
+        return
+    title = name.replace("_", "-")
+    with pytest.raises(GateError, match=rf"{measure.upper()} lost, tflite {title}: 1\.00 points, 0\.9 allowed") as caught:
+        gates.require(gates.accuracy([lost], 0.9))
+    assert "\n" not in str(caught.value)
+    assert command_fails(lost, 0.9, tmp_path)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("measure", ["ap", "pck"])
+@pytest.mark.parametrize("name", ["lowered", "on ssh://pi"])
+def test_a_missing_measure_fails(precision: str, measure: str, name: str) -> None:
+    with pytest.raises(GateError, match=rf"{measure.upper()} lost, tflite {name}: not measured, 100 allowed"):
+        gates.require(gates.accuracy([with_loss(precision, name, measure, None)], 100))
+
+
+def test_a_device_that_failed_fails() -> None:
+    with pytest.raises(GateError, match=r"2 of 6 gates failed: AP lost, tflite on adb: not measured"):
+        gates.require(gates.accuracy([made(on_device={"adb": {"error": "it hung up"}})], 100))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_record_refuses_what_is_not_finite_and_a_gate_never_passes_on_it(value: float) -> None:
+    with pytest.raises(ValidationError):
+        Column(ap=value)
+    bad = made().model_copy(update={"lowered": Column(ap=80.0, pck=90.0).model_copy(update={"ap": value})})
+    with pytest.raises(GateError, match="AP lost, tflite lowered: not measured"):
+        gates.require(gates.accuracy([bad], 100))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("fp32", "chance", "words"),
+    [
+        ((None, 88.0), None, "AP is not defined: nobody among 300 people of synthetic validation has labelled joints"),
+        ((0.0, 88.0), None, r"the float program has AP 0\.0 .* there is nothing to lose"),
+        ((0.04, 88.0), None, r"the float program has AP 0\.0 .* there is nothing to lose"),
+        ((5.0, 1.0), None, r"PCK 1\.0 .* near chance: there is nothing to lose"),
+        ((5.0, 41.0), 40.0, r"PCK 41\.0 .* near chance; an answer that ignores the picture has 40\.0"),
+        ((5.0, 0.0), 0.0, r"PCK 0\.0 .* near chance"),
+    ],
+)
+def test_where_nothing_can_be_lost_the_input_is_wrong(
+    precision: str, fp32: tuple[float | None, float], chance: float | None, words: str
+) -> None:
+    check_ = made(precision, fp32=column(*fp32), chance_pck=chance)
+    with pytest.raises(InputError, match=words) as caught:
+        gates.accuracy([check_], 100)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_pck_well_above_chance_is_gated() -> None:
+    gates.require(gates.accuracy([made(chance_pck=60.0)], 0))
+    with pytest.raises(InputError, match="give --check FILE"):
+        gates.accuracy([], 1)
+
+
+def test_a_latency_that_was_not_measured_fails() -> None:
+    failed = device("b", fp32=None, int8=None, error="b: cut")
+    record = Bench.model_validate(bench(device("a", 13, 7), failed))
+    with pytest.raises(GateError, match="1 of 2 gates failed: p90 latency, tflite on b: not measured, 100 allowed"):
+        gates.require(gates.latency([record], {None: 100.0}))
+    gates.require(gates.latency([record], {"a": 100.0}))

@@ -1,0 +1,155 @@
+"""What `pip install` of a built wheel gives, outside the checkout: sdist -> wheel -> an environment of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose import __version__
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = list(PROJECT["tool"]["importlinter"]["root_packages"])
+SKIPPED = {".md"}  # pages for readers of the repository
+BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2]))"
+
+
+def files_of_packages() -> set[str]:
+    """Every file of the packages that git knows or would add, relative to the repository."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *PACKAGES]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return {name for name in names if (ROOT / name).is_file() and Path(name).suffix not in SKIPPED}
+
+
+def build(what: str, source: Path, out: Path) -> Path:
+    """The `sdist` or `wheel` of a source tree, made by its build backend as pip would."""
+    command = [sys.executable, "-c", BUILD, what, str(out)]
+    answer = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
+    assert answer.returncode == 0, answer.stderr
+    return out / answer.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("source")
+    for name in {*files_of_packages(), "pyproject.toml", "README.md", "LICENSE"}:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, source / name)
+    return build("sdist", source, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made of the sdist alone: so that nothing that the sdist lacks can be in it."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(unpacked, filter="data")
+    return build("wheel", next(unpacked.iterdir()), tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of programs of a new environment that has the wheel, and every dependency from where the tests run.
+
+    The dependencies are named by a .pth file, whose own .pth files (an editable install of this checkout) are not read.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    programs = folder / "bin"
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--disable-pip-version-check"]
+    options = ["--no-index", "--no-deps", "--ignore-installed", "--no-compile", str(wheel)]
+    answer = subprocess.run([*pip, *options], capture_output=True, text=True, timeout=300)
+    assert answer.returncode == 0, answer.stderr
+    yield programs
+    shutil.rmtree(folder)
+
+
+def run(cwd: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert files_of_packages() <= names
+    weights = [name for name in names if name.startswith("pose/weights/") and name.endswith((".safetensors", ".pt2"))]
+    assert len(weights) >= 5
+
+
+def test_the_wheel_has_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    others = {name for name in names if not re.match(rf"(?:{'|'.join(PACKAGES)})/|distilpose_edge-[\d.]+\.dist-info/", name)}
+    assert not others
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    metadata = archive.read(f"distilpose_edge-{__version__}.dist-info/METADATA").decode()
+    assert f"Version: {__version__}\n" in metadata
+    assert "License-Expression: Apache-2.0\n" in metadata
+    assert re.search(r"^Requires-Python: \S*>=3\.11", metadata, re.MULTILINE)
+    assert (
+        "distilpose = pose.console:main"
+        in archive.read(f"distilpose_edge-{__version__}.dist-info/entry_points.txt").decode()
+    )
+
+
+def test_the_installed_packages_are_not_the_checkouts(installed: Path, tmp_path: Path) -> None:
+    answer = run(tmp_path, installed / "python", "-c", f"import {', '.join(PACKAGES)}; print(pose.__file__, edge.__file__)")
+    assert answer.returncode == 0, answer.stderr
+    assert all(Path(path).is_relative_to(installed.parent) for path in answer.stdout.split())
+
+
+def test_the_console_script_prints_the_version(installed: Path, tmp_path: Path) -> None:
+    answer = run(tmp_path, installed / "distilpose", "--version")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"distilpose-edge {__version__}\n", "")
+
+
+def test_the_bundled_student_is_exported_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    answer = run(tmp_path, installed / "python", "-m", "edge.export", "--target", "onnx", "--out", "models")
+    assert answer.returncode == 0, answer.stderr
+    cards = sorted((tmp_path / "models").glob("*-onnx-*.card.yaml"))
+    assert {yaml.safe_load(card.read_text())["precision"] for card in cards} == {"fp32", "int8"}
+
+
+def test_the_console_script_runs_a_command_there(installed: Path, tmp_path: Path) -> None:
+    answer = run(tmp_path, installed / "distilpose", "edge", "doctor")
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_supported_python_is_in_the_workflow() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    versions = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    named = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if "Python :: 3." in line]
+    assert versions == named == ["3.11", "3.12", "3.13"]
+    commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+    assert {"make demo", "make test"} <= set(commands)
+
+
+def test_a_cpu_build_of_torch_satisfies_the_pin() -> None:
+    """So `make` keeps one that was installed first: pip compares versions as `packaging` does."""
+    from packaging.requirements import Requirement
+
+    (pin,) = (line for line in PROJECT["project"]["dependencies"] if line.startswith("torch=="))
+    assert Requirement(pin).specifier.contains("2.13.0+cpu")
