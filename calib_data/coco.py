@@ -11,7 +11,7 @@ import numpy as np
 
 from calib_data.coco_file import BoxEntry, ImageEntry, PersonEntry, read_boxes, read_people
 from calib_data.photos import Photos
-from calib_data.sample import Labels, Samples
+from calib_data.sample import Labels
 from pose import skeleton as skeletons
 from pose.errors import InputError
 from pose.joint_names import DEFAULT_SIGMA
@@ -31,7 +31,7 @@ class _Person:
     score: float
 
 
-class CocoPeople(Samples):
+class CocoPeople:
     """A `calib_data.sample.PoseSource` of annotated people, or of detected boxes.
 
     Attributes:
