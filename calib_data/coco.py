@@ -122,10 +122,11 @@ def _note_assumed_sigmas(skeleton: Skeleton) -> None:
     from pose import cli
 
     if skeleton.assumed_sigmas:
-        which = "every joint" if len(skeleton.assumed_sigmas) == len(skeleton) else ", ".join(skeleton.assumed_sigmas)
+        names, count = skeleton.assumed_sigmas, len(skeleton.assumed_sigmas)
+        which = ", ".join(names) if count <= 4 else f"{count} of the {len(skeleton)} joints"
         cli.note(
             f"note: no OKS sigma is known for {which} of skeleton '{skeleton.name}': {DEFAULT_SIGMA} is assumed (COCO's "
-            f"shoulder); for AP by your own, add 'sigmas' to the category or give --skeleton a YAML"
+            f"shoulder); for AP by your own, add 'sigmas' to the category"
         )
 
 
