@@ -11,7 +11,7 @@ import numpy as np
 
 from calib_data.coco_file import BoxEntry, ImageEntry, PersonEntry, read_boxes, read_people
 from calib_data.photos import Photos
-from calib_data.sample import Labels, Samples
+from calib_data.sample import Labels
 from pose import skeleton as skeletons
 from pose.errors import InputError
 from pose.joint_names import DEFAULT_SIGMA
@@ -31,7 +31,7 @@ class _Person:
     score: float
 
 
-class CocoPeople(Samples):
+class CocoPeople:
     """A `calib_data.sample.PoseSource` of annotated people, or of detected boxes.
 
     Attributes:
@@ -122,10 +122,11 @@ def _note_assumed_sigmas(skeleton: Skeleton) -> None:
     from pose import cli
 
     if skeleton.assumed_sigmas:
-        which = "every joint" if len(skeleton.assumed_sigmas) == len(skeleton) else ", ".join(skeleton.assumed_sigmas)
+        names, count = skeleton.assumed_sigmas, len(skeleton.assumed_sigmas)
+        which = ", ".join(names) if count <= 4 else f"{count} of the {len(skeleton)} joints"
         cli.note(
             f"note: no OKS sigma is known for {which} of skeleton '{skeleton.name}': {DEFAULT_SIGMA} is assumed (COCO's "
-            f"shoulder); for AP by your own, add 'sigmas' to the category or give --skeleton a YAML"
+            f"shoulder); for AP by your own, add 'sigmas' to the category"
         )
 
 

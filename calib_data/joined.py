@@ -8,12 +8,12 @@ from itertools import accumulate
 
 import numpy as np
 
-from calib_data.sample import Labels, PoseSource, Samples
+from calib_data.sample import Labels, PoseSource
 from pose.errors import InputError
 from pose.skeleton import Skeleton
 
 
-class Joined(Samples):
+class Joined:
     """The people of every source, one source after the other; a `calib_data.sample.PoseSource`.
 
     Raises:

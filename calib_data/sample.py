@@ -28,18 +28,6 @@ class Labels:
     person_id: int
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The annotation of one person, see `Labels`, and `image`: uint8 `[H, W, 3]`, RGB."""
-
-    image: np.ndarray
-    box: np.ndarray
-    keypoints: np.ndarray
-    area: float
-    image_id: int
-    person_id: int
-
-
 class PoseSource(Protocol):
     """Numbered people of one skeleton; what a number stands for never changes.
 
@@ -61,12 +49,3 @@ class PoseSource(Protocol):
             InputError: it cannot be read.
         """
         ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-class Samples:
-    """Gives a source `source[index]`: the image and its labels together."""
-
-    def __getitem__(self: PoseSource, index: int) -> Sample:
-        return Sample(self.image(index), **vars(self.labels(index)))

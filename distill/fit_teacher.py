@@ -32,7 +32,7 @@ _TIMED = 3  # steps from which the time of the rest is estimated
 
 def fitted_weights(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
     """Weights of a teacher that is fitted with that recipe once and cached; the same command resumes an interrupted fit."""
-    settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.name], sort_keys=True)
+    settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.to_dict()], sort_keys=True)
     folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
     weights, process = folder / FITTED, processes.state()
     is_cached = weights.is_file()

@@ -15,6 +15,7 @@ from distill.batches import network_input
 from distill.fit_teacher import fitted_weights
 from distill.validation import decode_heatmaps
 from pose import foreign, models, weights
+from pose import skeleton as skeletons
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
@@ -73,7 +74,7 @@ def find(name: str, file: Path | None, train: Data, validation: Data, seed: int)
     """A teacher of ours: from `file`, else the bundled weights of that name, else fitted on the training data and cached."""
     skeleton = train.source.skeleton
     path = file or weights.FOLDER / f"{name}.safetensors"
-    if file is None and not (path.is_file() and skeleton.name == weights.SKELETON):
+    if file is None and not (path.is_file() and skeleton == skeletons.get(weights.SKELETON)):
         path = fitted_weights(name, train, validation, recipes.read(_RECIPE, seed=seed))
     model = models.build(name, len(skeleton), path)
     return NetworkTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))

@@ -279,20 +279,6 @@ def load(name_or_path: str | Path, folder: Path | None = None) -> Skeleton:
         raise InputError(f"{path}: {error}") from error
 
 
-def from_joints(joints: list[str]) -> Skeleton:
-    """The registered skeleton with exactly these joints in this order.
-
-    Raises:
-        InputError: none has them.
-    """
-    for skeleton in SKELETONS.values():
-        if skeleton.joints == tuple(joints):
-            return skeleton
-    raise InputError(
-        f"no registered skeleton has the {len(joints)} joints [{', '.join(joints)}]; known: {', '.join(SKELETONS)}"
-    )
-
-
 def from_category(category: Mapping[str, Any]) -> Skeleton:
     """The skeleton of a COCO file's category: a registered one where the joints are its joints, else the category's own.
 

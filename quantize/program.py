@@ -207,5 +207,5 @@ def describe(
 
 def _golden_crop(crop: CropSpec) -> np.ndarray:
     """A drawn person, uint8 [H, W, 3]: for noise, a student's output would depend on rounding alone."""
-    person = synthetic.validation(_GOLDEN + 1)[_GOLDEN]
-    return warp(person.image, affine(person.box, crop), crop) & np.uint8(_GOLDEN_BITS)
+    people = synthetic.validation(_GOLDEN + 1)
+    return warp(people.image(_GOLDEN), affine(people.labels(_GOLDEN).box, crop), crop) & np.uint8(_GOLDEN_BITS)

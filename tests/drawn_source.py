@@ -5,13 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from calib_data.sample import Labels, Samples
+from calib_data.sample import Labels
 from pose.skeleton import COCO_17, Skeleton
 
 SIZE = 120
 
 
-class Dots(Samples):
+class Dots:
     """Grey images of 120x120 with one white dot at joint `shown`; every joint is labelled, none near the edge."""
 
     def __init__(self, length: int = 5, shown: int = 9, skeleton: Skeleton = COCO_17) -> None:

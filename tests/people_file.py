@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from calib_data.sample import PoseSource, Sample
+from calib_data.sample import Labels, PoseSource
 from pose.skeleton import COCO_17, Skeleton
+
+
+@dataclass(frozen=True)
+class Sample(Labels):
+    """The annotation of one person and their image, uint8 [H, W, 3], RGB."""
+
+    image: np.ndarray
 
 
 def person(image: np.ndarray, box: Iterable[float], joints: Iterable[tuple[float, float]]) -> Sample:
     """Someone whose joints can all be seen."""
     x, y, width, height = box
     keypoints = np.array([(*joint, 2) for joint in joints], np.float64)
-    return Sample(image, np.array([x, y, width, height], np.float64), keypoints, float(width * height), 1, 1)
+    return Sample(np.array([x, y, width, height], np.float64), keypoints, float(width * height), 1, 1, image)
 
 
 def sample_of(source: PoseSource, index: int) -> Sample:
     """A person of a source with their image."""
-    return Sample(source.image(index), **vars(source.labels(index)))
+    return Sample(**vars(source.labels(index)), image=source.image(index))
 
 
 def write_people(path: Path, images: Path, people: Iterable[Sample], skeleton: Skeleton = COCO_17) -> Path:

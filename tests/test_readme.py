@@ -18,9 +18,8 @@ import cv2
 import numpy as np
 import pytest
 from answered_people import answered_people
-from people_file import person, write_people
+from people_file import person, sample_of, write_people
 
-from calib_data.sample import Sample
 from results.render import tables
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +73,7 @@ def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) ->
     someone = person(np.zeros((80, 64, 3), np.uint8), (10, 10, 40, 60), joints)
     write_people(tmp_path / "people.json", tmp_path / "photos", [someone])
     found = answered_people(tiny_program, 4)  # a gate refuses a float network that finds nobody, as the tiny one does
-    samples = [Sample(found.image(index), **vars(found.labels(index))) for index in range(len(found))]
+    samples = [sample_of(found, index) for index in range(len(found))]
     write_people(tmp_path / "found.json", tmp_path / "found", samples)
     for line in PYTHON:
         if module(line).startswith("edge.") and "ssh://" not in line:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from calib_data.sample import Labels, Samples
+from calib_data.sample import Labels
 from calib_data.synthetic.body import Body, sample_body
 from calib_data.synthetic.canvas import Canvas
 from calib_data.synthetic.figure import OTHER, View, draw_person, inside, keypoints_3d, visibility
@@ -34,7 +34,7 @@ class _Scene:
         return photograph(self.canvas.image, copy.deepcopy(self.rng))
 
 
-class SyntheticPeople(Samples):
+class SyntheticPeople:
     """Drawn people, one in each image; a `calib_data.sample.PoseSource`.
 
     Person i depends on the seed and i alone: not on the length, the order of access or the process. Images are uint8

@@ -54,11 +54,11 @@ def test_sigmas_are_cocos() -> None:
 
 def test_lookups() -> None:
     assert skeleton.get("lsp14") is LSP_14
-    assert skeleton.from_joints(list(MPII_16.joints)) is MPII_16
+    assert skeleton.from_category({"name": "person", "keypoints": list(MPII_16.joints)}) is MPII_16
     with pytest.raises(InputError, match="choose one of coco17"):
         skeleton.get("lsp")
-    with pytest.raises(InputError, match="the 2 joints"):
-        skeleton.from_joints(["nose", "tail"])
+    own = skeleton.from_category({"name": "cat", "keypoints": ["nose", "tail"]})
+    assert (own.name, own.joints) == ("cat", ("nose", "tail"))
 
 
 # Joints of any name.

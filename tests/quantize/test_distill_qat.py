@@ -14,7 +14,7 @@ import pytest
 import tiny_models
 import torch
 from drawn_source import Dots
-from people_file import write_people
+from people_file import sample_of, write_people
 
 from calib_data import sources
 from distill import fit_teacher, task
@@ -260,7 +260,7 @@ def test_a_teacher_that_is_no_better_is_warned_of(home: Path, capsys: pytest.Cap
 
 
 def test_boxes_are_part_of_what_identifies_the_data(tmp_path: Path) -> None:
-    annotations, boxes = write_people(tmp_path / "people.json", tmp_path, [Dots(1)[0]]), tmp_path / "boxes.json"
+    annotations, boxes = write_people(tmp_path / "people.json", tmp_path, [sample_of(Dots(1), 0)]), tmp_path / "boxes.json"
     digests = set()
     for score in (0.5, 0.6):
         boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [20, 20, 60, 60], "score": score}]))
