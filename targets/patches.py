@@ -18,7 +18,7 @@ def share_node_histories() -> Iterator[None]:
     `torch.fx.traceback.NodeSource` records from which node of which pass a node was made. It deep-copies the record of that
     node, which holds all earlier ones, so that the time of a pass grows with the number of passes before it
     (https://github.com/pytorch/pytorch/pull/193051 and /175853). Nothing here changes a record after it was made: copies
-    can share it. Without the patch the same files come out, later.
+    can share it, and no artefact contains it.
     """
     from torch.fx.traceback import NodeSource
 
