@@ -140,10 +140,10 @@ def main(
     devices = open_all(device)
     if target not in (None, "all") and artefact is not None:
         raise InputError("--artefact names one artefact already; with it, --target is all or left out")
-    wanted = None if target in (None, "all") else (target,)
-    chosen = dist.find(artefact) if artefact else dist.Dist(dist.DEFAULT).latest(wanted)
     if data is None and (images is not None or boxes != "annotation" or skeleton is not None):
         raise InputError("--images, --boxes and --skeleton belong to --data; give the annotations, too")
+    wanted = None if target in (None, "all") else (target,)
+    chosen = dist.find(artefact) if artefact else dist.Dist(dist.DEFAULT).latest(wanted)
     artefacts = chosen.siblings if target == "all" else [chosen]
     source = open_source(data, images, boxes, skeleton)
     checks = check_all(artefacts, source, limit=limit, threads=threads, seed=seed, devices=devices)
