@@ -67,7 +67,7 @@ def test_the_command_takes_the_skeleton_of_a_file_without_joints(hand: Path, han
     data.write_text(json.dumps({**named, "categories": [{"id": 1, "name": "hand"}]}))
     joints = tmp_path / "hand.yaml"
     joints.write_text(yaml.safe_dump({"joints": list(HAND.joints)}))
-    with pytest.raises(InputError, match="joints"):
+    with pytest.raises(InputError, match="names its keypoints"):
         check_command(hand, data=data)
     check_command(hand, data=data, skeleton=str(joints), max_drop=50, json=tmp_path / "check.json")
     written = json.loads((tmp_path / "check.json").read_text())
