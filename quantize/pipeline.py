@@ -22,7 +22,7 @@ from distill.training import Run, check_resume_settings, require_new_run_dir
 from distill.validation import BATCH, validate_program
 from pose import cli, models
 from pose.errors import InputError
-from pose.files import sha256, write_json
+from pose.files import finite, sha256, write_json
 from pose.models.protocols import Student
 from pose.program import save_program
 from pose.weights import weights_file
@@ -132,7 +132,7 @@ class _Programs:
         """Write the int8 program of a student, its float twin and its card into a folder."""
         int8 = finish(quantized)
         self.figures[column] = validate_program(int8, self._task.held_out)
-        metrics: dict[str, Any] = {"validation": {name: self.figures[name] for name in ("fp32", column)}}
+        metrics: dict[str, Any] = {"validation": finite({name: self.figures[name] for name in ("fp32", column)})}
         card = describe(
             self._student, self._task.skeleton, self._fp32, int8, quantized.precision, quantized.crop, self._sources, metrics
         )

@@ -111,3 +111,8 @@ def fill_then_fail(path: Path, failure: BaseException) -> None:
     with files.whole_folder(path) as folder:
         (folder / "half.txt").touch()
         raise failure
+
+
+def test_json_never_holds_a_number_that_is_not_finite(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("-inf")}})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.5], "b": {"c": None}}
