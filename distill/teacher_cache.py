@@ -20,7 +20,7 @@ from calib_data.sample import PoseSource
 from pose import cli
 from pose.crop import CropSpec, affine, invert, to_image, warp
 from pose.errors import InputError
-from pose.files import whole
+from pose.files import atomic_file
 from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
 
@@ -114,14 +114,14 @@ def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
     shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
     matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
     # Written in order: a memory map on a disk that fills up kills the process.
-    with whole(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
+    with atomic_file(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": (len(source), *shape)}
         np.lib.format.write_array_header_1_0(file, header)
         for index in cli.track(range(len(source)), f"Running {teacher.name}", len(source)):
             heatmaps, matrices[index], keypoints[index] = _best_view(teacher, source, index)
             file.write(heatmaps.astype("<f2").tobytes())
     for name, array in (("matrices", matrices), ("keypoints", keypoints)):
-        with whole(folder / f"{name}.npy") as temporary:
+        with atomic_file(folder / f"{name}.npy") as temporary:
             np.save(temporary, array)
 
 

@@ -134,7 +134,7 @@ class Run:
             "average": self.average.state,
         }
         path = self.folder / "checkpoint.pt"
-        with files.whole(path) as temporary:
+        with files.atomic_file(path) as temporary:
             try:
                 torch.save(state, temporary)
             except RuntimeError as error:  # torch's zip writer raises it on a full disk

@@ -44,10 +44,10 @@ def save_png(path: Path, image: np.ndarray) -> None:
     """Write an RGB image as PNG, atomically."""
     import cv2
 
-    from pose.files import whole
+    from pose.files import atomic_file
 
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 
 

@@ -12,7 +12,7 @@ from pose import card as cards
 from pose import cli
 from pose.card import Precision
 from pose.errors import InputError
-from pose.files import whole
+from pose.files import atomic_file
 from pose.program import CARD, Program, graph_name, load_program
 from targets import base
 from targets.base import Runner
@@ -194,7 +194,7 @@ class Dist:
     def keep_program(self, program: Program) -> None:
         """Copy a program, its card last, into the folder: then its artefacts can be checked anywhere."""
         for name in (*program.card.files, CARD):
-            with whole(self.program_folder(program.card.student) / name) as temporary:
+            with atomic_file(self.program_folder(program.card.student) / name) as temporary:
                 shutil.copyfile(program.folder / name, temporary)
 
 

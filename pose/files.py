@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to: it replaces `path` at the end of the block, and is removed on an error.
 
     Raises:
@@ -46,7 +46,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path` to fill: it replaces `path` at the end of the block, and is removed on an error.
 
     Raises:
@@ -90,7 +90,7 @@ def _cannot_write(path: Path, error: OSError) -> InputError:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pose import card as cards
 from pose.card import Card, Precision
 from pose.errors import InputError
-from pose.files import sha256, whole
+from pose.files import atomic_file, sha256
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -81,9 +81,9 @@ def save_program(folder: Path, fp32: ExportedProgram, int8: ExportedProgram, car
     """
     folder = Path(folder)
     with (
-        whole(folder / CARD) as card_file,
-        whole(folder / graph_name("fp32")) as fp32_file,
-        whole(folder / graph_name("int8")) as int8_file,
+        atomic_file(folder / CARD) as card_file,
+        atomic_file(folder / graph_name("fp32")) as fp32_file,
+        atomic_file(folder / graph_name("int8")) as int8_file,
     ):
         _save(fp32, fp32_file)
         _save(int8, int8_file)

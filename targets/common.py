@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pose.errors import BackendError, InputError
-from pose.files import sha256, whole
+from pose.files import atomic_file, sha256
 from targets.base import SPECS, Artefact, LintFinding, RefusedError, Runner
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def write_artefact(path: Path, content: bytes, card: Card, open_runner: Callable
     """
     from pose.card import card_path
 
-    with whole(card_path(path)) as card_file, whole(path) as file:
+    with atomic_file(card_path(path)) as card_file, atomic_file(path) as file:
         file.write_bytes(content)
         card = card.model_copy(update={"files": {path.name: sha256(file)}})
         if open_runner is not None:

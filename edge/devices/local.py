@@ -15,7 +15,7 @@ from pathlib import Path
 from edge.devices.base import FOLDER, NoSuchProgram, TimedOut, command_failed
 from edge.devices.client import lines
 from pose.errors import InputError
-from pose.files import whole
+from pose.files import atomic_file
 
 
 class Local:
@@ -68,7 +68,7 @@ class Local:
 
     def pull(self, remote: str, to: Path) -> None:
         """See `Device.pull`."""
-        with whole(to) as temporary:
+        with atomic_file(to) as temporary:
             shutil.copyfile(remote, temporary)
 
     def read(self, remote: str) -> str | None:

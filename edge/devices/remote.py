@@ -32,7 +32,7 @@ from edge.devices.base import (
 )
 from edge.devices.client import GRACE, Client
 from pose.errors import InputError
-from pose.files import sha256, whole
+from pose.files import atomic_file, sha256
 
 SHORT = 60.0  # seconds for a command of ours that ends at once
 SLOWEST = 50e3  # bytes a second
@@ -121,7 +121,7 @@ class Remote(ABC):
 
     def pull(self, remote: str, to: Path) -> None:
         """See `Device.pull`."""
-        with whole(to) as temporary, open(temporary, "wb") as file:
+        with atomic_file(to) as temporary, open(temporary, "wb") as file:
             for line in self.run(["base64", remote], timeout=SHORT * 10):
                 file.write(base64.b64decode(line))
 

@@ -23,7 +23,7 @@ from edge.dist import Artefact
 from edge.evaluate.timings import Facts, Mode, Role
 from pose.card import Card, digest
 from pose.errors import BackendError
-from pose.files import sha256, whole
+from pose.files import atomic_file, sha256
 
 Result = TypeVar("Result")
 Event = dict[str, Any]  # of the agent: `event` and the fields that `edge.agent` sends with it
@@ -84,7 +84,7 @@ class Session:
             if file is not artefact and self.device.here:  # nothing is copied to this machine, and the folder is removed
                 kept = Path(self.device.folder) / sha256(file)[:16] / file.name
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                with whole(kept) as temporary:  # another command may have it open
+                with atomic_file(kept) as temporary:  # another command may have it open
                     shutil.copyfile(file, temporary)
                 file = kept
             remote = self.retry(lambda: self.device.push(file, digest(file)))

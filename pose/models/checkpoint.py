@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose.errors import InputError
-from pose.files import whole
+from pose.files import atomic_file
 from pose.models.official import layout_of
 
 _WRAPPERS = ("state_dict", "model")
@@ -119,7 +119,7 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
     state = {
         key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in model.state_dict().items()
     }
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         try:
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
         except SafetensorError as error:  # raised by its writer when the disk is full

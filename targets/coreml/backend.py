@@ -31,7 +31,7 @@ from pose import card as cards
 from pose.card import Card, Coverage
 from pose.crop import CropSpec
 from pose.errors import BackendError
-from pose.files import whole, whole_folder
+from pose.files import atomic_file, atomic_folder
 from pose.program import Program
 from targets.base import Artefact, LintFinding, Runner
 from targets.common import OneByOneRunner, accepted, artefact_card, one_line, verified_card, with_answer
@@ -117,7 +117,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
     findings = accepted(lint(graph, compute), program, "coreml")
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"compute": compute})
     model = _convert(graph, program.card, precision, compute)
-    with whole(cards.card_path(path)) as card_file, whole_folder(path) as folder:
+    with atomic_file(cards.card_path(path)) as card_file, atomic_folder(path) as folder:
         _save(model, folder)
         saved = MilProgram(folder)
         card = artefact_card(program, "coreml", precision, coverage(saved.function), findings)

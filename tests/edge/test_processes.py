@@ -12,7 +12,7 @@ import pytest
 from edge import processes
 from edge.processes import run_in_subprocesses
 from pose.errors import BackendError, InputError
-from pose.files import whole
+from pose.files import atomic_file
 
 
 def own_number(value: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def work(what: str, path: Path) -> None:
         if list(path.parent.glob(f".{path.name}*")):
             raise InputError("enough")
         time.sleep(0.05)
-    with whole(path) as file:
+    with atomic_file(path) as file:
         file.write_text("half")
         time.sleep(60)
 

@@ -22,13 +22,13 @@ def test_a_file_appears_whole(tmp_path: Path) -> None:
 
 
 def write_then_fail(path: Path, failure: BaseException) -> None:
-    with files.whole(path) as temporary:
+    with files.atomic_file(path) as temporary:
         temporary.write_text("half of the ne")
         raise failure
 
 
 def write_to_full_device(path: Path) -> None:
-    with files.whole(path) as temporary:
+    with files.atomic_file(path) as temporary:
         temporary.unlink()
         temporary.symlink_to("/dev/full")
         temporary.write_text("more than fits")
@@ -95,7 +95,7 @@ def test_sha256(tmp_path: Path) -> None:
 
 def test_a_folder_takes_the_place_of_an_older_one_whole_or_not_at_all(tmp_path: Path) -> None:
     for text in ("old", "new"):
-        with files.whole_folder(tmp_path / "deep" / "a.mlpackage") as folder:
+        with files.atomic_folder(tmp_path / "deep" / "a.mlpackage") as folder:
             assert folder.suffix == ".mlpackage"
             (folder / f"{text}.txt").write_text(text)
     assert names(tmp_path / "deep") == ["a.mlpackage"]
@@ -108,7 +108,7 @@ def test_a_folder_takes_the_place_of_an_older_one_whole_or_not_at_all(tmp_path: 
 
 
 def fill_then_fail(path: Path, failure: BaseException) -> None:
-    with files.whole_folder(path) as folder:
+    with files.atomic_folder(path) as folder:
         (folder / "half.txt").touch()
         raise failure
 
