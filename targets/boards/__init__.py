@@ -48,7 +48,7 @@ class BoardTarget(_Part):
         return name
 
 
-class Facts(_Part):
+class BoardFacts(_Part):
     """What to read on a board before and after a run, beside the facts that are read on every device, each under a name.
 
     Attributes:
@@ -81,7 +81,7 @@ class Board(_Part):
     runs: Annotated[tuple[BoardTarget, ...], Field(min_length=1)]
     threads: int = Field(ge=1)
     latency_budget_ms: float | None = Field(default=None, gt=0)
-    facts: Facts = Facts()
+    facts: BoardFacts = BoardFacts()
     notes: tuple[Text, ...] = ()
 
     def choice(self, target: str) -> BoardTarget | None:
