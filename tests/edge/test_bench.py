@@ -16,7 +16,7 @@ import pytest
 from emulated.tools import an_hour_later
 
 from edge import agent, dist
-from edge.bench import bench, cores, main, twins
+from edge.bench import bench, main, twins
 from edge.devices import facts, measure, session
 from edge.devices.base import ConnectionCut, TimedOut
 from edge.devices.job import require_runnable, tolerance_px
@@ -104,11 +104,6 @@ def test_what_is_measured(pair: dict[str, Artefact]) -> None:
         assert set(mine["stages_ms"]) == {"preprocess", "model", "decode"}
         assert mine["peak_memory_mb"] >= mine["runtime_memory_mb"] > 0
         assert mine["golden_px"] == 0
-
-
-def test_summary_of_latencies() -> None:
-    result = summary([float(i) for i in range(1, 102)])
-    assert result.as_json() == {"p50": 51, "p90": 91, "p99": 100, "mean": 51, "runs": 101}
 
 
 def test_a_bad_device_does_not_stop_the_others(pair: dict[str, Artefact]) -> None:
@@ -312,14 +307,6 @@ def test_the_float16_artefact_is_not_timed_as_another(tiny_program: Path, tmp_pa
         twins(fp16)
 
 
-def test_cores_are_numbers_and_ranges() -> None:
-    assert cores("") == ()
-    assert cores("2,4-6") == (2, 4, 5, 6)
-    for wrong in ("a", "1-b", "-3-", ",", "2-", "7-4", "0-9999999999"):
-        with pytest.raises(InputError, match="as 2,3 or 4-7"):
-            cores(wrong)
-
-
 def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Artefact], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--setup is for other devices, not for local"):
         main(["local"], pair["int8"].path, setup=True, json=tmp_path / "bench.json")
@@ -409,8 +396,3 @@ def test_other_kernels_are_reported(pair: dict[str, Artefact]) -> None:
 
     (record,) = bench(quick(pair), [Other()]).devices
     assert any("int8 answers the golden crop up to 1.2 px otherwise" in warning for warning in record.warnings)
-
-
-def test_a_board_that_gets_hot_is_reported() -> None:
-    assert measure._slowed("int8", [1.0] * 50 + [1.2] * 50)[0].endswith("first tenth 1.00 ms, of the last 1.20 ms")
-    assert measure._slowed("int8", [1.0] * 100) == measure._slowed("int8", [1.0] * 5) == []
