@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from distill.recipe import LossWeights
 from pose.errors import InputError
 from pose.models.output import PoseOutput
+from pose.registry import Registry
 
 LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
 
@@ -120,23 +121,8 @@ class LossInputs:
 
 
 Loss = Callable[[LossInputs], Tensor | None]  # a scalar; None where one side lacks what the loss compares
-LOSSES: dict[str, Loss] = {}
-
-
-def register(name: str) -> Callable[[Loss], Loss]:
-    """Decorator: make a loss available to recipes under that name.
-
-    Raises:
-        ValueError: another loss has the name.
-    """
-
-    def add(loss: Loss) -> Loss:
-        if name in LOSSES:
-            raise ValueError(f"a loss called '{name}' is registered already")
-        LOSSES[name] = loss
-        return loss
-
-    return add
+LOSSES: Registry[Loss] = Registry("loss")
+register = LOSSES.register
 
 
 @register("regression")

@@ -8,38 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pose.errors import InputError
+from pose.registry import Registry
 from quantize.program import QatStudent
 
 QatMethod = Callable[[QatStudent], None]
-METHODS: dict[str, QatMethod] = {}
-
-
-def register(name: str) -> Callable[[QatMethod], QatMethod]:
-    """Decorator: make a method available to recipes under that name.
-
-    Raises:
-        ValueError: another method has the name.
-    """
-
-    def add(method: QatMethod) -> QatMethod:
-        if name in METHODS:
-            raise ValueError(f"a method called '{name}' is registered already")
-        METHODS[name] = method
-        return method
-
-    return add
-
-
-def get(name: str) -> QatMethod:
-    """The method of that name.
-
-    Raises:
-        InputError: none has it.
-    """
-    if name not in METHODS:
-        raise InputError(f"recipe: method '{name}' is not known; choose one of {', '.join(METHODS)}")
-    return METHODS[name]
+METHODS: Registry[QatMethod] = Registry("recipe: method")
+register = METHODS.register
 
 
 @register("frozen_ranges")

@@ -149,7 +149,7 @@ def _method(recipe: Recipe) -> methods.QatMethod:
         raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
     if recipe.bf16 or recipe.optimiser == "muon":
         raise InputError("recipe: a program is trained in float32, by adam or adamw; take --recipe qat, or bf16: false")
-    return methods.get(recipe.method)
+    return methods.METHODS.find(recipe.method)
 
 
 def _with_float_modules(precision: Precision, form: nn.Module, student: str) -> Precision:
