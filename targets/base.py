@@ -219,6 +219,8 @@ def _load(path: Path) -> ModuleType:
         raise InputError(f"cannot load the backend {path}: {type(error).__name__}: {error}") from error
     if not isinstance(module.SPEC, TargetSpec):
         raise InputError(f"cannot load the backend {path}: its SPEC is not a targets.spec.TargetSpec")
+    if module.SPEC.name in SPECS:
+        raise InputError(f"cannot load the backend {path}: there already is a target '{module.SPEC.name}'; rename this one")
     return module
 
 

@@ -153,3 +153,10 @@ def test_a_cpu_build_of_torch_satisfies_the_pin() -> None:
 
     (pin,) = (line for line in PROJECT["project"]["dependencies"] if line.startswith("torch=="))
     assert Requirement(pin).specifier.contains("2.13.0+cpu")
+
+
+def test_the_extra_of_each_target_is_one_of_the_project() -> None:
+    from targets.base import SPECS
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {spec.extra for spec in SPECS.values() if spec.extra} <= set(extras)

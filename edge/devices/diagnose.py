@@ -144,7 +144,9 @@ def _trial(session: Session, artefact: Artefact) -> Iterator[Diagnosis]:
     card, name = artefact.card, artefact.path.name
     board = boards.get(session.facts.board)
     choice = board.choice(card.target)
-    if choice is None:
+    if choice is None and board.name == boards.GENERIC:
+        yield Diagnosis(severity="ok", what=f"{card.target}: nothing is recorded about it on {board.title}")
+    elif choice is None:
         better = ", ".join(other.target for other in board.runs)
         what = f"{card.target} is no choice for {board.title}; it has {better}"
         yield Diagnosis(severity="warn", what=what, fix="edge.export another target")

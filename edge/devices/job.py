@@ -19,13 +19,12 @@ X86 = ("x86_64", "AMD64", "amd64")
 
 def device_targets() -> tuple[str, ...]:
     """The targets whose artefacts run on devices, through the agent."""
-    return tuple(name for name, spec in SPECS.items() if spec.runtime)
+    return tuple(name for name, spec in SPECS.items() if spec.runtime in agent.OPENERS)
 
 
 def runtime_of(card: Card) -> str | None:
     """Key of the agent's opener for an artefact; None where no agent runs it."""
-    spec = SPECS.get(card.target)
-    return spec.runtime if spec else None
+    return SPECS[card.target].runtime if card.target in device_targets() else None
 
 
 def device_tool(card: Card) -> str | None:
@@ -43,8 +42,8 @@ def require_runnable(artefact: Artefact) -> Card:
     card = artefact.card
     if runtime_of(card) is None:
         raise InputError(
-            f"{artefact.path} is for {card.target}, which is evaluated here operator by operator: no device's agent runs "
-            f"it; take one of {', '.join(device_targets())}"
+            f"{artefact.path} is for {card.target}, whose TargetSpec names no runtime of edge/agent.py: no device's agent "
+            f"runs it; take one of {', '.join(device_targets())}"
         )
     if not artefact.answered_here:
         delegate = card.metrics.get("delegate")
