@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import yaml
 from answered_people import ListedPeople, answered_people
-from people_file import write_people
+from people_file import sample_of, write_people
 from tiny_network import make_program
 
-from calib_data.sample import Sample
 from edge import dist
 from edge.check import main as check_command
 from edge.evaluate import gates
@@ -61,7 +60,7 @@ def test_the_report_draws_its_limbs(hand: Path, hands: ListedPeople) -> None:
 
 
 def test_the_command_takes_the_skeleton_of_a_file_without_joints(hand: Path, hands: ListedPeople, tmp_path: Path) -> None:
-    samples = [Sample(hands.image(index), **vars(hands.labels(index))) for index in range(len(hands))]
+    samples = [sample_of(hands, index) for index in range(len(hands))]
     data = write_people(tmp_path / "hands.json", tmp_path / "images", samples, HAND)
     named = json.loads(data.read_text())
     data.write_text(json.dumps({**named, "categories": [{"id": 1, "name": "hand"}]}))
