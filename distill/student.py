@@ -60,9 +60,10 @@ def _load(model: nn.Module, weights: Path, name: str) -> None:
 
     state, tokens = checkpoint.read(weights), "keypoint_token"
     own = model.state_dict()
-    if tokens in own and tokens in state and own[tokens].shape != state[tokens].shape:
-        processes.note(f"{weights} has another number of keypoints: the keypoint tokens start from random values")
+    same_width = tokens in own and tokens in state and own[tokens].shape[2:] == state[tokens].shape[2:]
+    if same_width and own[tokens].shape != state[tokens].shape:
         checkpoint.load(model, {**state, tokens: own[tokens]}, name)
+        processes.note(f"{weights} has another number of keypoints: the keypoint tokens start from random values")
     else:
         checkpoint.load(model, weights, name)
 

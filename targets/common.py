@@ -129,7 +129,13 @@ def artefact_card(
     )
 
 
-def write_artefact(path: Path, content: bytes, card: Card, open_runner: Callable[[Path, Card], Runner] | None) -> Artefact:
+def write_artefact(
+    path: Path,
+    content: bytes,
+    card: Card,
+    open_runner: Callable[[Path, Card], Runner] | None,
+    coverage: Callable[[], Coverage] | None = None,
+) -> Artefact:
     """Write an artefact and its card, which gets the file's sha256 and its own answer to the golden crop.
 
     Both files are written atomically: a lowering that fails leaves neither.
@@ -137,6 +143,7 @@ def write_artefact(path: Path, content: bytes, card: Card, open_runner: Callable
     Args:
         card: made by `artefact_card`.
         open_runner: opens the file that was written; None if this machine cannot run it.
+        coverage: computes the card's coverage once the file could be written; None if the card has it already.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
@@ -147,6 +154,8 @@ def write_artefact(path: Path, content: bytes, card: Card, open_runner: Callable
     with atomic_file(card_path(path)) as card_file, atomic_file(path) as file:
         file.write_bytes(content)
         card = card.model_copy(update={"files": {path.name: sha256(file)}})
+        if coverage is not None:
+            card = card.model_copy(update={"coverage": coverage()})
         if open_runner is not None:
             card = with_answer(card, open_runner(file, card))
         card.write(card_file)

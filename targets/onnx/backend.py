@@ -88,8 +88,14 @@ def write(
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
     model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
     path = Path(out) / SPECS[target].file_name(program.card.student, precision)
-    card = artefact_card(program, target, precision, coverage(model, share), findings)
-    return write_artefact(path, model.SerializeToString(), card, lambda _, card: OnnxRunner(_session(model, path), card))
+    card = artefact_card(program, target, precision, None, findings)
+    return write_artefact(
+        path,
+        model.SerializeToString(),
+        card,
+        lambda _, card: OnnxRunner(_session(model, path), card),
+        coverage=lambda: coverage(model, share),
+    )
 
 
 def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:

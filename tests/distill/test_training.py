@@ -30,6 +30,7 @@ from distill.training import Average, Run
 from pose.errors import InputError
 from pose.models import checkpoint
 from pose.models.output import PoseOutput
+from pose.models.protocols import parameter_groups
 from pose.skeleton import COCO_17
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,9 @@ class WithNorm(nn.Module):
 
     def forward(self, images: torch.Tensor) -> PoseOutput:
         return self.plain(self.encoder(self.backbone_norm(images)))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return parameter_groups(self, [self.backbone_norm, self.plain.backbone], [self.encoder])
 
 
 def objective(model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
