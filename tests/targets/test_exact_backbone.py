@@ -32,7 +32,10 @@ def program():
 @pytest.fixture(scope="module")
 def images(program) -> Images:
     people, spec = validation(PEOPLE), program.card.spec
-    return [normalise(warp(person.image, affine(person.box, spec), spec), spec)[None] for person in people]
+    return [
+        normalise(warp(people.image(index), affine(people.labels(index).box, spec), spec), spec)[None]
+        for index in range(PEOPLE)
+    ]
 
 
 def backbone(program) -> torch.export.ExportedProgram:
