@@ -31,15 +31,13 @@ def test_validation_at_the_end_of_qat_is_the_fake_quant_column_of_edge_check(tmp
         tmp_path, "quantize.qat", "--student", "distilpose_edge", "--teacher", "labels", "--recipe", "recipe.yaml",
         "--people", "8", "--calibration", "8", "--out", "int8",
     )  # fmt: skip
-    for column, program in (("qat", "int8"), ("ptq", "int8/ptq")):
-        out = f"dist-{column}"
-        run_module(tmp_path, "edge.export", "--program", program, "--target", "onnx", "--out", out)
-        artefact = f"{out}/distilpose_edge-onnx-int8.onnx"
-        run_module(tmp_path, "edge.check", "--artefact", artefact, "--limit", "100", "--json", f"{column}.json")
-        check = json.loads((tmp_path / f"{column}.json").read_text())
-        validation = load_program(tmp_path / program).card.metrics["validation"]
-        assert check["persons"] == 100
-        for measured, trained in (("fp32", "fp32"), ("fake_quant", column)):
-            figures = {key: check[measured][key] for key in ("ap", "pck")}
-            assert figures == validation[trained]
-            assert figures["ap"] > 10  # a figure that means something
+    run_module(tmp_path, "edge.export", "--program", "int8", "--target", "onnx", "--out", "dist")
+    artefact = "dist/distilpose_edge-onnx-int8.onnx"
+    run_module(tmp_path, "edge.check", "--artefact", artefact, "--limit", "100", "--json", "check.json")
+    check = json.loads((tmp_path / "check.json").read_text())
+    validation = load_program(tmp_path / "int8").card.metrics["validation"]
+    assert check["persons"] == 100
+    for column, trained in (("fp32", "fp32"), ("fake_quant", "qat")):
+        figures = {key: check[column][key] for key in ("ap", "pck")}
+        assert figures == validation[trained]
+        assert figures["ap"] > 10  # a figure that means something
