@@ -225,7 +225,8 @@ def test_an_artefact_that_no_device_runs_is_refused(pair: dict[str, Artefact], t
     card = pair["int8"].card
     artefact = copy_of(pair["int8"], tmp_path, card.model_copy(update={"target": "coreml"}))
     with pytest.raises(
-        InputError, match=r"for coreml, which is evaluated .* no device's agent runs it; take one of executorch, tflite"
+        InputError,
+        match=r"for coreml, whose TargetSpec names no runtime .* no device's agent runs it; take one of executorch, tflite",
     ):
         require_runnable(artefact)
     unanswered = card.golden.model_copy(update={"expected": {}})

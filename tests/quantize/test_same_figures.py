@@ -40,4 +40,4 @@ def test_validation_at_the_end_of_qat_is_the_fake_quant_column_of_edge_check(tmp
     for column, trained in (("fp32", "fp32"), ("fake_quant", "qat")):
         figures = {key: check[column][key] for key in ("ap", "pck")}
         assert figures == validation[trained]
-        assert figures["ap"] > 10  # a figure that means something
+        assert figures["pck"] > 0.1, figures  # a figure that means something
