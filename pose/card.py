@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from pose.crop import CropSpec
-from pose.errors import InputError
+from pose.errors import InputError, first_problem, one_line
 from pose.files import sha256, write_text
 from pose.skeleton import Skeleton, SkeletonFile
 
@@ -60,8 +60,7 @@ def _as_skeleton(value: Any) -> Skeleton:
     except InputError as error:
         raise ValueError(str(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(": ".join(first_problem(error))) from error
 
 
 _Skeleton = Annotated[Skeleton, PlainValidator(_as_skeleton), PlainSerializer(Skeleton.to_dict, return_type=dict)]
@@ -268,7 +267,7 @@ def read(path: Path) -> Card:
     except OSError as error:
         raise InputError(f"cannot read the card {path}: {error.strerror or error}") from error
     except Exception as error:  # PyYAML's constructors of tagged values raise any exception
-        raise InputError(f"{path} is not valid YAML ({_one_line(error)}); is it truncated?") from error
+        raise InputError(f"{path} is not valid YAML ({one_line(error)}); is it truncated?") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a card: it holds no fields; export again")
     if value.get("schema_version") != SCHEMA:
@@ -281,9 +280,8 @@ def read(path: Path) -> Card:
     try:
         return Card.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "card"
-        raise InputError(f"{path}: {where}: {_one_line(first['msg'])}; export again") from error
+        field, reason = first_problem(error)
+        raise InputError(f"{path}: {field or 'card'}: {one_line(reason)}; export again") from error
 
 
 def card_path(artefact: Path) -> Path:
@@ -305,7 +303,3 @@ def digest(path: Path) -> str:
 def pack(crop: np.ndarray) -> str:
     """Pixels uint8 [height, width, 3] as the text of `Golden.crop`."""
     return base64.b64encode(zlib.compress(crop.tobytes(), 9)).decode()
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pose import __version__
-from pose.errors import BackendError, InputError, UserError
+from pose.errors import BackendError, InputError, UserError, one_line
 from pose.files import require_writable
 
 Item = TypeVar("Item")
@@ -174,7 +174,7 @@ _Version = Annotated[
 
 def _fail(message: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        note("error: " + " ".join(message.split()))
+        note("error: " + one_line(message))
     return code
 
 

@@ -4,6 +4,13 @@ A command raises one of these with a message of one line: what was wrong, where,
 `pose.cli.run` prints that line and exits; nothing else in the project calls `sys.exit`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class UserError(Exception):
     """Base of the errors that end a command with one line instead of a traceback."""
@@ -25,3 +32,14 @@ class BackendError(UserError):
     """A device or a backend failed."""
 
     exit_code = 3
+
+
+def one_line(message: object, limit: int | None = None) -> str:
+    """The message of somebody else's exception, for a message of ours: on one line, cut off after `limit` characters."""
+    return " ".join(str(message).split())[:limit]
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The first field that pydantic refused, by its dotted path ("" is the whole value), and why."""
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]

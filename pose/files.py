@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pose.errors import InputError
+from pose.errors import InputError, first_problem, one_line
 
 T = TypeVar("T")
 
@@ -136,13 +136,12 @@ def read_yaml(path: Path, model: type[T]) -> T:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # PyYAML's constructors of tagged values raise any exception
-        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"{path} is not valid YAML ({one_line(error, 200)})") from error
     try:
         return TypeAdapter(model).validate_python({} if value is None else value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
+        field, reason = first_problem(error)
+        raise InputError(f"{path}: {field + ': ' if field else ''}{reason}") from error
 
 
 def sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from pose import decode, files, skeleton
 from pose.crop import CropSpec
-from pose.errors import InputError
+from pose.errors import InputError, one_line
 from pose.sessions import Session, open_session
 from pose.skeleton import Skeleton
 
@@ -188,7 +188,7 @@ class HeatmapTeacher:
         try:
             answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
         except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
-            raise InputError(f"{where} does not run ({' '.join(str(error).split())[:200]}); is the file whole?") from error
+            raise InputError(f"{where} does not run ({one_line(error, 200)}); is the file whole?") from error
         channels = len(maps.joints)
         if answers[0].ndim != 4 or answers[0].shape[3 if maps.layout == "NHWC" else 1] != channels:
             expected = f"{maps.layout} with {channels} channels"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pose.errors import BackendError, InputError
+from pose.errors import BackendError, InputError, one_line
 
 
 class Session(Protocol):
@@ -47,8 +47,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
     except (InputError, BackendError):
         raise
     except Exception as error:  # the runtimes raise exceptions of their own for a file that they cannot read
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"cannot open {path} as a model ({reason}); is it truncated?") from error
+        raise InputError(f"cannot open {path} as a model ({one_line(error, 200)}); is it truncated?") from error
 
 
 def _import(*modules: str) -> Any:

@@ -190,8 +190,3 @@ def verified_card(path: Path, target: str) -> Card:
         raise InputError(f"{path} was made for {card.target}, not for {target}")
     card.verify(path)
     return card
-
-
-def one_line(error: object) -> str:
-    """The message of somebody else's exception, for a message of ours, which has one line."""
-    return " ".join(str(error).split())

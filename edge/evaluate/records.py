@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pose.card import Coverage
-from pose.errors import InputError
+from pose.errors import InputError, first_problem
 
 SCHEMA: Literal[1] = 1
 Interval = tuple[float | None, float | None]
@@ -226,10 +226,9 @@ def validated(record: type[AnyRecord], value: JsonValue | dict[str, Any], where:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
+        field, reason = first_problem(error)
         hint = f"; it must be what python -m {command} --json writes" if command else ""
-        raise InputError(f"{where}: {field}: {first['msg']}{hint}") from error
+        raise InputError(f"{where}: {field or 'file'}: {reason}{hint}") from error
 
 
 def read_checks(path: Path) -> dict[str, Check]:

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pose.crop import CropSpec
-from pose.errors import InputError
+from pose.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,7 +132,7 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
         del sys.modules[name]
-        raise InputError(f"{path} cannot be imported ({_one_line(error)}); run it with python to see where") from error
+        raise InputError(f"{path} cannot be imported ({_described(error)}); run it with python to see where") from error
     return module
 
 
@@ -140,11 +140,11 @@ def _built(name: str, builder: Callable[[int], nn.Module], keypoints: int) -> nn
     try:
         return builder(keypoints)
     except Exception as error:  # the user's code may raise anything
-        raise InputError(f"{name} cannot be built for {keypoints} keypoints ({_one_line(error)})") from error
+        raise InputError(f"{name} cannot be built for {keypoints} keypoints ({_described(error)})") from error
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error, 200)}"
 
 
 def build(name: str, keypoints: int = 17, weights: Path | str | Mapping[str, Any] | None = None) -> nn.Module:

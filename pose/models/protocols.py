@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pose.crop import CropSpec
-from pose.errors import InputError
+from pose.errors import InputError, one_line
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 
@@ -122,7 +122,7 @@ def require_student(model: nn.Module, name: str, keypoints: int) -> None:
     try:
         output = model.eval()(torch.zeros(1, 3, model.crop.height, model.crop.width))
     except Exception as error:  # a network may raise anything
-        raise InputError(f"student '{name}' does not run ({type(error).__name__}: {_one_line(error)})") from error
+        raise InputError(f"student '{name}' does not run ({type(error).__name__}: {one_line(error, 200)})") from error
     finally:
         model.train(training)
     if not isinstance(output, PoseOutput):
@@ -132,7 +132,3 @@ def require_student(model: nn.Module, name: str, keypoints: int) -> None:
         if value is None or list(value.shape) != shape:
             returned = "no" if value is None else f"{list(value.shape)}"
             raise InputError(f"student '{name}' returns {returned} {attribute}; it must return {shape}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

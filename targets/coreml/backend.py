@@ -30,11 +30,11 @@ from torch import Tensor
 from pose import card as cards
 from pose.card import Card, Coverage
 from pose.crop import CropSpec
-from pose.errors import BackendError
+from pose.errors import BackendError, one_line
 from pose.files import atomic_file, atomic_folder
 from pose.program import Program
 from targets.base import Artefact, LintFinding, Runner
-from targets.common import OneByOneRunner, accepted, artefact_card, one_line, verified_card, with_answer
+from targets.common import OneByOneRunner, accepted, artefact_card, verified_card, with_answer
 from targets.coreml import SPEC
 from targets.coreml.reference import MilProgram
 from targets.graph import quantization_findings
@@ -207,7 +207,7 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
                 skip_model_load=True,
             )
     except Exception as error:  # coremltools raises its own types, assertions, and whatever stops a pass
-        raise BackendError(f"coremltools cannot lower the program: {one_line(error)[:200]}") from error
+        raise BackendError(f"coremltools cannot lower the program: {one_line(error, 200)}") from error
     width, height = card.spec.width, card.spec.height
     model.short_description = f"{card.student}: {card.skeleton.name} keypoints of the person in a crop, {precision}"
     model.input_description[card.input.name] = f"RGB crop of one person, {width} x {height} pixels"
@@ -220,7 +220,7 @@ def _save(model: Any, folder: Path) -> None:
     try:
         model.save(str(folder))
     except RuntimeError as error:  # its C++ parts raise no OSError
-        raise BackendError(f"coremltools cannot write {folder}: {one_line(error)[:200]}") from error
+        raise BackendError(f"coremltools cannot write {folder}: {one_line(error, 200)}") from error
     mapping = folder / "executorch_debug_handle_mapping.json"  # as large as the program, and nothing reads it
     mapping.unlink(missing_ok=True)
 
@@ -231,7 +231,7 @@ def _runner(path: Path, card: Card, threads: int, program: MilProgram | None = N
     try:
         return CoreMLRunner(ct.models.MLModel(str(path)), card)
     except Exception as error:  # Core ML's compiler raises RuntimeError and plain Exception
-        raise BackendError(f"Core ML refuses {path}: {one_line(error)[:200]}") from error
+        raise BackendError(f"Core ML refuses {path}: {one_line(error, 200)}") from error
 
 
 def _is_dequantized(var: Any) -> bool:

@@ -18,8 +18,7 @@ from coremltools.converters.mil.frontend.milproto.load import load
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from pose.errors import BackendError
-from targets.common import one_line
+from pose.errors import BackendError, one_line
 from targets.coreml.mil_ops import KERNELS
 
 _DTYPES = {
@@ -51,7 +50,7 @@ class MilProgram:
             spec = model.get_spec()
             self.function = load(spec, spec.specificationVersion, model.weights_dir).functions["main"]
         except Exception as error:  # protobuf, C++ and coremltools raise types of their own
-            raise BackendError(f"coremltools cannot read {path}: {one_line(error)[:200]}") from error
+            raise BackendError(f"coremltools cannot read {path}: {one_line(error, 200)}") from error
         self._constants: dict[Any, Any] = {}
         self._steps: list[_Step] = []
         for op in self.function.operations:
@@ -85,7 +84,7 @@ def _run(step: _Step, values: dict[Any, Any]) -> Tensor:
     try:
         result = kernel(**{name: _value(var, values) for name, var in inputs.items()})
     except (NotImplementedError, TypeError, RuntimeError, ValueError) as error:
-        raise BackendError(f"cannot evaluate {op.op_type} {op.name}: {one_line(error)[:200]}") from error
+        raise BackendError(f"cannot evaluate {op.op_type} {op.name}: {one_line(error, 200)}") from error
     if tuple(result.shape) != tuple(output.shape):
         raise BackendError(f"{op.op_type} {op.name} gave {list(result.shape)}, the program says {list(output.shape)}")
     result = result.to(_DTYPES[output.dtype])

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 
 from pose.card import Card, Coverage, Precision
-from pose.errors import BackendError, InputError
+from pose.errors import BackendError, InputError, one_line
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
 from targets.executorch import SPEC
 from targets.graph import arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
@@ -136,7 +136,7 @@ def _lower(graph: ExportedProgram, delegate: str) -> tuple[EdgeProgramManager, b
             edge = to_edge_transform_and_lower(graph, partitioner=[partitioner])
             return edge, edge.to_executorch().buffer
     except Exception as error:  # executorch raises its own types, assertions, and whatever stops a pass
-        raise BackendError(f"ExecuTorch cannot lower the program: {one_line(error)[:200]}") from error
+        raise BackendError(f"ExecuTorch cannot lower the program: {one_line(error, 200)}") from error
 
 
 def _partitioner(delegate: str) -> Any:

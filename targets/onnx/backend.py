@@ -24,10 +24,10 @@ import onnxruntime
 from onnx import numpy_helper
 
 from pose.card import Card, Coverage, Precision
-from pose.errors import BackendError, InputError
+from pose.errors import BackendError, InputError, one_line
 from pose.program import Program
 from targets.base import SPECS, Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
 

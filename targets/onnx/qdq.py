@@ -18,8 +18,7 @@ import onnxscript.optimizer
 import torch
 from onnx_ir.passes import Sequential, common
 
-from pose.errors import BackendError
-from targets.common import one_line
+from pose.errors import BackendError, one_line
 from targets.graph import halved
 from targets.patches import share_node_histories
 
@@ -117,4 +116,4 @@ def _reason(error: BaseException) -> str:
     """The message of the first error in a chain of errors."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return one_line(error)[:200]
+    return one_line(error, 200)

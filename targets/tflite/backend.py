@@ -20,10 +20,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from pose.card import Card, Coverage, Input, Precision
-from pose.errors import BackendError
+from pose.errors import BackendError, one_line
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, one_line, verified_card, write_artefact
+from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
 from targets.tflite import SPEC, flatbuffer
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _convert(graph: ExportedProgram, input_spec: Input, precision: Precision) ->
     except ModuleNotFoundError as error:
         raise SPEC.not_installed(error.name) from error
     except Exception as error:  # of torch, MLIR, and whatever stops a pass
-        raise BackendError(f"litert-torch cannot lower the program: {one_line(error)[:200]}") from error
+        raise BackendError(f"litert-torch cannot lower the program: {one_line(error, 200)}") from error
 
 
 def _open(path: Path, threads: int, content: bytes | None = None) -> Any:
