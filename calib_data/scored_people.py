@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from calib_data.sample import PoseSource
+from calib_data.sample import Labels, PoseSource
 from pose import metrics
 from pose.scoring import People
 
 
-def people_of(source: PoseSource, count: int | None = None) -> People:
-    """The truth for the first `count` people of a source, or for all of them.
+def people_of(source: PoseSource, samples: Sequence[Labels]) -> People:
+    """The truth for the first people of a source, whose labels the caller has read already: `samples`, in order.
 
     A source of annotated photos also knows crowds and people without a box (`annotations`) and the scores of detected boxes
-    (`scores`); they count as COCO's evaluation counts them. People beyond the first `count` are not missed.
+    (`scores`); they count as COCO's evaluation counts them. People beyond `samples` are not missed.
     """
-    samples = [source.labels(index) for index in range(len(source) if count is None else count)]
     keypoints, boxes = np.stack([s.keypoints for s in samples]), np.stack([s.box for s in samples])
     image_ids = [s.image_id for s in samples]
     annotations = getattr(source, "annotations", None)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from calib_data.crops import Crops
+from calib_data.sample import Labels
 from calib_data.scored_people import people_of
 from distill.batches import network_input
 from pose import decode, scoring
@@ -62,16 +63,18 @@ def validate_program(program: ExportedProgram, crops: Crops) -> dict[str, float]
 
 @torch.no_grad()
 def _score(run: Callable[[Tensor], tuple[Tensor, Tensor]], crops: Crops, batch: int) -> dict[str, float]:
+    samples: list[Labels] = []
     coords: list[np.ndarray] = []
     scores: list[np.ndarray] = []
     for start in range(0, len(crops), batch):
-        some = [crops.get(index) for index in range(start, min(start + batch, len(crops)))]
+        numbers = range(start, min(start + batch, len(crops)))
+        some = [crops.get(index) for index in numbers]
+        samples += [crops.source.labels(index) for index in numbers]
         outputs = run(network_input([crop.pixels for crop in some], crops.spec))
         points, confidences = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
         coords += [to_image(person, crop.matrix, crops.spec) for person, crop in zip(points, some, strict=True)]
         scores += list(confidences)
-    people = people_of(crops.source)
-    scored = scoring.score(people, np.stack(coords), np.stack(scores), crops.skeleton)
+    scored = scoring.score(people_of(crops.source, samples), np.stack(coords), np.stack(scores), crops.skeleton)
     return {"ap": _number(scored.ap), "pck": _number(scored.pck)}
 
 

@@ -62,15 +62,17 @@ def answer(
     Raises:
         BackendError: a runner failed, or answered NaN or infinity.
     """
-    matrices = []
+    samples, matrices = [], []
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in runners}
     count = min(limit or len(source), len(source))
     for index in track(range(count)):
-        matrix = affine(source.labels(index).box, spec)
+        sample = source.labels(index)
+        matrix = affine(sample.box, spec)
         crop = warp(source.image(index), matrix, spec)
         on_crop(crop)
         for name, runner in runners.items():
             parts[name].append(runner.predict(crop[None]))
+        samples.append(sample)
         matrices.append(matrix)
     answers = {
         name: Answers(*(np.concatenate(part).astype(np.float64) for part in zip(*rows, strict=True)))
@@ -78,7 +80,7 @@ def answer(
     }
     for name, mine in answers.items():
         require_finite(mine, name)
-    return Scene(people_of(source, count), np.stack(matrices), spec), answers
+    return Scene(people_of(source, samples), np.stack(matrices), spec), answers
 
 
 def require_finite(answers: Answers, where: str) -> None:
