@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from calib_data.crops import Crops
 from distill import processes, validation
 from distill.batches import Batches, network_input, resized
+from distill.memory import keep_freed_memory
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import Request
 from distill.teacher_cache import TeacherCache, cache_folder, cache_teacher, merge_teacher_labels
@@ -84,6 +85,7 @@ def build(request: Request) -> Task:
     Raises:
         InputError: an unknown teacher, or files that do not fit.
     """
+    keep_freed_memory()
     recipe, source = request.recipe, request.train.source
     spec = models.MODELS[request.student]
     crop = resized(spec.crop, recipe.resolution)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
 
 import numpy as np
 import torch
@@ -17,8 +21,9 @@ from pose import decode, scoring
 from pose.crop import to_image
 from pose.models.output import PoseOutput
 
-BATCH = 4  # larger ones are slower: their tensors outgrow the cache, and glibc hands each one back to the kernel
+BATCH = 4  # larger ones are slower: their tensors outgrow the cache
 _BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
+_one_reader = Lock()  # sources of photos are not made for several threads
 
 
 def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,32 +53,42 @@ def validate(model: nn.Module, crops: Crops) -> dict[str, float]:
         output = model(images.to(device))
         return output.coords, output.scores
 
-    return _score(run, crops, BATCH)
+    return _figures(crops, [_answer(run, crops, numbers) for numbers in _batches(crops, BATCH)])
 
 
 def validate_program(program: ExportedProgram, crops: Crops) -> dict[str, float]:
-    """`ap` and `pck` of a finished program, person by person on one thread: to the last digit what `edge.check` gives."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """`ap` and `pck` of a finished program, to the last digit what `edge.check` gives: one person at a time on one thread.
+
+    As many people as torch has threads are at work at the same time.
+    """
+    run, threads = program.module(), torch.get_num_threads()
     try:
-        return _score(program.module(), crops, 1)
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return _figures(crops, pool.map(partial(_answer, run, crops), _batches(crops, 1)))
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+
+
+Run = Callable[[Tensor], tuple[Tensor, Tensor]]
+Answer = tuple[Labels, np.ndarray, np.ndarray]  # of one person, coords [S, 2] in image pixels, scores [S]
+
+
+def _batches(crops: Crops, size: int) -> list[range]:
+    return [range(start, min(start + size, len(crops))) for start in range(0, len(crops), size)]
 
 
 @torch.no_grad()
-def _score(run: Callable[[Tensor], tuple[Tensor, Tensor]], crops: Crops, batch: int) -> dict[str, float]:
-    samples: list[Labels] = []
-    coords: list[np.ndarray] = []
-    scores: list[np.ndarray] = []
-    for start in range(0, len(crops), batch):
-        numbers = range(start, min(start + batch, len(crops)))
-        some = [crops.get(index) for index in numbers]
-        samples += [crops.source.labels(index) for index in numbers]
-        outputs = run(network_input([crop.pixels for crop in some], crops.spec))
-        points, confidences = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
-        coords += [to_image(person, crop.matrix, crops.spec) for person, crop in zip(points, some, strict=True)]
-        scores += list(confidences)
+def _answer(run: Run, crops: Crops, numbers: range) -> list[Answer]:
+    with _one_reader:
+        batch, labels = [crops.get(number) for number in numbers], [crops.source.labels(number) for number in numbers]
+    outputs = run(network_input([crop.pixels for crop in batch], crops.spec))
+    coords, scores = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
+    placed = [to_image(person, crop.matrix, crops.spec) for person, crop in zip(coords, batch, strict=True)]
+    return list(zip(labels, placed, scores, strict=True))
+
+
+def _figures(crops: Crops, parts: Iterable[list[Answer]]) -> dict[str, float]:
+    samples, coords, scores = zip(*itertools.chain.from_iterable(parts), strict=True)
     scored = scoring.score(people_of(crops.source, samples), np.stack(coords), np.stack(scores), crops.skeleton)
     return {"ap": _number(scored.ap), "pck": _number(scored.pck)}
 
