@@ -259,7 +259,7 @@ def measure(job: Job) -> None:
                 unsent[place] = []
             sent = now
         if clocks and (not running or now - clocked >= CLOCK_SECONDS):
-            send("clock", s=now - start, **{name: read_thousandths(files) for name, files in clocks.items()})
+            send("clock", s=now - start, mhz=read_mhz(clocks))
             clocked = now
     for model in models:
         send("stages", artefact=model.name, ms=stages(model, job["runs"]))
@@ -326,21 +326,19 @@ def send_runtime() -> None:
     send("runtime", python=platform.python_version(), versions=versions, emulated=emulated, own_s=own_seconds)
 
 
-def clock_files() -> dict[str, list[Path]]:
-    """The files that hold the clock in kHz and the temperature in thousandths of a degree Celsius, if there are any."""
+def clock_files() -> list[Path]:
+    """The files that hold the clock of each core in kHz, if there are any."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    speeds = [Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores[:8]]
-    zones = sorted(Path("/sys/class/thermal").glob("thermal_zone*/temp"))[:8]
-    groups = {"mhz": [file for file in speeds if file.exists()], "celsius": zones}
-    return {name: files for name, files in groups.items() if files}
+    files = [Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores[:8]]
+    return [file for file in files if file.exists()]
 
 
-def read_thousandths(files: list[Path]) -> list[float]:
-    numbers = []
+def read_mhz(files: list[Path]) -> list[float]:
+    speeds = []
     for file in files:
-        with contextlib.suppress(OSError, ValueError):  # a zone may be switched off
-            numbers.append(int(file.read_text()) / 1e3)
-    return numbers
+        with contextlib.suppress(OSError, ValueError):  # a core may be switched off
+            speeds.append(int(file.read_text()) / 1e3)
+    return speeds
 
 
 def peak_mb() -> float:

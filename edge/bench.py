@@ -181,7 +181,7 @@ def main(
     opened, pinned = open_all(device), cores(affinity)
     if setup and (local := [one.name for one in opened if one.here]):
         raise InputError(f"--setup is for other devices, not for {local[0]}; here: pip install 'distilpose-edge[device]'")
-    pair = twins(dist.find(artefact) if artefact else dist.Dist(dist.DEFAULT).latest(device_targets()))
+    pair = twins(dist.find_or_latest(artefact, device_targets()))
     runs, seconds = (10, 60 * sustained / len(pair)) if sustained else RIGOROUS if rigorous else QUICK
     plan = Plan(
         artefacts=pair,

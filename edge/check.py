@@ -143,7 +143,7 @@ def main(
     if data is None and (images is not None or boxes != "annotation" or skeleton is not None):
         raise InputError("--images, --boxes and --skeleton belong to --data; give the annotations, too")
     wanted = None if target in (None, "all") else (target,)
-    chosen = dist.find(artefact) if artefact else dist.Dist(dist.DEFAULT).latest(wanted)
+    chosen = dist.find_or_latest(artefact, wanted)
     artefacts = chosen.siblings if target == "all" else [chosen]
     source = open_source(data, images, boxes, skeleton)
     checks = check_all(artefacts, source, limit=limit, threads=threads, seed=seed, devices=devices)

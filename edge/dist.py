@@ -198,6 +198,15 @@ class Dist:
                 shutil.copyfile(program.folder / name, temporary)
 
 
+def find_or_latest(path: Path | None, targets: Sequence[str] | None = None) -> Artefact:
+    """The artefact at a path, or without one the latest in `dist` of these targets.
+
+    Raises:
+        InputError: see `find` and `Dist.latest`.
+    """
+    return find(path) if path else Dist(DEFAULT).latest(targets)
+
+
 def find(path: Path) -> Artefact:
     """The artefact at a path, with its folder.
 

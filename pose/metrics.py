@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -215,8 +215,21 @@ def bootstrap(
     values: np.ndarray, statistic: Callable[[np.ndarray], float], n: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """95 % percentile interval of `statistic(values)` over `n` resamples of the rows of `values` (one row a person)."""
+    return _middle95([statistic(draw) for draw in _resamples(values, n, seed)])
+
+
+def percentile_intervals(
+    values: np.ndarray, percents: Sequence[float], n: int = 1000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """`bootstrap` of several percentiles of all values, over the same resamples."""
+    draws = np.array([np.percentile(draw, percents) for draw in _resamples(values, n, seed)])
+    return [_middle95(column.tolist()) for column in draws.T]
+
+
+def _resamples(values: np.ndarray, n: int, seed: int) -> Iterator[np.ndarray]:
     random = np.random.default_rng(seed)
-    return _middle95([statistic(values[random.integers(0, len(values), len(values))]) for _ in range(n)])
+    for _ in range(n):
+        yield values[random.integers(0, len(values), len(values))]
 
 
 def _middle95(draws: list[float]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from pose import card as cards
 from pose.card import Card, Precision
 from pose.errors import InputError
 from pose.files import atomic_file, sha256
+from pose.operators import OPERATORS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -27,7 +28,6 @@ _MEMBERS = re.compile(
     r"|models/model\.json|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder|version"
     r"|\.data/(version|serialization_id))"
 )
-_OPERATOR = re.compile(r"torch\.ops\.(aten|quantized_decomposed)\.\w+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ def _load(path: Path) -> ExportedProgram:
     # A card's sha256 shows that a file is complete, not that it is harmless. `torch.export.load` can be made to run code in
     # five ways: it unpickles tensors marked `use_pickle`, falls back to a full unpickle of sample inputs that `weights_only`
     # refuses, unpickles custom objects and opens compiled libraries in the archive, takes any attribute of `torch` or `math`
-    # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them. Its reader of archives is
-    # not Python's, and of two members with one name it may take the other: it gets a copy of the checked ones only.
+    # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them, and of the operators only
+    # those of `pose.operators`. Its reader of archives is not Python's, and of two members with one name it may take the
+    # other: it gets a copy of the checked ones only. They are stored, not deflated, so they are no larger than the file.
     try:
         return torch.export.load(_without_code(path))
     except InputError:
@@ -128,9 +129,12 @@ def _without_code(path: Path) -> io.BytesIO:
 
     copy = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
-        for name in archive.namelist():
+        for member in archive.infolist():
+            name = member.filename
             if not _MEMBERS.fullmatch(name) or name in checked.namelist():
                 raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors, or twice")
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise InputError(f"{path} is not loaded: {name} is compressed, which a program's members never are")
             content = archive.read(name)
             checked.writestr(name, content)
             if name.endswith("sample_inputs/model.pt"):
@@ -142,10 +146,12 @@ def _without_code(path: Path) -> io.BytesIO:
                 for key, value in _items(document):
                     code = (
                         (key == "use_pickle" and value is not False)
-                        or (key == "target" and not (isinstance(value, str) and _OPERATOR.fullmatch(value)))
                         or (key in ("guards_code", "range_constraints", "custom_obj_values") and bool(value))
                         or key in ("expr_str", "as_custom_obj", "as_operator")
                     )
+                    if key == "target" and not (isinstance(value, str) and value in OPERATORS):
+                        name = str(value)[:80].removeprefix("torch.ops.")
+                        raise InputError(f"{path} is not loaded: {name} is not among the operators that a program may hold")
                     if code:
                         raise InputError(f"{path} is not loaded: {key} '{str(value)[:60]}' could run code")
     copy.seek(0)

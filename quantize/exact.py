@@ -123,10 +123,7 @@ class BiasRounding(nn.Module):
     def __init__(self, input_quantizer: FakeQuantizeBase, weight_quantizer: FakeQuantizeBase) -> None:
         super().__init__()
         self.register_buffer("enabled", torch.ones(1, dtype=torch.uint8))
-        self._quantizers = (
-            input_quantizer,
-            weight_quantizer,
-        )  # in a tuple, so that they are not registered twice
+        self._quantizers = input_quantizer, weight_quantizer  # in a tuple, so that they are not registered twice
 
     def forward(self, bias: Tensor) -> Tensor:
         if not self.enabled[0]:

@@ -71,8 +71,9 @@ def tables(folder: Path) -> dict[str, str]:
     if not (folder / "table.yaml").exists():
         return dict.fromkeys(MARKS, "")
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
-    short = [line for entry in entries if entry.readme for line in _students(folder, entry) if ": fake-quant |" not in line]
-    students = [line for entry in entries for line in _students(folder, entry)]
+    rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
+    short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
+    students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
     return {name: "\n".join(lines) for name, lines in regions.items()}

@@ -20,10 +20,17 @@ settings.load_profile("shared")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes (`pytest -n`) one has the emulated boards; the other tests stay with their file's fixtures."""
+    """Of several processes (`pytest -n`) one has the emulated boards; the other tests stay with their file's fixtures.
+
+    What takes minutes starts first, so that no process is left with it alone at the end.
+    """
     for item in items:
         on_boards = "shared_lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("boards" if on_boards else item.nodeid.partition("::")[0]))
+        if on_boards:
+            item.add_marker(pytest.mark.minutes)
+        if on_boards or item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("boards" if on_boards else item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from pose.program import load_program
 pytest.importorskip("executorch", reason="needs the extra 'executorch'")
 pytest.importorskip("litert_torch", reason="needs the extra 'tflite'")
 
+pytestmark = pytest.mark.minutes
+
 RECIPE = "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 0.0001, backbone_lr: 0.00001, bf16: false, losses: {float_twin: 1}}"
 
 
@@ -33,8 +35,15 @@ def run(line: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("category", "student", "limbs", "flip_pairs"),
     [
-        pytest.param(HAND, "distilpose_edge", 20, 0, id="hand, bundled architecture"),
-        pytest.param(ANIMAL, "my_student.py:SmallStudent", 6, 3, id="animal, architecture of a user's file"),
+        pytest.param(HAND, "distilpose_edge", 20, 0, id="hand, bundled architecture", marks=pytest.mark.xdist_group("hand")),
+        pytest.param(
+            ANIMAL,
+            "my_student.py:SmallStudent",
+            6,
+            3,
+            id="animal, architecture of a user's file",
+            marks=pytest.mark.xdist_group("animal"),
+        ),
     ],
 )
 def test_a_new_skeleton_becomes_checked_artefacts(
@@ -48,14 +57,17 @@ def test_a_new_skeleton_becomes_checked_artefacts(
     run(f"distill.student {common} --out float", tmp_path)
     run(f"quantize.qat {common} --weights float/student.safetensors --calibration 4 --out int8", tmp_path)
     validation = load_program(tmp_path / "int8").card.metrics["validation"]
-    for target, suffix in (("tflite", "tflite"), ("executorch", "pte")):
-        artefact = f"dist/{name}-{target}-int8.{suffix}"
+    for target in ("tflite", "executorch"):
         run(f"edge.export --program int8 --target {target} --out dist", tmp_path)
-        run(f"edge.check --artefact {artefact} --data data/people.json --json {target}.json", tmp_path)
+    artefacts = f"dist/{name}-executorch-int8.pte", f"dist/{name}-tflite-int8.tflite"
+    run(f"edge.check --artefact {artefacts[0]} --target all --data data/people.json --json check.json", tmp_path)
+    checks = json.loads((tmp_path / "check.json").read_text())["targets"].values()
+    assert len(checks) == 2
+    for artefact in artefacts:
         skeleton = read(tmp_path / f"{artefact}.card.yaml").skeleton
         assert list(skeleton.joints) == category["keypoints"]
         assert (len(skeleton.limbs), len(skeleton.flip_pairs)) == (limbs, flip_pairs)
-        check = json.loads((tmp_path / f"{target}.json").read_text())
+        (check,) = (check for check in checks if check["artefact"] == artefact)
         assert check["joints"] == category["keypoints"]
         assert check["lowered"]["fake_quant_px"]["median"] < 0.5
         for column, trained in (("fp32", "fp32"), ("fake_quant", "qat")):

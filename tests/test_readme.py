@@ -22,6 +22,8 @@ from people_file import person, sample_of, write_people
 
 from results.render import tables
 
+pytestmark = pytest.mark.minutes
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RESULTS = (ROOT / "docs" / "results.md").read_text()

@@ -73,7 +73,6 @@ class _Run:
         self._after: Facts | None = None
         self._fields: dict[Role, dict[str, Any]] = {name: {"golden_px": None} for name in plan.artefacts}  # of `Timing`
         self._times: dict[Role, list[float]] = {name: [] for name in plan.artefacts}
-        self._engines: dict[Role, Timing] = {}
         self._clocks: list[list[float]] = []
         self._warnings: list[str] = []
 
@@ -116,15 +115,15 @@ class _Run:
         if self._after is not None:
             warnings += facts.warnings(before, self._after, self._clocks, self._plan.threads)
         for name in self._plan.artefacts:
-            golden_px = self._engines[name].golden_px if name in self._engines else self._fields[name]["golden_px"]
-            if (golden_px or 0) > OTHER_KERNELS:
+            golden_px = self._fields[name]["golden_px"] or 0
+            if golden_px > OTHER_KERNELS:
                 warnings.append(
                     f"{name} answers the golden crop up to {golden_px:.1f} px otherwise than this machine: other kernels, "
                     "or another version; edge.check --device shows what that costs"
                 )
         if self._plan.mode == "sustained" and not emulated:
             warnings += [line for name, times in self._times.items() for line in _slowed(name, times)]
-        timed = any(self._times.values()) or bool(self._engines)
+        timed = any(self._times.values()) or any("latency_ms" in fields for fields in self._fields.values())
         if self._plan.mode == "quick" and timed and not emulated:
             warnings.append("quick: a first impression; --rigorous runs 1024 inferences and a minute of each at least")
         return warnings
@@ -132,21 +131,12 @@ class _Run:
     def _timing(self, name: Role, emulated: bool) -> Timing:
         fields, times = self._fields[name], self._times[name]
         timed = {field: fields.get(field) for field in _FIELDS}
-        engine = self._engines.get(name)
+        latency = fields.get("latency_ms") or (summary(times) if times else None)
         if not emulated:
-            if engine is not None:
-                return engine
-            return Timing(
-                latency_ms=summary(times) if times else None, times_ms=times, golden_px=fields["golden_px"], **timed
-            )
-        if engine is not None:
-            timed, latency = engine.model_dump(include=set(_FIELDS)), engine.latency_ms
-        else:
-            latency = summary(times) if times else None
+            return Timing(latency_ms=latency, times_ms=times, golden_px=fields["golden_px"], **timed)
         hidden = EmulatedTiming(**timed, **(latency.model_dump() if latency else {}))
-        golden_px = engine.golden_px if engine else fields["golden_px"]
         some = latency is not None or any(timed.values())
-        return Timing(times_ms=[], golden_px=golden_px, emulated_ms=hidden if some else None)
+        return Timing(times_ms=[], golden_px=fields["golden_px"], emulated_ms=hidden if some else None)
 
     def _load(self, artefacts: Jobs) -> float:
         """Open each artefact alone in a process; returns the seconds that the slower one took."""
@@ -225,7 +215,7 @@ class _Run:
             self._warnings += [f"{name}: trtexec: {line}" for line in engine.warnings]
             before = self._before or Facts()
             self._before = before.model_copy(update={"runtime": {**before.runtime, "tensorrt": engine.version}})
-            self._engines[name] = engine.timing
+            self._fields[name] = {field: getattr(engine.timing, field) for field in ("latency_ms", "golden_px", *_FIELDS)}
 
 
 def _slowed(name: str, times: list[float]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge import run
 from edge.evaluate.answers import Answers, Scene, answer
 from edge.evaluate.columns import (
     accuracy,
@@ -19,7 +20,6 @@ from edge.evaluate.records import Check, Column, FloatTwin, Pixels
 from pose import cli
 from pose.files import size
 from pose.scoring import shared_joints
-from targets.base import open_artefact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,9 +137,7 @@ def check_all(
 
 
 def _runners(program: Program, named: dict[str, Artefact], twins: dict[str, Artefact], threads: int) -> dict[str, Runner]:
-    with cli.quiet():  # ExecuTorch reports on the processor
-        runners = {"fp32": open_artefact(program.path("fp32"), threads)}
-        runners["fake_quant"] = open_artefact(program.path("int8"), threads)
+    runners = {"fp32": run.open(program.path("fp32"), threads), "fake_quant": run.open(program.path("int8"), threads)}
     runners |= {name: artefact.open(threads) for name, artefact in named.items()}
     return runners | {_float(name): twin.open(threads) for name, twin in twins.items()}
 

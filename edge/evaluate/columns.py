@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from pose.skeleton import Skeleton
 
 RESAMPLES = 1000  # of the bootstrap
 WORST = 6  # people
+PERCENTILES = (50, 99)  # of the distances
 
 
 def accuracy(scene: Scene, mine: Answers, skeleton: Skeleton, seed: int = 0) -> Column:
@@ -47,24 +47,20 @@ def chance_pck(scene: Scene, skeleton: Skeleton) -> float | None:
 
 def pixels_apart(mine: Answers, other: Answers, spec: CropSpec, seed: int = 0) -> Pixels:
     """Distance between the keypoints of two runners, in pixels of the crop: median and 99th percentile."""
-    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)
-    intervals = {
-        percent: metrics.bootstrap(distance, partial(_percentile, percent), RESAMPLES, seed) for percent in (50, 99)
-    }
-    return Pixels(
-        median=_percentile(50, distance), p99=_percentile(99, distance), median_95=intervals[50], p99_95=intervals[99]
-    )
+    distance = _distance(mine, other, spec)
+    median, p99 = (float(value) for value in np.percentile(distance, PERCENTILES))
+    median_95, p99_95 = metrics.percentile_intervals(distance, PERCENTILES, RESAMPLES, seed)
+    return Pixels(median=median, p99=p99, median_95=median_95, p99_95=p99_95)
 
 
 def pixels_per_joint(mine: Answers, other: Answers, skeleton: Skeleton, spec: CropSpec) -> dict[str, float]:
     """Joint -> distance between the keypoints of two runners, in pixels of the crop, median over the people."""
-    distance = np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)
-    return dict(zip(skeleton.joints, np.median(distance, axis=0).tolist(), strict=True))
+    return dict(zip(skeleton.joints, np.median(_distance(mine, other, spec), axis=0).tolist(), strict=True))
 
 
 def worst_people(scene: Scene, lowered: Answers, fp32: Answers, count: int = WORST) -> list[Worst]:
     """The `count` people on whom two runners differ most, the farthest first."""
-    distance = np.linalg.norm((lowered.coords - fp32.coords) * scene.spec.size, axis=-1).mean(axis=1)
+    distance = _distance(lowered, fp32, scene.spec).mean(axis=1)
     poses = {"fp32": scene.in_image(fp32.coords), "lowered": scene.in_image(lowered.coords)}
     return [
         Worst(index=int(i), px=float(distance[i]), fp32=poses["fp32"][i].tolist(), lowered=poses["lowered"][i].tolist())
@@ -72,5 +68,6 @@ def worst_people(scene: Scene, lowered: Answers, fp32: Answers, count: int = WOR
     ]
 
 
-def _percentile(percent: float, values: np.ndarray) -> float:
-    return float(np.percentile(values, percent))
+def _distance(mine: Answers, other: Answers, spec: CropSpec) -> np.ndarray:
+    """Distance [N, S] between the keypoints of two runners, in pixels of the crop."""
+    return np.linalg.norm((mine.coords - other.coords) * spec.size, axis=-1)

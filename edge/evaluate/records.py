@@ -72,6 +72,7 @@ class Column(Record):
 
     Attributes:
         ap_95, pck_95: 95 % bootstrap intervals.
+        pck_reference: the length that PCK measures errors by, see `pose.metrics.reference_length`; None in older files.
         keypoint_px: distance from the keypoints of the float program; None for that program in a file that leaves it out.
         per_joint_px: joint -> median distance from the float program; empty for that program.
         fake_quant_px: of the lowered artefact, distance from the fake-quantized program.
@@ -79,7 +80,7 @@ class Column(Record):
         error: on a device, the reason why it has no score.
     """
 
-    OPTIONAL = frozenset({"fake_quant_px", "host_px"})
+    OPTIONAL = frozenset({"pck_reference", "fake_quant_px", "host_px"})
 
     ap: float | None = None
     ap50: float | None = None
@@ -88,6 +89,7 @@ class Column(Record):
     ap_95: Interval = (None, None)
     pck: float | None = None
     pck_95: Interval = (None, None)
+    pck_reference: str | None = None
     persons: int = 0
     keypoint_px: Pixels | None = None
     per_joint_px: dict[str, float] = {}

@@ -48,7 +48,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     devices = open_all(order.devices)  # a wrong name is reported before anything is measured
     every = order.target == "all"
     targets = None if every else device_targets() if order.target is None else (order.target,)
-    latest = dist.find(order.artefact) if order.artefact else dist.Dist(dist.DEFAULT).latest(targets)
+    latest = dist.find_or_latest(order.artefact, targets)
     artefacts = latest.siblings if every else [latest]
     timed = [artefact for artefact in artefacts if artefact.card.target in device_targets()]
     pairs = [benching.twins(artefact) for artefact in timed]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from documents import follow
 
 from pose.card import read
+
+pytestmark = pytest.mark.minutes
 
 
 def test_add_a_student(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ from pose.models.output import PoseOutput
 from pose.models.protocols import parameter_groups
 from pose.skeleton import COCO_17
 
+pytestmark = pytest.mark.minutes
+
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(epochs=3, batch=3, optimiser="muon", lr=1e-2, weight_decay=0.1, ema=0.9, bf16=False)
 STEPS = 12

@@ -29,6 +29,8 @@ from pose.skeleton import LSP_14
 from targets import base, spec
 from targets.spec import Option, TargetSpec
 
+pytestmark = pytest.mark.minutes
+
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

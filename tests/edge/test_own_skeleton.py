@@ -72,5 +72,6 @@ def test_the_command_takes_the_skeleton_of_a_file_without_joints(hand: Path, han
     written = json.loads((tmp_path / "check.json").read_text())
     assert written["skeleton"] == str(joints)
     assert np.isclose(written["fp32"]["ap"], 100)
+    assert written["fp32"]["pck_reference"] == "diagonal"
     with pytest.raises(InputError, match="--skeleton belong to --data"):
         check_command(hand, skeleton=str(joints))

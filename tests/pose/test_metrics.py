@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,6 +175,12 @@ def test_bootstrap_has_the_width_that_theory_gives() -> None:
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(400), rel=0.1)
     assert (low, high) == metrics.bootstrap(values, lambda rows: float(rows.mean()))
+
+
+def test_intervals_of_percentiles_are_the_bootstrap_of_each() -> None:
+    values = np.random.default_rng(0).gamma(2, 1, (50, 17))
+    expected = [metrics.bootstrap(values, partial(lambda p, rows: float(np.percentile(rows, p)), p), 200) for p in (50, 99)]
+    assert metrics.percentile_intervals(values, (50, 99), 200) == expected
 
 
 @pytest.mark.parametrize(

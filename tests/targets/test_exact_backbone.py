@@ -20,6 +20,8 @@ from targets.executorch import backend as executorch
 from targets.onnx import qdq
 from targets.tflite.graph import convert
 
+pytestmark = pytest.mark.minutes
+
 PEOPLE = 4
 Images = list[np.ndarray]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import zipfile
 from functools import partial
@@ -23,6 +24,8 @@ from targets import base
 from targets.common import artefact_card
 from targets.executorch import backend as executorch
 from targets.graph import WEIGHTED, arithmetic, halved, quantization_findings
+
+pytestmark = pytest.mark.minutes
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +149,18 @@ def _edit(path: Path, suffix: str, change, twice: bool = False) -> None:
     card.model_copy(update={"files": {**card.files, path.name: cards.digest(path)}}).write(path.parent / "card.yaml")
 
 
-def _retarget(data: bytes) -> bytes:
+def _retarget(target: str, data: bytes) -> bytes:
     value = json.loads(data)
-    value["graph_module"]["graph"]["nodes"][0]["target"] = "torch.hub.load"
+    value["graph_module"]["graph"]["nodes"][0]["target"] = target
     return json.dumps(value).encode()
+
+
+NO_OPERATORS = (
+    "torch.hub.load",
+    "torch.ops.aten.from_file.default",
+    "torch.ops.aten.copy_.default",
+    "torch.ops.aten.empty.memory_format",
+)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +171,10 @@ def _retarget(data: bytes) -> bytes:
             lambda data: data.replace(b'"use_pickle": false', b'"use_pickle": true', 1),
             "use_pickle",
         ),
-        ("models/model.json", _retarget, "torch.hub.load"),
+        *(
+            ("models/model.json", partial(_retarget, name), re.escape(f"{name.removeprefix('torch.ops.')} is not among"))
+            for name in NO_OPERATORS
+        ),
         ("models/model.json", lambda data: data.replace(b'"guards_code": []', b'"guards_code": ["x"]'), "guards_code"),
         ("sample_inputs/model.pt", lambda data: pickle.dumps(_Attack()), "not a whole program"),
     ],
@@ -171,6 +185,19 @@ def test_a_program_that_could_run_code_is_not_loaded(copied: Path, monkeypatch, 
     with pytest.raises(InputError, match=expected):
         load_program(copied).graph("int8")
     assert not (copied / "evil").exists()
+
+
+def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(copied: Path) -> None:
+    path = copied / "student_int8.pt2"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    card = cards.read(copied / "card.yaml")
+    card.model_copy(update={"files": {**card.files, path.name: cards.digest(path)}}).write(copied / "card.yaml")
+    with pytest.raises(InputError, match="is compressed"):
+        load_program(copied).graph("int8")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
