@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pose import cli
+
+RUN_FILES = ("run.json", "log.csv", "checkpoint.pt", "result.json", "student.safetensors", "teacher.safetensors")
 Student = Annotated[
     str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="distilpose_s, distilpose_l, distilpose_edge, or your own.")
 ]
@@ -31,6 +34,10 @@ RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="
 Epochs = Annotated[float | None, typer.Option(min=1e-6, max=1e6, help="Passes over the data, instead of the recipe's.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Of everything random [default: the recipe's].")]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where training starts.")]
-Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The run's folder.")]
+Out = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="The run's folder."),
+    cli.Writes(lambda folder: [folder / name for name in RUN_FILES]),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make crops.")]

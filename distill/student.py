@@ -79,7 +79,8 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     """
     from distill import task as tasks
     from distill.objective import project
-    from distill.training import Run, require_new_run_dir
+    from distill.run_folder import require_new_run_dir
+    from distill.training import Run
     from pose import models
     from pose.files import sha256, write_json
     from pose.models import checkpoint
@@ -145,9 +146,9 @@ def main(
     figures = distill(request, trunk)
     if not processes.state().is_main_process:
         return
-    cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")
     if json:
         write_json(json, figures)
+    cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")
 
 
 if __name__ == "__main__":

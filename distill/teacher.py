@@ -38,7 +38,7 @@ def main(
     from distill import fit_teacher, processes, teachers
     from distill import recipe as recipes
     from distill.request import people as people_of
-    from distill.training import require_new_run_dir
+    from distill.run_folder import require_new_run_dir
     from pose import models
     from pose.errors import InputError
     from pose.files import write_json
@@ -52,9 +52,9 @@ def main(
     figures = fit_teacher.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:
         return
-    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / fit_teacher.FITTED}")
     if json:
         write_json(json, figures)
+    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / fit_teacher.FITTED}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from distill import processes
 from distill.batches import Batch, Batches
 from distill.optimisers import optimisers
 from distill.recipe import Recipe
+from distill.run_folder import CHECKPOINT, LOG, SETTINGS, check_resume_settings, cut_log, require_new_run_dir
 from pose import files
 from pose.errors import InputError
 
@@ -119,7 +120,18 @@ class Run:
         self.accelerator.wait_for_everyone()
 
     def finish(self) -> dict[str, float]:
-        """Put the averaged weights into the module, for good: the run's result. Returns their validation figures."""
+        """Put the averaged weights into the module, for good: the run's result. Returns their validation figures.
+
+        Raises:
+            InputError: a weight is NaN or infinite.
+        """
+        weights = {name: self.average.state[name] for name, _ in self.module.named_parameters()}
+        diverged = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+        if diverged:
+            raise InputError(
+                f"training diverged: {len(diverged)} tensors hold NaN or infinity ({diverged[0]} first); "
+                "take a lower lr in the recipe, and another --out"
+            )
         self.module.load_state_dict(self.average.state)
         if self.figures is None and self.validate is not None:  # nothing was left to train
             self.figures = self.validate(self.module)
@@ -133,7 +145,7 @@ class Run:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "average": self.average.state,
         }
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         with files.atomic_file(path) as temporary:
             try:
                 torch.save(state, temporary)
@@ -176,16 +188,16 @@ class Run:
 
     def _open(self, settings: dict[str, Any], resume: bool) -> None:
         described = {"recipe": asdict(self.recipe), **settings}
-        checkpoint = self.folder / "checkpoint.pt"
+        checkpoint = self.folder / CHECKPOINT
         self._began = time.time()
         check_resume_settings(self.folder, described, resume)
         self.accelerator.wait_for_everyone()  # every process has looked before one writes
         if self.main:
-            files.write_json(self.folder / "run.json", files.plain(described))
+            files.write_json(self.folder / SETTINGS, files.plain(described))
         if resume and checkpoint.exists():  # otherwise killed before the first one was written: begin at the beginning
             self._load(checkpoint)
         if self.main:
-            self._cut_log()
+            self._began -= cut_log(self.folder / LOG, self.step)
 
     def _load(self, checkpoint: Path) -> None:
         try:
@@ -198,24 +210,14 @@ class Run:
                 optimiser.load_state_dict(saved)
             for name, value in self.average.state.items():
                 value.copy_(state["average"][name])
+            if not (type(state["step"]) is int and 0 <= state["step"] <= self.steps):
+                raise ValueError(f"step {state['step']} of {self.steps}")
             self.step = state["step"]
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{checkpoint} does not belong to this run; remove it, or take another --out") from error
 
-    def _cut_log(self) -> None:
-        """Drop the rows logged after the checkpoint: those steps are done again. The last row may be incomplete."""
-        path = self.folder / "log.csv"
-        if self.step == 0 or not path.exists():
-            path.unlink(missing_ok=True)
-            return
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= self.step]
-        self._began -= float(kept[-1][1]) if kept else 0.0
-        files.write_text(path, "".join(",".join(row) + "\n" for row in [header, *kept]))
-
     def _log(self, row: dict[str, Any]) -> None:
-        path = self.folder / "log.csv"
+        path = self.folder / LOG
         new = not path.exists()
         with open(path, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -226,38 +228,6 @@ class Run:
 
 
 FIGURES = ("ap", "pck")  # what a validation measures
-
-
-def require_new_run_dir(folder: Path, resume: bool) -> None:
-    """Raises InputError if the folder holds a run and `resume` is not given, or if it cannot be written to."""
-    if not resume and (folder / "checkpoint.pt").exists():
-        raise InputError(f"{folder} holds a run already; add --resume to go on with it, or take another --out")
-    files.require_writable(folder / "checkpoint.pt")
-
-
-def check_resume_settings(folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Compare a run's settings with those that its folder records; a folder without a record is of a run killed early.
-
-    Raises:
-        InputError: `resume` with other settings; the first that differs is named, by its path (`recipe.lr`).
-    """
-    record = folder / "run.json"
-    if not resume or not record.exists():
-        return
-    before, now = _flat(files.read_json(record)), _flat(files.plain(dict(settings)))
-    for key in sorted(set(before) | set(now)):
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"--resume with another '{key}' than {record} has: {now.get(key)} instead of {before.get(key)}; "
-                "give the same settings, or another --out"
-            )
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of nested mappings by their dotted path."""
-    if not isinstance(value, dict):
-        return {path: value}
-    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
 
 
 def _short(value: Any) -> Any:

@@ -193,9 +193,9 @@ def main(
         timeout=timeout,
     )
     result = bench(plan, opened, install=setup, clean=clean)
-    _print(result)
     if json:
-        write_json(json, result.as_json())
+        write_json(json, result.as_json())  # before printing, which may fail
+    _print(result)
     failed = [one for one in result.devices if one.error]
     if failed:
         raise BackendError(f"{len(failed)} of {len(device)} devices failed; {failed[0].error}")

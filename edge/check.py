@@ -156,9 +156,9 @@ def main(
     }
     checks = {name: check.model_copy(update=origin) for name, check in checks.items()}
     result = Checks(targets=checks) if target == "all" else next(iter(checks.values()))
-    _print_all(checks) if target == "all" else _print(*checks.values())
     if json:
-        write_json(json, result.as_json())
+        write_json(json, result.as_json())  # before printing, which may fail
+    _print_all(checks) if target == "all" else _print(*checks.values())
     failed = [column.error for check in checks.values() for column in check.on_device.values() if column.error]
     if failed:
         raise BackendError(f"{len(failed)} of the answers on devices are missing; {failed[0]}")

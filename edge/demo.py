@@ -68,7 +68,9 @@ def main(
     run: Annotated[Path, typer.Option(metavar="FOLDER", help="What the steps before wrote: ptq and qat.")] = Path(
         "runs/demo"
     ),
-    out: Annotated[Path | None, typer.Option(metavar="PNG", help="[default: poses.png in that folder]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="[default: poses.png in that folder]"), cli.Writes()
+    ] = None,
     json: cli.Json = None,
     seed: cli.Seed = 1_000_000,
 ) -> None:
@@ -80,10 +82,10 @@ def main(
     rows = collect(run)
     poses = out or run / "poses.png"
     save_png(poses, picture(Dist(run / "qat" / "dist").latest().path, seed))
-    _print(rows)
-    cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
     if json:
         write_json(json, Demo(rows=rows, picture=str(poses)).as_json())
+    _print(rows)
+    cli.console().print(f"Poses, fp32 left and int8 right of each pair: {poses}")
 
 
 if __name__ == "__main__":

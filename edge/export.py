@@ -247,13 +247,13 @@ def main(
     else:
         paths = export(source, target, precision, out, options)
     made = [exported(path) for path in paths]
+    if json:
+        write_json(json, Export(target=target, artefacts=made, left_out=left_out).as_json())
     _print(made)
     for note in _notes(made, options):
         cli.note(note)
     for name, reason in left_out.items():
         cli.note(f"{name} is left out: {reason}")
-    if json:
-        write_json(json, Export(target=target, artefacts=made, left_out=left_out).as_json())
     if min_int8_macs is not None:
         _require_int8_share(made, min_int8_macs)
 

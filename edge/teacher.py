@@ -34,9 +34,9 @@ def main(
     source = open_data(data, images, skeleton, boxes)
     score = score_teacher(load_teacher(teacher, file=teacher_file), source, data.name, limit, seed)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
-    cli.console().print(f"{score.teacher}: AP {ap}, PCK@0.2 {pck}; {score.persons} people, {len(score.joints)} joints")
     if json:
         write_json(json, score.as_json())
+    cli.console().print(f"{score.teacher}: AP {ap}, PCK@0.2 {pck}; {score.persons} people, {len(score.joints)} joints")
 
 
 if __name__ == "__main__":

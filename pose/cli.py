@@ -16,6 +16,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -25,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pose import __version__
 from pose.errors import BackendError, InputError, UserError, one_line
-from pose.files import require_writable
+from pose.files import require_apart, require_writable
 
 Item = TypeVar("Item")
 
@@ -37,9 +38,21 @@ def writable(path: Path | None) -> Path | None:
     return path
 
 
+@dataclass(frozen=True)
+class Writes:
+    """Marks a flag as the name of what a command writes; the other flags with paths name what it reads.
+
+    Attributes:
+        files: the files that are written for the value of the flag.
+    """
+
+    files: Callable[[Path], Iterable[Path]] = lambda path: [path]
+
+
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.", callback=writable),
+    Writes(),
 ]
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the runtimes.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
@@ -151,14 +164,39 @@ def _invoke(command: Callable[..., None], name: str, example: str) -> int:
 def _with_version(command: Callable[..., None]) -> Callable[..., None]:
     """The command with one more option, `--version`."""
 
+    signature = inspect.signature(command, eval_str=True)
+
     @functools.wraps(command)
     def run_command(version: bool, **options: Any) -> None:
+        _require_apart(signature, options)
         command(**options)
 
-    signature = inspect.signature(command, eval_str=True)
     option = inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version)
     run_command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
     return run_command
+
+
+def _require_apart(signature: inspect.Signature, options: dict[str, Any]) -> None:
+    """Raises InputError where the options let a command write over what it reads."""
+    writes: list[Path] = []
+    reads: list[Path] = []
+    for name, value in options.items():
+        parameter = signature.parameters.get(name)
+        marks = getattr(parameter.annotation, "__metadata__", ()) if parameter else ()
+        mark = next((mark for mark in marks if isinstance(mark, Writes)), None)
+        if mark is not None:
+            writes += mark.files(value) if value is not None else []
+        else:
+            paths = value if isinstance(value, list | tuple) else [value]
+            reads += [Path(path) for path in paths if isinstance(path, Path) or _is_file(path)]
+    require_apart(writes, reads)
+
+
+def _is_file(value: Any) -> bool:
+    """Whether a flag that takes a name or a path was given the path of a file."""
+    with contextlib.suppress(OSError, ValueError):
+        return isinstance(value, str) and Path(value).is_file()
+    return False
 
 
 def _show_version(is_given: bool) -> None:

@@ -9,8 +9,9 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,9 @@ T = TypeVar("T")
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to: it replaces `path` at the end of the block, and is removed on an error.
 
+    A symbolic link stays one: what it points to is replaced. A file that is replaced keeps its permissions. A device or a
+    pipe is written to.
+
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
     """
@@ -30,14 +34,22 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        target = path.resolve() if path.is_symlink() and not special else path
+        folder = Path(tempfile.gettempdir()) if special else target.parent
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_temporary_prefix(target), suffix=target.suffix[-_SUFFIX:])
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        if special:
+            with open(temporary, "rb") as file, open(path, "wb") as sink:
+                shutil.copyfileobj(file, sink)
+            return
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private to its owner
-        temporary.replace(path)
+        # mkstemp makes it private to its owner
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644)
+        temporary.replace(target)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
@@ -56,7 +68,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=path.suffix[-_SUFFIX:]))
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
             entry.chmod(0o755 if entry.is_dir() else 0o644)  # mkdtemp makes it private to its owner
@@ -72,14 +84,43 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+_NAME, _SUFFIX = 40, 20  # characters of a name that its temporary file has: a name of 255 bytes leaves no room for more
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name[:_NAME]}."
+
+
+def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:
+    """Raises InputError where a command would write over what it reads, or write two results to one file.
+
+    Args:
+        reads: files, each with the card beside it. A folder stands for the files in it; results in json may lie in a folder
+            of photos or programs, but not in a package (a folder with a suffix).
+    """
+    written: set[Path] = set()
+    sources = [path.resolve() for path in reads]
+    files = {*sources, *(path.with_name(f"{path.name}.card.yaml") for path in sources)}
+    folders = [path for path in sources if path.is_dir()]
+    for path in writes:
+        place = path.resolve()
+        around = [folder for folder in folders if folder in place.parents and (place.suffix != ".json" or folder.suffix)]
+        if (place in files and not place.is_dir()) or (place.exists() and around):
+            raise InputError(f"{path} is read by this command, which would write over it; give the result another name")
+        if place in written:
+            raise InputError(f"{path} is named for two results, and one would write over the other; give it another name")
+        written.add(place)
+
+
 def require_writable(path: Path) -> None:
     """Raises InputError unless a file can be written there: to be checked before the work whose result it will hold."""
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     try:
         if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        if not Path(path).exists() or Path(path).is_file():  # a device or a pipe needs no room in its folder
+            with tempfile.TemporaryFile(dir=folder):
+                pass
     except OSError as error:
         raise _cannot_write(path, error) from error
 

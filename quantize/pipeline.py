@@ -18,7 +18,8 @@ from distill import task as tasks
 from distill.objective import project
 from distill.recipe import Recipe
 from distill.request import Request
-from distill.training import Run, check_resume_settings, require_new_run_dir
+from distill.run_folder import check_resume_settings, require_new_run_dir
+from distill.training import Run
 from distill.validation import BATCH, validate_program
 from pose import cli, models
 from pose.errors import InputError

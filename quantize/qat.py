@@ -69,13 +69,13 @@ def main(
     figures = quantize(request, precision, calibration)
     if not processes.state().is_main_process:
         return
+    if json:
+        write_json(json, figures)
     table = Table(student, "AP", "PCK@0.2")
     for column, figure in figures.items():
         table.add_row(column, f"{figure['ap']:.1f}", f"{figure['pck']:.1f}")
     cli.console().print(table)
     cli.console().print(f"program: {out}; next: python -m edge.export --program {out}")
-    if json:
-        write_json(json, figures)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def main(
     out: Annotated[
         Path,
         typer.Option(metavar="HTML", help="Markdown, CSV and JSON of the same name go beside it.", callback=cli.writable),
+        cli.Writes(lambda page: [page, *(page.with_suffix(suffix) for suffix in (".md", ".csv", ".json"))]),
     ] = Path("report.html"),
     json: cli.Json = None,
     seed: cli.Seed = 0,
@@ -82,9 +83,6 @@ def main(
     old = collect.read_report(against) if against else None
     if out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: the page's name ends in .html")
-    twice = {path.resolve() for path in (against, json) if path} & {path.resolve() for path in page.paths(out)}
-    if twice:
-        raise InputError(f"--out {out} would write over {twice.pop()}; give the report another name")
     if images is not None and data is None and not check:
         raise InputError("--images belongs to --data; give the annotations, too")
     checks = [one for path in check for one in read_checks(path).values()]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import pickle
-import re
 import subprocess
 import sys
 import time
@@ -17,27 +14,24 @@ import pytest
 import torch
 from drawn_source import Dots
 from safetensors.torch import load_file
-from tiny_models import Plain, TinyTeacher
+from small_run import RECIPE, STEPS, environment, make
+from tiny_models import TinyTeacher
 from tiny_student import SPEC, tiny_student
 from torch import nn
 
 from calib_data.augment import Augmentation
 from calib_data.crops import Crops
 from distill import training
-from distill.batches import Batch, Batches
-from distill.recipe import LossWeights, Recipe
+from distill.batches import Batches
+from distill.recipe import Recipe
 from distill.training import Average, Run
 from pose.errors import InputError
 from pose.models import checkpoint
-from pose.models.output import PoseOutput
-from pose.models.protocols import parameter_groups
 from pose.skeleton import COCO_17
 
 pytestmark = pytest.mark.minutes
 
 ROOT = Path(__file__).parents[2]
-RECIPE = Recipe(epochs=3, batch=3, optimiser="muon", lr=1e-2, weight_decay=0.1, ema=0.9, bf16=False)
-STEPS = 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,41 +40,6 @@ def validated_often() -> Any:
         patch.setattr(training, "_VALIDATIONS", 3)
         patch.setattr(training, "_LEAST_BETWEEN", 1)
         yield
-
-
-class WithNorm(nn.Module):
-    """A network with buffers, and with a matrix for Muon: batch norm and an encoder before the plain student's layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone_norm = nn.BatchNorm2d(3)
-        self.plain = Plain()  # seeds what comes after it, too
-        self.encoder = nn.Linear(SPEC.width, SPEC.width)
-
-    def forward(self, images: torch.Tensor) -> PoseOutput:
-        return self.plain(self.encoder(self.backbone_norm(images)))
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return parameter_groups(self, [self.backbone_norm, self.plain.backbone], [self.encoder])
-
-
-def objective(model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-    output = model(batch.images)
-    return {
-        "regression": (output.coords - batch.target.coords).square().mean(),
-        "sigma": 1e-3 * output.sigmas.mean(),
-        "score": 1e-3 * output.scores.square().mean(),
-    }
-
-
-def make(folder: Path, resume: bool = False, recipe: Recipe = RECIPE, objective: Any = objective, **settings: Any) -> Run:
-    batches = Batches(Crops(Dots(12), SPEC, COCO_17, Augmentation(), recipe.seed), recipe.batch, (16, 16))
-    given = {"student": "plain", "digests": {"teacher": "a"}} | settings
-    seen = {"ap": 1.5, "pck": 2.5}
-    return Run(
-        folder, WithNorm(), objective, batches, recipe, given,
-        validate=lambda model: seen, workers=0, resume=resume,
-    )  # fmt: skip
 
 
 def result(run: Run) -> tuple[Any, ...]:
@@ -146,101 +105,6 @@ def test_resuming_where_nothing_was_begun_begins(whole_run: tuple[Any, ...], tmp
     run = make(tmp_path, resume=True)
     run.train()
     assert result(run) == whole_run
-
-
-def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    make(tmp_path).train()
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(InputError, match="--resume"):
-        make(tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    ("named", "recipe", "settings"),
-    [
-        ("recipe.lr", replace(RECIPE, lr=2e-2), {}),
-        ("recipe.losses.confidence", replace(RECIPE, losses=LossWeights(confidence=1)), {}),
-        ("recipe.augmentation.flip", replace(RECIPE, augmentation=Augmentation(flip=0)), {}),
-        ("student", RECIPE, {"student": "other"}),
-        ("digests.teacher", RECIPE, {"digests": {"teacher": "b"}}),
-        ("more", RECIPE, {"more": 1}),
-    ],
-)
-def test_other_settings_are_refused_by_name(named: str, recipe: Recipe, settings: dict[str, Any], tmp_path: Path) -> None:
-    make(tmp_path)
-    with pytest.raises(InputError, match=f"another '{re.escape(named)}'") as caught:
-        make(tmp_path, resume=True, recipe=recipe, **settings)
-    assert len(str(caught.value)) < 400
-
-
-class Bomb:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, ("exploded",)
-
-
-def test_a_checkpoint_that_is_damaged_foreign_or_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    make(tmp_path).train()
-    file = tmp_path / "checkpoint.pt"
-    good = file.read_bytes()
-    for damaged in (b"", good[: len(good) // 2], good[:-1], pickle.dumps(Bomb(), protocol=2)):
-        file.write_bytes(damaged)
-        with pytest.raises(InputError, match="cannot be read"):
-            make(tmp_path, resume=True)
-    torch.save({"state": Bomb()}, file)
-    with pytest.raises(InputError, match="cannot be read"):
-        make(tmp_path, resume=True)
-    assert not (tmp_path / "exploded").exists()
-    for foreign in ([1], {"step": 1}, {"step": 1, "model": {}, "optimisers": [], "average": {}}):
-        torch.save(foreign, file)
-        with pytest.raises(InputError, match="does not belong"):
-            make(tmp_path, resume=True)
-
-
-def test_a_broken_record_is_refused(tmp_path: Path) -> None:
-    make(tmp_path)
-    (tmp_path / "run.json").write_text("{")
-    with pytest.raises(InputError, match="not valid json"):
-        make(tmp_path, resume=True)
-
-
-def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot write"):
-        make(tmp_path / "file" / "run")
-
-
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from test_training import make
-from pose.errors import InputError
-run = make(Path(sys.argv[1]))
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-try:
-    run.train()
-except InputError as error:
-    print(error)
-"""
-
-
-def test_a_full_disk_ends_the_run_with_one_line(tmp_path: Path) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], env=environment(), capture_output=True, text=True, timeout=60
-    )
-    assert re.fullmatch(r"cannot write .*checkpoint\.pt: .*\n", answer.stdout), answer.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "run.json"]
-
-
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
-    def explode(model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        return {"regression": model(batch.images).coords.mean() * float("nan")}
-
-    with pytest.raises(InputError, match=r"the loss is nan at step 1 .*lower lr"):
-        make(tmp_path, objective=explode).train()
-    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_batches_are_a_function_of_the_step_and_cover_everybody_each_epoch() -> None:
@@ -336,11 +200,6 @@ def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
     muon.step()
     moved = [parameter for parameter in model.parameters() if not torch.equal(parameter, before[id(parameter)])]
     assert {id(parameter) for parameter in moved} == taken
-
-
-def environment() -> dict[str, str]:
-    paths = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/distill"))
-    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def distill(cache: Path, out: Path, *flags: str, processes: int = 1) -> list[str]:

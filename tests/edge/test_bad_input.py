@@ -40,6 +40,36 @@ def refused(answer: subprocess.CompletedProcess[str], *words: str) -> None:
     assert not [word for word in words if word not in answer.stderr], answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "flags"),
+    [
+        ("edge.check", ["--data", "kept.json", "--json", "kept.json"]),
+        ("edge.check", ["--artefact", "kept.json", "--json", "kept.json"]),
+        ("edge.bench", ["--artefact", "kept.json", "--json", "kept.json"]),
+        ("edge.teacher", ["--teacher", "kept.json", "--data", "other.json", "--json", "kept.json"]),
+        ("edge.report", ["--check", "kept.json", "--out", "kept.html"]),
+        ("edge.report", ["--data", "kept.json", "--out", "kept.html"]),
+        ("edge.demo", ["--run", "folder", "--out", "kept.json", "--json", "kept.json"]),
+        ("edge.export", ["--program", "folder", "--json", "folder/card.yaml"]),
+        ("distill.student", ["--weights", "folder/student.safetensors", "--out", "folder"]),
+        ("distill.student", ["--recipe", "folder/run.json", "--out", "folder"]),
+        ("distill.teacher", ["--weights", "folder/teacher.safetensors", "--out", "folder"]),
+        ("quantize.qat", ["--data", "kept.json", "--json", "kept.json"]),
+    ],
+)
+def test_no_command_writes_over_what_it_reads(
+    command: Command, module: str, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    read = ("kept.json", "folder/card.yaml", "folder/student.safetensors", "folder/teacher.safetensors", "folder/run.json")
+    for name in read:
+        (tmp_path / name).write_text(name)
+    paths = [str(tmp_path / flag) if "." in flag or flag == "folder" else flag for flag in flags]
+    refused(command(module, *paths), "would write over")
+    assert [(tmp_path / name).read_text() for name in read] == list(read)
+
+
 def damage(path: Path) -> None:
     held = bytearray(path.read_bytes())
     held[len(held) // 2] ^= 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,60 @@ def fill_then_fail(path: Path, failure: BaseException) -> None:
 def test_json_never_holds_a_number_that_is_not_finite(tmp_path: Path) -> None:
     files.write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("-inf")}})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, 1.5], "b": {"c": None}}
+
+
+def test_a_link_stays_one_and_permissions_stay_as_they_are(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    files.write_text(link, "new")
+    assert link.is_symlink()
+    assert (real.read_text(), real.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        files.require_writable(pipe)
+        files.write_text(pipe, "through")
+        assert reader.communicate()[0] == "through"
+    assert pipe.is_fifo()
+    files.write_text(Path(os.devnull), "gone")
+    assert Path(os.devnull).is_char_device()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_long_name_is_written_and_a_longer_one_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 240}.json"
+    files.require_writable(path)
+    files.write_text(path, "x")
+    with pytest.raises(InputError, match="File name too long"):
+        files.require_writable(tmp_path / f"{'n' * 260}.json")
+
+
+@pytest.mark.parametrize(
+    ("writes", "reads"),
+    [
+        (["people.json"], ["people.json"]),
+        (["./sub/../people.json"], ["people.json"]),
+        (["link.json"], ["people.json"]),
+        (["x.pte.card.yaml"], ["x.pte"]),
+        (["photos/1.png"], ["photos"]),
+        (["x.mlpackage/Manifest.json"], ["x.mlpackage"]),
+        (["new.json", "./new.json"], []),
+    ],
+)
+def test_what_is_read_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: list[str], reads: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("people.json", "x.pte", "x.pte.card.yaml", "photos/1.png", "photos/old.json", "x.mlpackage/Manifest.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(name)
+    Path("sub").mkdir()
+    Path("link.json").symlink_to("people.json")
+    with pytest.raises(InputError, match="write over"):
+        files.require_apart(map(Path, writes), map(Path, reads))
+    files.require_apart([Path("new.json"), Path("photos/old.json")], [Path("people.json"), Path("photos"), Path("x.pte")])
