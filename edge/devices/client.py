@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import IO
 
+LINE = 4 << 20  # bytes
 GRACE = 10.0  # seconds for the device to report the end of a command
 
 
@@ -110,15 +111,18 @@ class Client:
 def lines(pipe: IO[bytes], deadline: float) -> Iterator[str]:
     """Lines from a pipe as they come, until its end; old devices end them with a carriage return, too.
 
+    What a line has beyond `LINE` bytes is dropped.
+
     Raises:
         TimeoutError: `deadline`, a time.monotonic(), has passed.
     """
     rest = b""
     with selectors.DefaultSelector() as ready:
         ready.register(pipe, selectors.EVENT_READ)
-        while ready.select(max(0.0, deadline - time.monotonic())):
+        while (left := deadline - time.monotonic()) > 0 and ready.select(left):  # also of one that never stops to write
             chunk = os.read(pipe.fileno(), 1 << 16)
             *whole, rest = (rest + chunk).split(b"\n")
+            rest = rest[:LINE]
             for line in [*whole, *([rest] if rest and not chunk else [])]:
                 yield line.decode(errors="replace").removesuffix("\r")
             if not chunk:

@@ -12,18 +12,20 @@ from edge import agent
 from edge.devices import facts, trt
 from edge.devices import job as jobs
 from edge.devices.base import ConnectionCut, Device, Unreachable
+from edge.devices.events import Event
 from edge.devices.python import setup
-from edge.devices.session import ATTEMPTS, PAUSE, Event, Plan, Session
+from edge.devices.session import ATTEMPTS, PAUSE, Plan, Session
 from edge.evaluate import timings
 from edge.evaluate.timings import DeviceFacts, EmulatedTiming, Facts, Percentiles, Role, Timing
 from pose.card import Card
-from pose.errors import UserError
+from pose.errors import BackendError, UserError, one_line
 
 START = 300.0  # seconds for a runtime to be imported, and an artefact opened and run once
 EMULATED_RUNS = 3  # an emulation can only show that the artefact runs and what it answers
 INFERENCES = 80  # of each artefact beside the counted ones: warming up, stages, cold ones
 SLOWER = 3.0  # factor by which an inference may take longer than the first did, when a board throttles
 OTHER_KERNELS = 0.5  # pixels
+MOST_TIMES = 5_000_000  # latencies of one artefact
 SLOWED = 1.05  # factor that distinguishes a board that gets hot from noise
 _FIELDS = ("load_ms", "first_ms", "stages_ms", "peak_memory_mb", "runtime_memory_mb")
 Jobs = dict[Role, agent.ArtefactJob]
@@ -145,6 +147,10 @@ class _Run:
             start = time.monotonic()
             for event in self._session.retry(lambda artefact=artefact: self._load_events(artefact)):  # type: ignore[misc]
                 self._keep(event | {"artefact": name})
+            if self._fields[name].get("first_ms") is None:
+                raise BackendError(
+                    f"{self._session.device.name}: the agent did not say how long {name} took to load and run"
+                )
             slowest = max(slowest, time.monotonic() - start)
         return slowest
 
@@ -183,9 +189,15 @@ class _Run:
     def _keep(self, event: Event) -> None:
         """Store what an event reports."""
         kind, name = event["event"], event.get("artefact", "")
+        if "artefact" in event and name not in self._fields:
+            raise BackendError(
+                f"{self._session.device.name}: the agent reported an artefact '{one_line(name, 40)}' that it was not sent"
+            )
         fields = self._fields.get(name, {})
         if kind == "times":
             self._times[name] += event["ms"]
+            if len(self._times[name]) > MOST_TIMES:
+                raise BackendError(f"{self._session.device.name}: more than {MOST_TIMES} latencies of {name}; ask for fewer")
         elif kind == "golden":
             fields["golden_px"] = event["max_px"]
         elif kind == "stages":

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edge import agent
 from edge.devices import facts
 from edge.devices import job as jobs
 from edge.devices.base import ConnectionCut, Device, Unreachable
+from edge.devices.events import MOST, Event, parse
 from edge.devices.python import python_of
 from edge.dist import Artefact
 from edge.evaluate.timings import Facts, Mode, Role
@@ -26,7 +27,6 @@ from pose.errors import BackendError
 from pose.files import atomic_file, sha256
 
 Result = TypeVar("Result")
-Event = dict[str, Any]  # of the agent: `event` and the fields that `edge.agent` sends with it
 
 AGENT = Path(agent.__file__)
 ATTEMPTS, PAUSE = 3, 2.0  # of an action that a cut connection ended, and seconds before the next attempt
@@ -101,15 +101,18 @@ class Session:
             self._command = [python, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
         stdin = json.dumps({"threads": self.threads, "affinity": list(self.affinity), **job}).encode()
         last: Event = {}
+        count = 0
         lines = self.device.run(self._command, stdin=stdin, timeout=timeout)
         try:
             for line in lines:
                 if self.stopped():
                     raise BackendError(f"{self.device.name}: interrupted")
-                event = _event(line)
+                event = self._event(line)
                 if event is None:
                     continue
-                last = event
+                last, count = event, count + 1
+                if count > MOST:
+                    raise BackendError(f"{self.device.name}: more than {MOST} events, which the agent never sends")
                 if event["event"] == "error":
                     raise BackendError(f"{self.device.name}: {event['message']}{self._hint(event['kind'])}")
                 yield event
@@ -118,6 +121,12 @@ class Session:
                 lines.close()  # ends the agent, if it still runs
         if last.get("event") != "result":
             raise BackendError(f"{self.device.name}: the agent ended without a result; run it again")
+
+    def _event(self, line: str) -> Event | None:
+        try:
+            return parse(line)
+        except BackendError as error:
+            raise BackendError(f"{self.device.name}: {error}") from error
 
     def _hint(self, kind: str) -> str:
         if kind != "runtime":
@@ -137,13 +146,3 @@ class Session:
                     raise
             time.sleep(PAUSE * attempt)
         raise AssertionError
-
-
-def _event(line: str) -> Event | None:
-    """The agent's event in a line, whatever precedes it; None if the line has none."""
-    _, mark, text = line.partition(agent.MARK)
-    try:
-        event = json.loads(text) if mark else None
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None

@@ -16,7 +16,7 @@ import pytest
 
 from edge import agent, dist, run
 from edge.devices import job as jobs
-from edge.devices.session import _event
+from edge.devices.events import parse
 from pose import card as cards
 
 SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
@@ -172,7 +172,7 @@ def test_what_is_reported_is_the_models_time(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(agent, "out", events, raising=False)
     monkeypatch.setattr(agent, "Model", Busy)
     agent.measure({"artefacts": [{}], "threads": 1, "runs": 200, "seconds": 0})
-    parsed = [_event(line) for line in events.getvalue().splitlines()]
+    parsed = [parse(line) for line in events.getvalue().splitlines()]
     reported = [ms for event in parsed if event and event["event"] == "times" for ms in event["ms"]]
     assert len(reported) == 200
     timed = [
@@ -182,6 +182,6 @@ def test_what_is_reported_is_the_models_time(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_events_are_found_in_noise() -> None:
-    assert _event('Welcome to Raspbian!@dpe {"event": "result"}') == {"event": "result"}
+    assert parse('Welcome to Raspbian!@dpe {"event": "result"}') == {"event": "result"}
     for line in ("", "@dpe", "@dpe {", "@dpe [1]", '@dpe {"event": 7}', "INFO: Created delegate", "@dp e {}"):
-        assert _event(line) is None
+        assert parse(line) is None
