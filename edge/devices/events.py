@@ -35,7 +35,7 @@ class _Golden(_Event):
     event: Literal["golden"]
     artefact: _Text = ""
     max_px: _Size
-    max_score: _Size
+    max_score: _Size | None = None
 
 
 class _Stages(_Event):
