@@ -17,6 +17,7 @@ from distill import processes
 from distill.batches import Batches, resized
 from distill.heatmap_fit import HeatmapFit, with_auxiliary_heads
 from distill.recipe import Recipe
+from distill.run_files import RESULT, TEACHER
 from distill.teacher_cache import cache_folder
 from distill.training import Run
 from distill.validation import DecodedNetwork
@@ -26,7 +27,6 @@ from pose.errors import InputError
 from pose.files import sha256, write_json
 from pose.models import checkpoint
 
-FITTED = "teacher.safetensors"  # in the folder of a run
 _TIMED = 3  # steps from which the time of the rest is estimated
 
 
@@ -34,7 +34,7 @@ def fitted_weights(name: str, train: Data, validation: Data, recipe: Recipe) -> 
     """Weights of a teacher that is fitted with that recipe once and cached; the same command resumes an interrupted fit."""
     settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.to_dict()], sort_keys=True)
     folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
-    weights, process = folder / FITTED, processes.state()
+    weights, process = folder / TEACHER, processes.state()
     is_cached = weights.is_file()
     process.wait_for_everyone()  # every process has looked before one writes
     if not is_cached:
@@ -89,8 +89,8 @@ def fit(
     _train(run, name)
     figures = run.finish()
     if run.main:
-        checkpoint.save(model, folder / FITTED)
-        write_json(folder / "result.json", {**settings, "people": len(validation.source), **figures})
+        checkpoint.save(model, folder / TEACHER)
+        write_json(folder / RESULT, {**settings, "people": len(validation.source), **figures})
     return figures
 
 

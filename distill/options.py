@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from distill.run_files import RUN_FILES
 from pose import cli
 
-RUN_FILES = ("run.json", "log.csv", "checkpoint.pt", "result.json", "student.safetensors", "teacher.safetensors")
 Student = Annotated[
     str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="distilpose_s, distilpose_l, distilpose_edge, or your own.")
 ]

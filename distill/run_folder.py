@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from distill import processes
+from distill.run_files import CHECKPOINT, LOCK, RUN_FILES, SETTINGS
 from pose import files
 from pose.errors import InputError
 
-CHECKPOINT, SETTINGS, LOG, LOCK = "checkpoint.pt", "run.json", "log.csv", ".lock"
 _locks: dict[Path, IO[str]] = {}  # of this process; the kernel releases them when it ends, however it ends
-_TEMPORARY = re.compile(r"\.(checkpoint|run|log|result|student|teacher)[._][^/]*\.[a-z0-9_]{8}\.\w+")
+_TEMPORARY = tuple(f".{name}." for name in RUN_FILES)  # what `pose.files.atomic_file` calls theirs begins with these
 
 
 def require_new_run_dir(folder: Path, resume: bool) -> None:
@@ -81,11 +81,11 @@ def _is_row(row: list[str]) -> bool:
 def _lock(folder: Path) -> None:
     path = (folder / LOCK).resolve()
     if path in _locks:
-        return None
+        return
     try:
         import fcntl
     except ImportError:  # not on Windows
-        return None
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
     try:
@@ -97,17 +97,17 @@ def _lock(folder: Path) -> None:
         raise InputError(f"{folder} is used by {holder}; wait for its end, or take another --out") from error
     if not _is_at(path, file):  # its holder ended, and removed it, after we had opened it
         file.close()
-        return _lock(folder)
+        _lock(folder)
+        return
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     _locks[path] = file
     atexit.register(path.unlink, missing_ok=True)
     for leftover in folder.iterdir():  # of killed runs: nobody else writes here now
-        if _TEMPORARY.fullmatch(leftover.name):
+        if leftover.name.startswith(_TEMPORARY):
             with contextlib.suppress(OSError):
                 leftover.unlink()
-    return None
 
 
 def _is_at(path: Path, file: IO[str]) -> bool:

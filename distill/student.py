@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill import options
+from distill.run_files import RESULT, STUDENT
 from pose import cli
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
         run.train(step)
     figures = run.finish()
     if run.main:
-        checkpoint.save(network, out / "student.safetensors")
-        write_json(out / "result.json", {**settings, "people": len(request.validation.source), **figures})
+        checkpoint.save(network, out / STUDENT)
+        write_json(out / RESULT, {**settings, "people": len(request.validation.source), **figures})
     return figures
 
 
@@ -148,7 +149,7 @@ def main(
         return
     if json:
         write_json(json, figures)
-    cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / 'student.safetensors'}")
+    cli.console().print(f"{student}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / STUDENT}")
 
 
 if __name__ == "__main__":

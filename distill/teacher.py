@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from distill import options
+from distill.run_files import TEACHER
 from pose import cli
 
 
@@ -54,7 +55,7 @@ def main(
         return
     if json:
         write_json(json, figures)
-    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / fit_teacher.FITTED}")
+    cli.console().print(f"{teacher}: AP {figures['ap']:.1f}, PCK@0.2 {figures['pck']:.1f}; {out / TEACHER}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from distill import processes
 from distill.batches import Batch, Batches
 from distill.optimisers import optimisers
 from distill.recipe import Recipe
-from distill.run_folder import CHECKPOINT, LOG, SETTINGS, check_resume_settings, cut_log, require_new_run_dir
+from distill.run_files import CHECKPOINT, LOG, SETTINGS
+from distill.run_folder import check_resume_settings, cut_log, require_new_run_dir
 from pose import files
 from pose.errors import InputError
 

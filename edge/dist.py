@@ -12,7 +12,7 @@ from pose import card as cards
 from pose import cli
 from pose.card import Precision
 from pose.errors import InputError
-from pose.files import atomic_file
+from pose.files import CARD_SUFFIX, atomic_file
 from pose.program import CARD, Program, graph_name, load_program
 from targets import base
 from targets.base import Runner
@@ -125,9 +125,8 @@ class Dist:
     @cached_property
     def paths(self) -> list[Path]:
         """Everything in the folder that has a card beside it."""
-        suffix = ".card.yaml"
-        card_files = sorted(self.folder.glob(f"*{suffix}")) if self.folder.is_dir() else []
-        return [path.with_name(path.name.removesuffix(suffix)) for path in card_files]
+        card_files = sorted(self.folder.glob(f"*{CARD_SUFFIX}")) if self.folder.is_dir() else []
+        return [path.with_name(path.name.removesuffix(CARD_SUFFIX)) for path in card_files]
 
     def artefact(self, path: Path) -> Artefact:
         """The artefact at a path in the folder.

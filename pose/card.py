@@ -31,7 +31,7 @@ from pydantic import (
 
 from pose.crop import CropSpec
 from pose.errors import InputError, first_problem, one_line
-from pose.files import sha256, write_text
+from pose.files import CARD_SUFFIX, sha256, write_text
 from pose.skeleton import Skeleton, SkeletonFile
 
 SCHEMA: Literal[3] = 3
@@ -287,7 +287,7 @@ def read(path: Path) -> Card:
 def card_path(artefact: Path) -> Path:
     """The path of an artefact's card: `x.pte` -> `x.pte.card.yaml`."""
     artefact = Path(artefact)
-    return artefact.with_name(f"{artefact.name}.card.yaml")
+    return artefact.with_name(artefact.name + CARD_SUFFIX)
 
 
 def digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pose.errors import InputError, first_problem, one_line
 
 T = TypeVar("T")
+CARD_SUFFIX = ".card.yaml"  # of the card beside a file: `x.pte.card.yaml`
 
 
 @contextlib.contextmanager
@@ -100,7 +101,7 @@ def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:
     """
     written: set[Path] = set()
     sources = [path.resolve() for path in reads]
-    files = {*sources, *(path.with_name(f"{path.name}.card.yaml") for path in sources)}
+    files = {*sources, *(path.with_name(path.name + CARD_SUFFIX) for path in sources)}
     folders = [path for path in sources if path.is_dir()]
     for path in writes:
         place = path.resolve()

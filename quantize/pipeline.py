@@ -18,6 +18,7 @@ from distill import task as tasks
 from distill.objective import project
 from distill.recipe import Recipe
 from distill.request import Request
+from distill.run_files import RESULT
 from distill.run_folder import check_resume_settings, require_new_run_dir
 from distill.training import Run
 from distill.validation import BATCH, validate_program
@@ -88,7 +89,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
     run.finish()
     if main_process:
         programs.save(out, quantized, "qat")
-        write_json(out / "result.json", {**settings, "people": len(request.validation.source), **programs.figures})
+        write_json(out / RESULT, {**settings, "people": len(request.validation.source), **programs.figures})
     return programs.figures
 
 

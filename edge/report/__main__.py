@@ -33,6 +33,12 @@ def crops(checks: Sequence[Check], data: Path | None, images: Path | None) -> tu
         return [], [(check.label, f"the people with the largest shifts are not drawn: {error}")]
 
 
+def _pages(out: Path) -> list[Path]:
+    from edge.report import page
+
+    return page.paths(out)
+
+
 def main(
     artefact: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: the latest int8 one in dist]")] = None,
     target: Annotated[str | None, typer.Option(help="Its latest, or all: every target of the latest one's program.")] = None,
@@ -60,7 +66,7 @@ def main(
     out: Annotated[
         Path,
         typer.Option(metavar="HTML", help="Markdown, CSV and JSON of the same name go beside it.", callback=cli.writable),
-        cli.Writes(lambda page: [page, *(page.with_suffix(suffix) for suffix in (".md", ".csv", ".json"))]),
+        cli.Writes(_pages),
     ] = Path("report.html"),
     json: cli.Json = None,
     seed: cli.Seed = 0,

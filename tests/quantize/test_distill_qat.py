@@ -24,6 +24,7 @@ from distill import teacher as teach
 from distill.objective import LabelTeacher, Projected, project
 from distill.recipe import Recipe
 from distill.request import Request
+from distill.run_files import TEACHER
 from pose import cli, models
 from pose.crop import CropSpec
 from pose.models import ModelSpec, checkpoint
@@ -379,13 +380,13 @@ def test_a_teacher_is_fitted_by_a_command_and_teaches(
     torch.save(trunk, tmp_path / "student.pt")
     start = ["--student-file", str(tmp_path / "student.pt"), "--out", str(tmp_path / "similar")]
     assert run(teach, [*fit, *start, "--epochs", "1e-6"], monkeypatch) == 0  # a single step
-    begun, own = (checkpoint.read(folder / fit_teacher.FITTED) for folder in (tmp_path / "similar", out))
+    begun, own = (checkpoint.read(folder / TEACHER) for folder in (tmp_path / "similar", out))
     far = [(state["backbone.lateral.weight"] - trunk["backbone.lateral.weight"]).abs().max() for state in (begun, own)]
     assert far[0] < 0.01 < 0.5 < far[1]
     start = ["--student-file", str(home / "student.safetensors"), "--out", str(tmp_path / "stranger")]
     assert run(teach, [*fit, *start], monkeypatch) == 2
     assert "tensors of tiny_teacher (" in last_line(capsys)
-    lesson = flags(home, teacher_file=out / fit_teacher.FITTED, out=tmp_path / "student")
+    lesson = flags(home, teacher_file=out / TEACHER, out=tmp_path / "student")
     assert run(distill, lesson, monkeypatch) == 0
     assert run(teach, fit, monkeypatch) == 2
     assert "add --resume" in last_line(capsys)
