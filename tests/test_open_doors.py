@@ -17,8 +17,8 @@ from drawn_objects import ANIMAL, HAND, write_objects
 from pose.card import read
 from pose.program import load_program
 
-pytest.importorskip("executorch", reason="needs the extra 'executorch'")
-pytest.importorskip("litert_torch", reason="needs the extra 'tflite'")
+for extra, module in (("executorch", "executorch"), ("tflite", "litert_torch"), ("onnx", "onnxruntime")):
+    pytest.importorskip(module, reason=f"needs the extra {extra!r}")
 
 pytestmark = pytest.mark.minutes
 
@@ -33,22 +33,24 @@ def run(line: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("category", "student", "limbs", "flip_pairs"),
+    ("category", "student", "limbs", "flip_pairs", "files"),
     [
-        pytest.param(HAND, "distilpose_edge", 20, 0, id="hand, bundled architecture", marks=pytest.mark.xdist_group("hand")),
         pytest.param(
-            ANIMAL,
-            "my_student.py:SmallStudent",
-            6,
-            3,
+            *(HAND, "distilpose_edge", 20, 0, {"onnx": "onnx"}),
+            id="hand, bundled architecture",
+            marks=pytest.mark.xdist_group("hand"),
+        ),
+        pytest.param(
+            *(ANIMAL, "my_student.py:SmallStudent", 6, 3, {"executorch": "pte", "tflite": "tflite"}),
             id="animal, architecture of a user's file",
             marks=pytest.mark.xdist_group("animal"),
         ),
     ],
 )
 def test_a_new_skeleton_becomes_checked_artefacts(
-    category: dict[str, Any], student: str, limbs: int, flip_pairs: int, tmp_path: Path
+    category: dict[str, Any], student: str, limbs: int, flip_pairs: int, files: dict[str, str], tmp_path: Path
 ) -> None:
+    """`files` names the targets and the suffixes of their artefacts."""
     write_objects(tmp_path / "data", category)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "my_student.py").write_text(code_blocks("add-a-student.md", "python my_student.py")[0])
@@ -57,12 +59,12 @@ def test_a_new_skeleton_becomes_checked_artefacts(
     run(f"distill.student {common} --out float", tmp_path)
     run(f"quantize.qat {common} --weights float/student.safetensors --calibration 4 --out int8", tmp_path)
     validation = load_program(tmp_path / "int8").card.metrics["validation"]
-    for target in ("tflite", "executorch"):
+    for target in files:
         run(f"edge.export --program int8 --target {target} --out dist", tmp_path)
-    artefacts = f"dist/{name}-executorch-int8.pte", f"dist/{name}-tflite-int8.tflite"
+    artefacts = [f"dist/{name}-{target}-int8.{suffix}" for target, suffix in files.items()]
     run(f"edge.check --artefact {artefacts[0]} --target all --data data/people.json --json check.json", tmp_path)
     checks = json.loads((tmp_path / "check.json").read_text())["targets"].values()
-    assert len(checks) == 2
+    assert len(checks) == len(files)
     for artefact in artefacts:
         skeleton = read(tmp_path / f"{artefact}.card.yaml").skeleton
         assert list(skeleton.joints) == category["keypoints"]
