@@ -21,16 +21,22 @@ _GRAIN = 32  # pixels: of every network's deepest features, and of its patches
 
 @dataclass(frozen=True)
 class Batch:
-    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from a cache."""
+    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from a cache.
+
+    Attributes:
+        people: the N people's numbers in the source.
+    """
 
     images: Tensor
     target: Target
     heatmaps: Tensor | None
+    people: tuple[int, ...]
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         target = Target(self.target.coords.to(device), self.target.weight.to(device))
-        return Batch(self.images.to(device), target, None if self.heatmaps is None else self.heatmaps.to(device))
+        heatmaps = None if self.heatmaps is None else self.heatmaps.to(device)
+        return Batch(self.images.to(device), target, heatmaps, self.people)
 
 
 def network_input(crops: Sequence[np.ndarray], spec: CropSpec) -> Tensor:
@@ -82,7 +88,7 @@ class Batches(Dataset[Batch]):
             flip = torch.tensor([crop.flipped for crop in crops])
             mirrored = torch.from_numpy(self.crops.skeleton.flip)
             heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)
-        return Batch(images, Target(coords, weight), heatmaps)
+        return Batch(images, Target(coords, weight), heatmaps, tuple(indices))
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
