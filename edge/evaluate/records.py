@@ -6,6 +6,7 @@ means nothing is never a result. Those of timing are in `edge.evaluate.timings`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -214,6 +215,16 @@ class Gate(Record):
     value: float | None
     unit: str
     ok: bool
+
+
+def device_failures(checks: Iterable[Check]) -> dict[str, str]:
+    """Device -> the first reason why it did not answer for an artefact, of those that failed."""
+    failures: dict[str, str] = {}
+    for check in checks:
+        for name, column in check.on_device.items():
+            if column.error:
+                failures.setdefault(name, column.error)
+    return failures
 
 
 def validated(record: type[AnyRecord], value: JsonValue | dict[str, Any], where: object, command: str = "") -> AnyRecord:
