@@ -107,7 +107,7 @@ def resized(crop: CropSpec, resolution: float) -> CropSpec:
         InputError: the networks cannot cut that into patches.
     """
     small = replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
-    if small.width % _GRAIN or small.height % _GRAIN:
+    if not small.width or not small.height or small.width % _GRAIN or small.height % _GRAIN:
         size = f"{small.width} x {small.height}"
         raise InputError(f"recipe: resolution {resolution:g}: {size} is no multiple of {_GRAIN}; take 0.5 or 1")
     return small
