@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from calib_data.crops import Crops
 from distill.losses import Target
 from distill.teacher_cache import TeacherCache, warp_heatmaps
 from pose.crop import CropSpec, normalise
-from pose.errors import InputError
+from pose.errors import InputError, UserError
 
 _GRAIN = 32  # pixels: of every network's deepest features, and of its patches
 
@@ -95,9 +96,31 @@ class Batches(Dataset[Batch]):
             self._order = epoch, np.random.default_rng((self.crops.seed, epoch)).permutation(len(self.crops))
         return self._order[1]
 
-    def loader(self, start: int, stop: int, workers: int) -> DataLoader[Batch]:
-        """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one)."""
-        return DataLoader(self, batch_size=None, sampler=range(start, stop), num_workers=workers)
+    def loader(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
+        """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one).
+
+        Raises:
+            Exception: what `__getitem__` raised, whichever process it was in.
+        """
+        for prepared in DataLoader(_Prepared(self), batch_size=None, sampler=range(start, stop), num_workers=workers):
+            if isinstance(prepared, Exception):
+                raise prepared
+            yield prepared
+
+
+class _Prepared(Dataset[Batch | Exception]):
+    """Batches, or what came in their place: DataLoader would bury a worker's exception in the text of another one."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Batch | Exception:
+        try:
+            return self._batches[step]
+        except Exception as error:
+            if not isinstance(error, UserError):
+                error.add_note(traceback.format_exc())  # pickling an error drops its traceback
+            return error
 
 
 def resized(crop: CropSpec, resolution: float) -> CropSpec:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calib_data.sample import PoseSource, describe_person
-from pose import cli
+from pose import cli, files
 from pose.crop import CropSpec, affine, invert, to_image, warp
 from pose.errors import BackendError, InputError
 from pose.files import atomic_file
@@ -35,8 +35,8 @@ _FAR = 0.12  # ... farther from it than this share of the box's longer side (abo
 
 def cache_folder() -> Path:
     """Where fitted teachers and teachers' predictions are kept: `$DISTILPOSE_CACHE`, or the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DISTILPOSE_CACHE") or Path(home) / "distilpose-edge")
+    named = os.environ.get("DISTILPOSE_CACHE")
+    return Path(named) if named else files.cache_folder()
 
 
 @dataclass(frozen=True)

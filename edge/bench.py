@@ -118,9 +118,9 @@ def _print(result: Bench) -> None:
             answers = ", ".join(f"{name} {timing.golden_px or 0:.3f} px" for name, timing in timings.items() if timing)
             out.print(f"  emulated: its answers count (golden crop: {answers} off the card), its times do not")
         for warning in device.warnings:
-            out.print(f"  {warning}", markup=False)
+            out.print(f"  {warning}")
         if device.error:
-            out.print(f"  failed: {device.error}", markup=False)
+            out.print(f"  failed: {device.error}")
 
 
 def _table(device: DeviceRecord, artefacts: dict[Role, File]) -> Table:

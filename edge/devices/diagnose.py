@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from edge import devices, installed
+from edge import devices
 from edge.devices import facts
 from edge.devices.base import failure_line
 from edge.devices.job import device_tool, require_runnable
@@ -17,6 +17,7 @@ from edge.devices.session import Session
 from edge.dist import Artefact
 from edge.evaluate.diagnoses import Diagnosed, Diagnosis
 from edge.evaluate.timings import Facts
+from pose import installed
 from pose.card import Card
 from targets import boards
 from targets.base import SPECS, get_spec
