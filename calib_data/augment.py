@@ -6,7 +6,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pose.crop import CropSpec, affine
@@ -33,10 +33,10 @@ class Augmentation:
 
     flip: _Share = 0.5
     half_body: _Share = 0.3
-    half_body_joints: NonNegativeInt = 8
-    rotation: NonNegativeFloat = 45.0
+    half_body_joints: Annotated[int, Field(ge=0, le=1000)] = 8
+    rotation: Annotated[float, Field(ge=0, le=180)] = 45.0
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.35
-    shift: NonNegativeFloat = 0.0
+    shift: Annotated[float, Field(ge=0, le=10)] = 0.0
     light: _Share = 0.0
 
 

@@ -49,3 +49,8 @@ class PoseSource(Protocol):
             InputError: it cannot be read.
         """
         ...
+
+
+def describe_person(source: PoseSource, index: int) -> str:
+    """Which person a number stands for, for messages: `person 3 (image 17)`."""
+    return f"person {index} (image {source.labels(index).image_id})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,23 +15,29 @@ from calib_data.crops import Crops
 from distill.losses import Target
 from distill.teacher_cache import TeacherCache, warp_heatmaps
 from pose.crop import CropSpec, normalise
-from pose.errors import InputError
+from pose.errors import InputError, UserError
 
 _GRAIN = 32  # pixels: of every network's deepest features, and of its patches
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from a cache."""
+    """`images [N, 3, H, W]`, labels, and the teacher's heatmaps `[N, K, h, w]` where they come from a cache.
+
+    Attributes:
+        people: the N people's numbers in the source.
+    """
 
     images: Tensor
     target: Target
     heatmaps: Tensor | None
+    people: tuple[int, ...]
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         target = Target(self.target.coords.to(device), self.target.weight.to(device))
-        return Batch(self.images.to(device), target, None if self.heatmaps is None else self.heatmaps.to(device))
+        heatmaps = None if self.heatmaps is None else self.heatmaps.to(device)
+        return Batch(self.images.to(device), target, heatmaps, self.people)
 
 
 def network_input(crops: Sequence[np.ndarray], spec: CropSpec) -> Tensor:
@@ -82,16 +89,38 @@ class Batches(Dataset[Batch]):
             flip = torch.tensor([crop.flipped for crop in crops])
             mirrored = torch.from_numpy(self.crops.skeleton.flip)
             heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)
-        return Batch(images, Target(coords, weight), heatmaps)
+        return Batch(images, Target(coords, weight), heatmaps, tuple(indices))
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng((self.crops.seed, epoch)).permutation(len(self.crops))
         return self._order[1]
 
-    def loader(self, start: int, stop: int, workers: int) -> DataLoader[Batch]:
-        """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one)."""
-        return DataLoader(self, batch_size=None, sampler=range(start, stop), num_workers=workers)
+    def loader(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
+        """Batches `start` to `stop`, prepared by `workers` processes ahead of time (0: in this one).
+
+        Raises:
+            Exception: what `__getitem__` raised, whichever process it was in.
+        """
+        for prepared in DataLoader(_Prepared(self), batch_size=None, sampler=range(start, stop), num_workers=workers):
+            if isinstance(prepared, Exception):
+                raise prepared
+            yield prepared
+
+
+class _Prepared(Dataset[Batch | Exception]):
+    """Batches, or what came in their place: DataLoader would bury a worker's exception in the text of another one."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Batch | Exception:
+        try:
+            return self._batches[step]
+        except Exception as error:
+            if not isinstance(error, UserError):
+                error.add_note(traceback.format_exc())  # pickling an error drops its traceback
+            return error
 
 
 def resized(crop: CropSpec, resolution: float) -> CropSpec:
@@ -101,7 +130,7 @@ def resized(crop: CropSpec, resolution: float) -> CropSpec:
         InputError: the networks cannot cut that into patches.
     """
     small = replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
-    if small.width % _GRAIN or small.height % _GRAIN:
+    if not small.width or not small.height or small.width % _GRAIN or small.height % _GRAIN:
         size = f"{small.width} x {small.height}"
         raise InputError(f"recipe: resolution {resolution:g}: {size} is no multiple of {_GRAIN}; take 0.5 or 1")
     return small

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from calib_data.sample import PoseSource, describe_person
 from distill import losses, processes
 from distill.batches import Batch
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
 from pose.crop import CropSpec
 from pose.models.output import PoseOutput
+from pose.teacher_output import LARGEST, require_finite_outputs
 
 Teacher = Callable[[Batch], PoseOutput]
 
@@ -112,15 +114,23 @@ class Distillation:
     """The terms of the loss of a batch; see `distill.losses`.
 
     Attributes:
+        source: of the training people, whom messages name.
         twin: the float student in evaluation mode, while its int8 twin is trained and is to stay near it.
     """
 
     teacher: Teacher
     weights: LossWeights
+    source: PoseSource
     twin: nn.Module | None = None
 
     def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The terms of a student's loss.
+
+        Raises:
+            BackendError: the teacher answered NaN, infinity or more than float16 can hold.
+        """
         predictions = self.teacher(batch)
+        self._require_finite(predictions, batch)
         twin = None
         if self.twin is not None:
             with torch.no_grad():
@@ -128,6 +138,13 @@ class Distillation:
         output = _as_float(student(batch.images))
         with torch.autocast(batch.images.device.type, enabled=False):
             return losses.terms(output, predictions, batch.target, self.weights, twin)
+
+    def _require_finite(self, predictions: PoseOutput, batch: Batch) -> None:
+        outputs = {name: value for name, value in vars(predictions).items() if value is not None}
+        if all(bool((value.abs() <= LARGEST).all()) for value in outputs.values()):
+            return
+        arrays = {name.replace("_", " "): value.float().cpu().numpy() for name, value in outputs.items()}
+        require_finite_outputs(arrays, "the teacher", [describe_person(self.source, index) for index in batch.people])
 
 
 def _as_float(output: PoseOutput) -> PoseOutput:

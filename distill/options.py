@@ -29,7 +29,7 @@ Images = Annotated[
 Boxes = Annotated[str, typer.Option(metavar="annotation|keypoints", help="Boxes of --data and --val.")]
 ValImages = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of --val [default: images beside it].")]
 Validation = Annotated[Path | None, typer.Option("--val", metavar="JSON", help="Held-out people [default: drawn people].")]
-People = Annotated[int, typer.Option(min=1, help="Drawn people to train on, without --data.")]
+People = Annotated[int, typer.Option(min=1, max=100_000_000, help="Drawn people to train on, without --data.")]
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|YAML", help="How to train; see distill/recipes.")]
 Epochs = Annotated[float | None, typer.Option(min=1e-6, max=1e6, help="Passes over the data, instead of the recipe's.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Of everything random [default: the recipe's].")]
@@ -40,4 +40,4 @@ Out = Annotated[
     cli.Writes(lambda folder: [folder / name for name in RUN_FILES]),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that make crops.")]
+Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that make crops.")]

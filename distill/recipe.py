@@ -10,7 +10,7 @@ from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from calib_data.augment import Augmentation
@@ -19,6 +19,8 @@ from pose.files import read_yaml
 
 PACKAGED = Path(__file__).with_name("recipes")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_Weight = Annotated[float, Field(ge=0, le=1e6)]
+_Rate = Annotated[float, Field(ge=0, le=10)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -38,14 +40,14 @@ class LossWeights:
         extra: weights of other registered terms, by name.
     """
 
-    regression: NonNegativeFloat = 1.0
-    keypoint_token: NonNegativeFloat = 5e-4
-    visual_token: NonNegativeFloat = 5e-4
-    simulated_heatmap: NonNegativeFloat = 1.0
-    confidence: NonNegativeFloat = 1e-2
-    float_twin: NonNegativeFloat = 0.0
-    beta: PositiveFloat = 1.0
-    extra: dict[str, NonNegativeFloat] = field(default_factory=dict)
+    regression: _Weight = 1.0
+    keypoint_token: _Weight = 5e-4
+    visual_token: _Weight = 5e-4
+    simulated_heatmap: _Weight = 1.0
+    confidence: _Weight = 1e-2
+    float_twin: _Weight = 0.0
+    beta: Annotated[float, Field(gt=0, le=1e3)] = 1.0
+    extra: dict[str, _Weight] = field(default_factory=dict)
 
     def factor(self, name: str) -> float:
         """The weight of a term, 0 where the recipe does not name it."""
@@ -54,13 +56,17 @@ class LossWeights:
 
 def _sort_extra(value: Any) -> Any:
     """`losses` of a recipe with registered terms that `LossWeights` has no field for under `extra`."""
-    if not isinstance(value, dict) or set(value) <= {entry.name for entry in fields(LossWeights)}:
+    built_in = {entry.name for entry in fields(LossWeights)} - {"extra"}
+    if not isinstance(value, dict) or set(value) <= built_in:
         return value
     from distill.losses import LOSSES
 
-    built_in = {entry.name for entry in fields(LossWeights)}
-    extra = {name: weight for name, weight in value.items() if name in LOSSES and name not in built_in}
-    return {**{name: weight for name, weight in value.items() if name not in extra}, "extra": extra}
+    unknown = [name for name in value if name not in LOSSES and name not in built_in]
+    if unknown:
+        known = dict.fromkeys([*LOSSES, *sorted(built_in)])
+        raise ValueError(f"there is no {str(unknown[0])[:40]!r}; choose among {', '.join(known)}")
+    extra = {name: weight for name, weight in value.items() if name not in built_in}
+    return {**{name: weight for name, weight in value.items() if name in built_in}, "extra": extra}
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -81,17 +87,17 @@ class Recipe:
     """
 
     epochs: Annotated[float, Field(gt=0, le=1e6)] = 300
-    batch: PositiveInt = 256
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 256
     optimiser: Literal["adam", "adamw", "muon"] = "adam"
-    lr: PositiveFloat = 1e-3
-    backbone_lr: NonNegativeFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    backbone_lr: _Rate = 1e-3
+    weight_decay: _Rate = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
     method: str = "frozen_ranges"
-    clip: NonNegativeFloat = 0.0
+    clip: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    resolution: PositiveFloat = 1.0
+    resolution: Annotated[float, Field(ge=0.125, le=4)] = 1.0
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     losses: Annotated[LossWeights, BeforeValidator(_sort_extra)] = field(default_factory=LossWeights)

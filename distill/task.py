@@ -95,7 +95,7 @@ def build(request: Request) -> Task:
     return Task(
         skeleton=setup.skeleton,
         batches=Batches(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
-        objective=Distillation(setup.teacher, recipe.losses),
+        objective=Distillation(setup.teacher, recipe.losses, source),
         held_out=Crops(request.validation.source, spec.crop, setup.skeleton),
         teacher=setup.name,
         teacher_model=setup.model,

@@ -16,15 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calib_data.sample import PoseSource
-from pose import cli
+from calib_data.sample import PoseSource, describe_person
+from pose import cli, files
 from pose.crop import CropSpec, affine, invert, to_image, warp
-from pose.errors import InputError
+from pose.errors import BackendError, InputError
 from pose.files import atomic_file
 from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
+from pose.teacher_output import require_finite_outputs
 
 _VERSION = 1  # of what is cached
+_OUTPUTS = ("heatmaps", "coords", "scores")  # of `Teacher.observe`
 _LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
 _SURE = 0.3  # score from which the teacher's point replaces a missing label
 _OVERRULES = 0.6  # score from which it also replaces a label that is ...
@@ -33,8 +35,8 @@ _FAR = 0.12  # ... farther from it than this share of the box's longer side (abo
 
 def cache_folder() -> Path:
     """Where fitted teachers and teachers' predictions are kept: `$DISTILPOSE_CACHE`, or the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DISTILPOSE_CACHE") or Path(home) / "distilpose-edge")
+    named = os.environ.get("DISTILPOSE_CACHE")
+    return Path(named) if named else files.cache_folder()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def cache_teacher(teacher: Teacher, teacher_digest: str, source: PoseSource, dat
 
     Raises:
         InputError: a cached file is damaged, or the folder cannot be written to.
+        BackendError: the teacher answered NaN, infinity or more than float16 can hold; then nothing is cached.
     """
     key = hashlib.sha256(f"{_VERSION} {teacher_digest} {data_digest} {len(source)}".encode()).hexdigest()[:16]
     folder = cache / f"views-{teacher.name}-{key}"
@@ -103,11 +106,24 @@ def cache_teacher(teacher: Teacher, teacher_digest: str, source: PoseSource, dat
         _compute(teacher, source, folder)
     try:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
+        _require_complete(**arrays, people=len(source), joints=len(teacher.skeleton))
     except (OSError, EOFError, ValueError) as error:
         raise InputError(
             f"{folder}, the cached predictions of {teacher.name}, is damaged ({error}); remove that folder"
         ) from error
     return TeacherCache(**arrays, crop=teacher.crop, grid_offset=teacher.grid_offset)
+
+
+def _require_complete(heatmaps: np.ndarray, matrices: np.ndarray, keypoints: np.ndarray, people: int, joints: int) -> None:
+    """Raises ValueError unless the arrays have the shapes and types of `TeacherCache`, and finite values."""
+    if heatmaps.dtype != np.float16 or heatmaps.ndim != 4 or heatmaps.shape[:2] != (people, joints):
+        raise ValueError(f"heatmaps.npy holds {heatmaps.dtype} {heatmaps.shape}")
+    for name, array, shape in (("matrices", matrices, (people, 2, 3)), ("keypoints", keypoints, (people, joints, 3))):
+        if array.dtype != np.float64 or array.shape != shape:
+            raise ValueError(f"{name}.npy holds {array.dtype} {array.shape}")
+    for person in range(people):  # one at a time: all heatmaps may be larger than the memory
+        if not all(np.isfinite(array[person]).all() for array in (heatmaps, matrices, keypoints)):
+            raise ValueError(f"NaN or infinity for person {person}")
 
 
 def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
@@ -119,6 +135,11 @@ def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         for index in cli.track(range(len(source)), f"Running {teacher.name}", len(source)):
             heatmaps, matrices[index], keypoints[index] = _best_view(teacher, source, index)
+            if heatmaps.shape != shape:
+                raise BackendError(
+                    f"{teacher.name} answered {describe_person(source, index)} with heatmaps of {heatmaps.shape}, others "
+                    f"with {shape}; a teacher's heatmaps have one size"
+                )
             file.write(heatmaps.astype("<f2").tobytes())
     for name, array in (("matrices", matrices), ("keypoints", keypoints)):
         with atomic_file(folder / f"{name}.npy") as temporary:
@@ -131,8 +152,9 @@ def _best_view(teacher: Teacher, source: PoseSource, index: int) -> tuple[np.nda
     best: tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
     for rotation in _rotations(labels.keypoints, source.skeleton):
         matrix = affine(labels.box, teacher.crop, rotation=rotation)
-        outputs = teacher.observe(warp(image, matrix, teacher.crop)[None])
-        heatmaps, coords, scores = (output[0] for output in outputs)
+        outputs = dict(zip(_OUTPUTS, teacher.observe(warp(image, matrix, teacher.crop)[None]), strict=True))
+        require_finite_outputs(outputs, teacher.name, [describe_person(source, index)])
+        heatmaps, coords, scores = (output[0] for output in outputs.values())
         if best is None or scores.mean() > best[0]:
             points = to_image(coords.astype(np.float64), matrix, teacher.crop)
             best = float(scores.mean()), (heatmaps, matrix, np.column_stack([points, scores]))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose import cli
-from pose.errors import BackendError, InputError
+from pose.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,9 +118,9 @@ def _print(result: Bench) -> None:
             answers = ", ".join(f"{name} {timing.golden_px or 0:.3f} px" for name, timing in timings.items() if timing)
             out.print(f"  emulated: its answers count (golden crop: {answers} off the card), its times do not")
         for warning in device.warnings:
-            out.print(f"  {warning}", markup=False)
+            out.print(f"  {warning}")
         if device.error:
-            out.print(f"  failed: {device.error}", markup=False)
+            out.print(f"  failed: {device.error}")
 
 
 def _table(device: DeviceRecord, artefacts: dict[Role, File]) -> Table:
@@ -170,6 +170,7 @@ def main(
 ) -> None:
     """Time an artefact and its float twin, in turns in one process on each device: p50, p90, p99, load time, memory."""
     from edge import dist
+    from edge.devices.base import require_all
     from edge.devices.job import device_targets
     from edge.devices.parallel import open_all
     from edge.devices.session import Plan
@@ -196,9 +197,7 @@ def main(
     if json:
         write_json(json, result.as_json())  # before printing, which may fail
     _print(result)
-    failed = [one for one in result.devices if one.error]
-    if failed:
-        raise BackendError(f"{len(failed)} of {len(device)} devices failed; {failed[0].error}")
+    require_all({one.device: one.error for one in result.devices if one.error}, len(device))
     if max_p90_ms is not None:
         gates.require(gates.latency([result], {None: max_p90_ms}))
 

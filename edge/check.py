@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose import cli
-from pose.errors import BackendError, InputError
+from pose.errors import InputError
 
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, FloatTwin, Pixels
@@ -131,10 +131,11 @@ def main(
 ) -> None:
     """Score an artefact beside its float and fake-quantized programs on the same crops: AP, PCK, pixels from fp32."""
     from edge import dist
+    from edge.devices.base import require_all
     from edge.devices.parallel import open_all
     from edge.evaluate import gates
     from edge.evaluate.check import check_all, open_source
-    from edge.evaluate.records import EMBEDDED, Checks
+    from edge.evaluate.records import EMBEDDED, Checks, device_failures
     from pose.files import write_json
 
     devices = open_all(device)
@@ -159,9 +160,7 @@ def main(
     if json:
         write_json(json, result.as_json())  # before printing, which may fail
     _print_all(checks) if target == "all" else _print(*checks.values())
-    failed = [column.error for check in checks.values() for column in check.on_device.values() if column.error]
-    if failed:
-        raise BackendError(f"{len(failed)} of the answers on devices are missing; {failed[0]}")
+    require_all(device_failures(checks.values()), len(devices))
     if max_drop is not None:
         named = [check.model_copy(update={"label": name}) for name, check in checks.items()]
         gates.require(gates.accuracy(named, max_drop))

@@ -41,10 +41,10 @@ def main(
             names.append(name)
             out.print(name, style="bold")
         colour = {"ok": "green", "warn": "yellow", "error": "red"}[diagnosis.severity]
-        out.print(f"  [{colour}]{diagnosis.severity:5}[/]", end=" ")
-        out.print(diagnosis.what, markup=False, soft_wrap=True)
+        out.print(f"  {diagnosis.severity:5}", style=colour, end=" ")
+        out.print(diagnosis.what, soft_wrap=True)
         if diagnosis.fix:
-            out.print(f"        -> {diagnosis.fix}", markup=False, soft_wrap=True)
+            out.print(f"        -> {diagnosis.fix}", soft_wrap=True)
 
     diagnosed = diagnose(chosen, device, show)
     if json:

@@ -285,8 +285,14 @@ def read(path: Path) -> Card:
 
 
 def card_path(artefact: Path) -> Path:
-    """The path of an artefact's card: `x.pte` -> `x.pte.card.yaml`."""
+    """The path of an artefact's card: `x.pte` -> `x.pte.card.yaml`.
+
+    Raises:
+        InputError: the path has no name: `.` or `/`.
+    """
     artefact = Path(artefact)
+    if not artefact.name:
+        raise InputError(f"{artefact} is a folder, not an artefact; name a file that edge.export wrote")
     return artefact.with_name(artefact.name + CARD_SUFFIX)
 
 

@@ -10,25 +10,27 @@ import contextlib
 import functools
 import inspect
 import logging
-import os
+import math
+import re
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pose import __version__
 from pose.errors import BackendError, InputError, UserError, one_line
+from pose.failures import as_user_error
 from pose.files import require_apart, require_writable
+from pose.streams import end, is_abandoned, open_standard_streams
+from pose.terminal import console, note, progress, quiet, track
 
-Item = TypeVar("Item")
+__all__ = ["Json", "Seed", "Threads", "Writes", "console", "note", "progress", "quiet", "run", "track", "writable"]
 
 
 def writable(path: Path | None) -> Path | None:
@@ -58,58 +60,6 @@ Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the runti
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
 
 
-class _Output(Console):
-    """Standard output. When its reader ends (`| head`), nothing more is printed; the exit code stays the same."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        _silence_stdout()
-
-
-def console() -> Console:
-    """The console that results are printed on: as wide as the terminal, 125 columns in a file or a pipe."""
-    return _Output(width=None if sys.stdout.isatty() else 125, highlight=False)
-
-
-def note(text: str) -> None:
-    """Print one line for the user that is not part of the result."""
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left, on a terminal only. It yields a function that takes the number of steps done so far."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        os.fdopen(os.dup(2), "w") as stderr,  # a descriptor of its own: `quiet` does not silence the bar
-        Progress(*columns, console=Console(file=stderr), transient=True, disable=not stderr.isatty()) as bar,
-    ):
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
-
-
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a progress bar while they are iterated over."""
-    with progress(what, total) as step:
-        for done, item in enumerate(items, 1):
-            yield item
-            step(done)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Discard what native libraries write to standard error without going through Python; exceptions still pass."""
-    sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
     """Parse the command line, run the command, exit.
 
@@ -118,6 +68,7 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
         module: as in `python -m module`.
         example: one whole command line, shown by `--help`.
     """
+    open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an exception, so that temporary files are removed
     if not sys.warnoptions:  # python -W default shows the libraries' warnings to developers
         warnings.simplefilter("ignore")
@@ -131,34 +82,35 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
         code = _fail(str(error), error.exit_code)
     except typer.TyperException as error:
         code = _fail(f"{error.format_message()} (python -m {module} --help)", InputError.exit_code)
-    except BrokenPipeError:
-        _silence_stdout()
-        code = 0
-    except MemoryError:
-        code = _fail("out of memory; close other programs, or give less at a time (--limit)", BackendError.exit_code)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        code = _fail(f"{where}{error.strerror or error}", InputError.exit_code)
-    except Exception:
-        traceback.print_exc()
-        code = _fail("this is a bug; please report it with the lines above", BackendError.exit_code)
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.exit(code)
-    _silence_stdout()  # otherwise Python tries to flush again at exit, and fails
-    sys.exit(code)
+    except Exception as error:
+        known = as_user_error(error, inspect.signature(command).parameters)
+        if isinstance(error, BrokenPipeError) and is_abandoned():
+            code = 0
+        else:
+            code = _fail(str(known), known.exit_code) if known else _report_bug()
+    end(code)
 
 
 def _invoke(command: Callable[..., None], name: str, example: str) -> int:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(epilog=f"\b\nExample:\n  {example}")(_with_version(command))
     parsed = typer.main.get_command(app)
+    _require_values(sys.argv[1:])
     try:
         with parsed.make_context(name, sys.argv[1:]) as context:
             parsed.invoke(context)
-    except typer.Exit as end:  # --help, --version
-        return end.exit_code
+    except typer.Exit as early:  # --help, --version
+        return early.exit_code
     return 0
+
+
+def _require_values(arguments: Sequence[str]) -> None:
+    """Raises InputError where an option has an empty value, which as a path would be the current folder."""
+    for flag, value in zip(["", *arguments], arguments, strict=False):
+        if not value or re.fullmatch("--[a-z0-9-]+=", value):
+            raise InputError(
+                f"{value.removesuffix('=') or flag or 'an argument'} has an empty value; name something, or leave it out"
+            )
 
 
 def _with_version(command: Callable[..., None]) -> Callable[..., None]:
@@ -168,12 +120,20 @@ def _with_version(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run_command(version: bool, **options: Any) -> None:
+        _require_finite(options)
         _require_apart(signature, options)
         command(**options)
 
     option = inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version)
     run_command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
     return run_command
+
+
+def _require_finite(options: dict[str, Any]) -> None:
+    """Raises InputError where a number is NaN or infinite: every comparison with NaN is false, so no range keeps it out."""
+    for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name.replace('_', '-')} {value} is no number to measure by; give a finite one")
 
 
 def _require_apart(signature: inspect.Signature, options: dict[str, Any]) -> None:
@@ -211,12 +171,11 @@ _Version = Annotated[
 
 
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):
-        note("error: " + one_line(message))
+    note("error: " + one_line(message))
     return code
 
 
-def _silence_stdout() -> None:
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+def _report_bug() -> int:
+    for line in traceback.format_exc().splitlines():
+        note(line)
+    return _fail("this is a bug; please report it with the lines above", BackendError.exit_code)

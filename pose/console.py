@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import runpy
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from pose import __version__
+from pose.streams import end, open_standard_streams, printable
 
 # module -> what it does, in the order of the work; tests/test_house.py holds that no command is missing
 COMMANDS = {
@@ -36,27 +38,31 @@ def listing(package: str = "") -> str:
 
 def main() -> NoReturn:
     """Run the command that `sys.argv` names, as `python -m` would; exit codes are the command's, 2 if there is none."""
+    open_standard_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["--version"]:
-        print(f"distilpose-edge {__version__}")
-        sys.exit(0)
+        _answer(f"distilpose-edge {__version__}")
     if arguments[:1] in ([], ["--help"]):
-        print(listing())
-        sys.exit(0)
+        _answer(listing())
     package, *rest = arguments
     if rest[:1] in ([], ["--help"]) and any(name.startswith(f"{package}.") for name in COMMANDS):
-        print(listing(f"{package}."))
-        sys.exit(0)
+        _answer(listing(f"{package}."))
     module = ".".join([package, *rest[:1]])
     if "." in package or module not in COMMANDS:
         similar = difflib.get_close_matches(module, COMMANDS, n=1)
         hint = f"did you mean 'distilpose {similar[0].replace('.', ' ')}'? " if similar else ""
         command = " ".join([package, *rest[:1]])
-        print(f"error: no command 'distilpose {command}'; {hint}distilpose --help lists them all", file=sys.stderr)
-        sys.exit(2)
+        line = f"error: no command 'distilpose {command}'; {hint}distilpose --help lists them all"
+        _answer(printable(line), sys.stderr, 2)
     sys.argv[1:3] = []
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
+
+
+def _answer(text: str, stream: TextIO | None = None, code: int = 0) -> NoReturn:
+    with contextlib.suppress(OSError):  # its reader has left
+        print(text, file=stream or sys.stdout)
+    end(code)
 
 
 if __name__ == "__main__":

@@ -41,5 +41,5 @@ def one_line(message: object, limit: int | None = None) -> str:
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first field that pydantic refused, by its dotted path ("" is the whole value), and why."""
-    first = error.errors()[0]
-    return ".".join(str(part) for part in first["loc"]), first["msg"]
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return one_line(".".join(map(str, first["loc"])), 200), one_line(first["msg"].removeprefix("Value error, "), 500)

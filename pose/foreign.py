@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from pose import decode, files, skeleton
 from pose.crop import CropSpec
-from pose.errors import InputError, one_line
+from pose.errors import BackendError, InputError, one_line
 from pose.sessions import Session, open_session
 from pose.skeleton import Skeleton
 
@@ -134,7 +134,11 @@ class HeatmapTeacher:
         return self.observe(crops)[1:]
 
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heatmaps, and the coordinates and scores of `predict`, from one run of the network."""
+        """Heatmaps, and the coordinates and scores of `predict`, from one run of the network.
+
+        Raises:
+            BackendError: the runtime failed on these crops.
+        """
         direct = self._described.keypoints
         outputs = [self._described.heatmaps.output, *([direct.output] if direct else [])]
         raw, *triples = self._run(crops, outputs)
@@ -164,10 +168,13 @@ class HeatmapTeacher:
         if wanted.dtype != "float32":
             pixels = pixels.round()
         batch = np.ascontiguousarray(pixels, wanted.dtype)
-        if self._session.input_shape[0] is None:
-            return self._session.run(batch, outputs)
-        answers = [self._session.run(batch[i : i + 1], outputs) for i in range(len(batch))]
-        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        try:
+            if self._session.input_shape[0] is None:
+                return self._session.run(batch, outputs)
+            answers = [self._session.run(batch[i : i + 1], outputs) for i in range(len(batch))]
+            return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
+            raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
 
     def _check(self) -> None:
         """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""
@@ -187,10 +194,12 @@ class HeatmapTeacher:
             )
         try:
             answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
-        except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
-            raise InputError(f"{where} does not run ({one_line(error, 200)}); is the file whole?") from error
+        except BackendError as error:
+            raise InputError(f"{error}; is the file whole?") from error
         channels = len(maps.joints)
-        if answers[0].ndim != 4 or answers[0].shape[3 if maps.layout == "NHWC" else 1] != channels:
+        if any(answer.dtype.kind not in "fiu" for answer in answers):
+            raise InputError(f"{where}: its outputs are {', '.join(str(answer.dtype) for answer in answers)}, not numbers")
+        if answers[0].ndim != 4 or not answers[0].size or answers[0].shape[3 if maps.layout == "NHWC" else 1] != channels:
             expected = f"{maps.layout} with {channels} channels"
             raise InputError(
                 f"{where}: output '{maps.output}' is {list(answers[0].shape)}, not {expected}; correct the YAML"

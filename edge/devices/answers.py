@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.devices import job as jobs
-from edge.devices.base import Device
+from edge.devices.base import Device, failure_line
 from edge.devices.parallel import together
 from edge.devices.session import Session
 from edge.dist import Artefact
 from edge.evaluate.answers import Answers, require_finite
 from pose.card import Card
-from pose.errors import BackendError, InputError, UserError
+from pose.errors import BackendError, InputError, one_line
 from pose.files import sha256
 
 START, ONE_CROP = 300.0, 30.0  # seconds for a job to begin, and for one crop on an emulated board
@@ -45,8 +47,8 @@ def collect(
                     if not session.is_open:
                         session.open()
                     answers.append(_answers(session, artefact.path, card, file, len(crops)))
-                except UserError as error:
-                    answers.append(str(error))
+                except Exception as error:
+                    answers.append(failure_line(device, error))
             return answers
 
         return together([partial(answers_of, device) for device in devices])
@@ -83,11 +85,29 @@ def _answers(session: Session, artefact: Path, card: Card, file: Path, count: in
     )
     local = file.with_name(f"{id(session)}.npz")
     session.retry(lambda: session.device.pull(remote, local))
-    with np.load(local, allow_pickle=False) as arrays:
-        coords, scores = arrays["coords"].astype(np.float64), arrays["scores"].astype(np.float64)
-    keypoints = card.outputs[0].shape[1]
-    if coords.shape != (count, keypoints, 2) or scores.shape != (count, keypoints):
-        raise BackendError(f"{session.device.name}: {artefact.name} answered {coords.shape} to {count} crops; run it again")
-    answers = Answers(coords, scores)
-    require_finite(answers, f"{session.device.name}: {artefact.name}")
+    where, keypoints = f"{session.device.name}: {artefact.name}", card.outputs[0].shape[1]
+    try:
+        answers = _read_answers(local, count, keypoints)
+    except Exception as error:  # zipfile and numpy raise many types for a damaged file
+        raise BackendError(f"{where} did not answer {count} crops ({one_line(error, 200)}); run it again") from error
+    require_finite(answers, where)
     return answers
+
+
+def _read_answers(path: Path, count: int, keypoints: int) -> Answers:
+    """What `edge.agent.infer` wrote. No more memory is taken than the answers need, whatever the file claims.
+
+    Raises:
+        Exception: the file is damaged, or is none of that many answers.
+    """
+    arrays = []
+    with zipfile.ZipFile(path) as archive:
+        for name, shape in (("coords", (count, keypoints, 2)), ("scores", (count, keypoints))):
+            with archive.open(f"{name}.npy") as member:
+                np.lib.format.read_magic(member)
+                header = np.lib.format.read_array_header_1_0(member)
+                if header != (shape, False, np.dtype("<f4")):
+                    raise ValueError(f"{name} are {header[2]} {header[0]}")
+                size = 4 * math.prod(shape)
+                arrays.append(np.frombuffer(member.read(size), "<f4", math.prod(shape)).reshape(shape).astype(np.float64))
+    return Answers(*arrays)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pose.errors import BackendError
+from pydantic import ValidationError
+
+from pose.errors import BackendError, UserError, first_problem, one_line
 
 FOLDER = "distilpose-edge"  # our own directory on a device
 
@@ -146,6 +148,36 @@ def command_failed(device: Device, program: str, status: int, complaint: str) ->
     return CommandFailed(
         f"{device.name}: {program} ended with status {status}: {reason or 'it printed no reason'}", status, reason
     )
+
+
+def failure_line(device: Device, error: Exception) -> str:
+    """The error as one line that begins with the device's name, for the record of that device.
+
+    It takes any exception: whatever one device sends, the results of the others are kept.
+    """
+    if isinstance(error, UserError):
+        text = one_line(error)
+    elif isinstance(error, MemoryError):
+        text = "this machine has no memory left for it; measure fewer devices at a time"
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or one_line(error)
+    elif isinstance(error, ValidationError):
+        text = f"it reported something impossible: {one_line(': '.join(first_problem(error)), 200)}"
+    else:
+        text = f"its answer is not understood ({type(error).__name__}: {one_line(error, 200)})"
+    return text if text.startswith(device.name) else f"{device.name}: {text}"
+
+
+def require_all(failures: Mapping[str, str], count: int) -> None:
+    """Raises BackendError, with the first failure and the names of the other devices, if any of `count` devices failed.
+
+    Args:
+        failures: device -> `failure_line`.
+    """
+    if failures:
+        (name, line), *others = failures.items()
+        more = f"; {', '.join(other for other, _ in others)} failed, too" if others else ""
+        raise BackendError(f"{len(failures)} of {count} devices failed; {line if name in line else f'{name}: {line}'}{more}")
 
 
 def last_line(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import subprocess
 import tempfile
@@ -63,11 +64,12 @@ class Client:
         assert self._process.stdout is not None
         for line in lines(self._process.stdout, deadline):
             word = line.split(" ") if line.startswith("@device ") else []
-            if word[1:3] == ["begin", self._token]:
-                self.group = word[3]
+            number = word[3] if len(word) == 4 and re.fullmatch(r"[0-9]{1,10}", word[3]) else ""
+            if number and word[1:3] == ["begin", self._token]:
+                self.group = number
                 continue
-            if word[1:3] == ["end", self._token]:
-                self.status = int(word[3])
+            if number and word[1:3] == ["end", self._token]:
+                self.status = int(number)
                 return
             self.last = line if line.strip() else self.last
             if self.group is None:  # a banner, or output of a start-up file of the shell

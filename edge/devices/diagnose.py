@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from edge import devices, installed
+from edge import devices
 from edge.devices import facts
+from edge.devices.base import failure_line
 from edge.devices.job import device_tool, require_runnable
 from edge.devices.python import all_wheels, python_of
 from edge.devices.session import Session
 from edge.dist import Artefact
 from edge.evaluate.diagnoses import Diagnosed, Diagnosis
 from edge.evaluate.timings import Facts
+from pose import installed
 from pose.card import Card
-from pose.errors import UserError
 from targets import boards
 from targets.base import SPECS, get_spec
 
@@ -86,8 +87,8 @@ def examine(spec: str, artefact: Artefact | None) -> Iterator[Diagnosis]:
         yield from runtimes
         if artefact is not None and all(diagnosis.severity != "error" for diagnosis in runtimes):
             yield from _trial(session, artefact)
-    except UserError as error:
-        yield _split("error", str(error).removeprefix(f"{spec}: "))
+    except Exception as error:  # whatever a device sends, the others are examined
+        yield _split("error", failure_line(session.device, error).removeprefix(f"{spec}: "))
 
 
 def _description(device: Facts) -> Iterator[Diagnosis]:

@@ -16,7 +16,7 @@ MOST = 100_000  # events of one job, and latencies of one event: a device that s
 _Text = Annotated[str, Field(max_length=4000)]
 _Count = Annotated[int, Field(ge=0, le=10**9)]
 _Time = Annotated[float, Field(ge=0, le=1e9)]  # in ms or s
-_Latency = Annotated[float, Field(gt=0, le=1e9)]  # ms
+_Latency = Annotated[float, Field(ge=1e-6, le=1e9)]  # ms, a nanosecond at least
 _Size = Annotated[float, Field(ge=0, le=1e9)]  # in MB, in pixels, or as a share
 
 
@@ -65,8 +65,8 @@ class _Runtime(_Event):
 
 class _Result(_Event):
     event: Literal["result"]
-    load_ms: _Time | None = None
-    first_ms: _Time | None = None
+    load_ms: _Latency | None = None
+    first_ms: _Latency | None = None
     runtime_memory_mb: _Size | None = None
     peak_memory_mb: _Size | None = None
     runs: list[_Count] | None = Field(default=None, max_length=64)

@@ -15,9 +15,12 @@ from pydantic import JsonValue
 
 from edge.devices.base import Device
 from edge.evaluate.timings import Facts
+from pose.errors import one_line
 from targets import boards
 
 SECONDS = 60.0
+_LONGEST = 500  # characters of a fact
+_KHZ, _MILLICELSIUS = (1, 10**8), (-(10**5), 3 * 10**5)  # what a clock and a thermal zone may report
 
 # f NAME FILE...: prints the files; c NAME COMMAND...: prints the command's output. A line '@@ NAME' precedes each part.
 _FUNCTIONS = r"""
@@ -68,8 +71,7 @@ def read(device: Device) -> Facts:
     Raises:
         DeviceFailure: it cannot be reached, or has no `sh`.
     """
-    text = _run(device, _FUNCTIONS + _GENERIC)
-    facts = parse(text)
+    facts = parse(_run(device, _FUNCTIONS + _GENERIC))
     board = boards.get(facts.board).facts
     calls = [["f", name, file] for name, file in board.files.items()]
     calls += [["c", name, *command] for name, command in board.commands.items()]
@@ -86,7 +88,8 @@ def parse(text: str) -> Facts:
     mac_model, _, mac_cpu = first.get("mac", "").partition("\n")
     model = first.get("model") or properties.get("ro.product.model") or first.get("product") or mac_model
     kernel = first.get("kernel", "")
-    memory = re.search(r"MemTotal:\s+(\d+) kB", first.get("meminfo", ""))
+    memory = re.search(r"MemTotal:\s+([0-9]{1,12}) kB", first.get("meminfo", ""))
+    load = re.match(r"[0-9]{1,6}(\.[0-9]{1,3})?(?=\s)", first.get("loadavg", ""))
     facts: dict[str, JsonValue] = {
         "model": model,
         "board": boards.find(model, "Android" if android else kernel.partition(" ")[0] or "Linux").name,
@@ -96,17 +99,18 @@ def parse(text: str) -> Facts:
         "kernel": kernel,
         "os": f"Android {properties['ro.build.version.release']}" if android else _system(first.get("os", "")),
         "governor": ", ".join(sorted(set(parts.get("governor", [])))),
-        "mhz": [value / 1e3 for value in _numbers(parts.get("khz", []))],
-        "max_mhz": [value / 1e3 for value in _numbers(parts.get("max_khz", []))],
-        "celsius": [value / 1e3 for value in _numbers(parts.get("zone", []))],
+        "mhz": [value / 1e3 for value in _numbers(parts.get("khz", []), *_KHZ)],
+        "max_mhz": [value / 1e3 for value in _numbers(parts.get("max_khz", []), *_KHZ)],
+        "celsius": [value / 1e3 for value in _numbers(parts.get("zone", []), *_MILLICELSIUS)],
         "trtexec": first.get("trtexec", ""),
         "memory_mb": int(memory[1]) // 1024 if memory else 0,
     }
     if "mac" in first:
         facts["cpu"] = mac_cpu
-    known = {name: value for name, value in facts.items() if value not in ("", [], 0)}
-    if "loadavg" in first:
-        known["load"] = float(first["loadavg"].split()[0])
+    short = {name: one_line(value, _LONGEST) if isinstance(value, str) else value for name, value in facts.items()}
+    known = {name: value for name, value in short.items() if value not in ("", [], 0)}
+    if load:
+        known["load"] = float(load[0])
     return Facts.model_validate({**known, "emulated": _emulated(first, model)})
 
 
@@ -121,7 +125,7 @@ def parse_board(text: str) -> Facts:
     }
     facts: dict[str, JsonValue] = {}
     for name, values in _parts(text).items():
-        value = parsers[name](values[0]) if name in parsers else " ".join(values[0].split())[:500]
+        value = parsers[name](values[0]) if name in parsers else one_line(values[0], _LONGEST)
         if value:
             facts[name] = value
     return Facts.model_validate(facts)
@@ -177,8 +181,9 @@ def _parts(text: str) -> dict[str, list[str]]:
     return parts
 
 
-def _numbers(values: Iterable[str]) -> list[int]:
-    return [int(value) for value in values if re.fullmatch(r"-?\d+", value)]
+def _numbers(values: Iterable[str], low: int, high: int) -> list[int]:
+    numbers = (int(value) for value in values if re.fullmatch(r"-?[0-9]{1,12}", value))
+    return [number for number in numbers if low <= number <= high]
 
 
 def _processor(cpuinfo: str) -> dict[str, JsonValue]:
@@ -221,7 +226,7 @@ def _emulated(first: dict[str, str], model: str) -> str | bool:
 
 def _get_throttled(text: str) -> JsonValue:
     """`vcgencmd get_throttled` of a Raspberry Pi: throttled=0x50005."""
-    match = re.search(r"throttled=(0x[0-9a-fA-F]+)", text)
+    match = re.search(r"throttled=(0x[0-9a-fA-F]{1,16})\b", text)
     if not match:
         return {}
     bits = int(match[1], 16)
@@ -238,13 +243,13 @@ def _power_mode(text: str) -> str:
 def _power(text: str) -> JsonValue:
     """Milliwatts of each rail, from a Jetson's `tegrastats`: VDD_IN 5050mW/5050mW, or POM_5V_IN 2466/2466."""
     lines = [line for line in text.splitlines() if "RAM" in line]
-    rails = re.findall(r"\b((?:VDD|POM|VIN)\w*) (\d+)(?:mW)?/\d+(?:mW)?", lines[-1] if lines else "")
+    rails = re.findall(r"\b((?:VDD|POM|VIN)\w*) ([0-9]{1,9})(?:mW)?/\d+(?:mW)?", lines[-1] if lines else "")
     return {rail: float(value) for rail, value in rails}
 
 
 def _thermal(text: str) -> str:
     """Android's `dumpsys thermalservice`: Thermal Status: 0."""
-    match = re.search(r"Thermal Status: *(\d+)", text)
+    match = re.search(r"Thermal Status: *([0-9]{1,9})\b", text)
     return _THERMAL[min(int(match[1]), len(_THERMAL) - 1)] if match else ""
 
 
@@ -252,10 +257,10 @@ def _battery(text: str) -> JsonValue:
     """Android's `dumpsys battery`: level in per cent, temperature in tenths of a degree."""
     fields = dict(re.findall(r"^\s*(level|temperature|USB powered|AC powered): *(\S+)$", text, re.MULTILINE))
     battery: dict[str, JsonValue] = {}
-    if "level" in fields:
-        battery["level"] = int(fields["level"])
-    if "temperature" in fields:
-        battery["celsius"] = int(fields["temperature"]) / 10
+    for level in _numbers([fields.get("level", "")], 0, 100):
+        battery["level"] = level
+    for tenths in _numbers([fields.get("temperature", "")], -1000, 3000):
+        battery["celsius"] = tenths / 10
     if "true" in (fields.get("USB powered"), fields.get("AC powered")):
         battery["charging"] = True
     return battery

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edge.devices.base import FOLDER, NoSuchProgram, TimedOut, command_failed
+from edge.devices.base import NoSuchProgram, TimedOut, command_failed
 from edge.devices.client import lines
 from pose.errors import InputError
-from pose.files import atomic_file
+from pose.files import atomic_file, cache_folder
 
 
 class Local:
@@ -27,7 +27,7 @@ class Local:
     @property
     def folder(self) -> str:
         """In the user's cache, in a folder that other commands do not use."""
-        return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / FOLDER / "device")
+        return str(cache_folder() / "device")
 
     def push(self, path: Path, digest: str) -> str:
         """The path of the file itself: nothing is copied."""

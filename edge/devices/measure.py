@@ -11,14 +11,14 @@ import numpy as np
 from edge import agent
 from edge.devices import facts, trt
 from edge.devices import job as jobs
-from edge.devices.base import ConnectionCut, Device, Unreachable
+from edge.devices.base import ConnectionCut, Device, Unreachable, failure_line
 from edge.devices.events import Event
 from edge.devices.python import setup
 from edge.devices.session import ATTEMPTS, PAUSE, Plan, Session
 from edge.evaluate import timings
 from edge.evaluate.timings import DeviceFacts, EmulatedTiming, Facts, Percentiles, Role, Timing
 from pose.card import Card
-from pose.errors import BackendError, UserError, one_line
+from pose.errors import BackendError, one_line
 
 START = 300.0  # seconds for a runtime to be imported, and an artefact opened and run once
 EMULATED_RUNS = 3  # an emulation can only show that the artefact runs and what it answers
@@ -52,14 +52,17 @@ def measure(
     error = None
     try:
         run.everything(install)
-    except UserError as failure:
-        error = str(failure)
+    except Exception as failure:
+        error = failure_line(device, failure)
     try:
         if clean:
             device.clean()
-    except UserError as failure:
-        error = error or str(failure)
-    return run.record(error)
+    except Exception as failure:
+        error = error or failure_line(device, failure)
+    try:
+        return run.record(error)
+    except Exception as failure:
+        return timings.Device(device=device.name, error=error or failure_line(device, failure))
 
 
 def summary(times: list[float]) -> Percentiles:

@@ -36,6 +36,7 @@ from pose.files import atomic_file, sha256
 
 SHORT = 60.0  # seconds for a command of ours that ends at once
 SLOWEST = 50e3  # bytes a second
+LARGEST = 256 << 20  # bytes of a file that comes back
 
 # One line each and no "!", so that any login shell passes them on. The inner shell reports the status and ends its group;
 # where something else has ended the group, the outer shell reports that.
@@ -123,7 +124,14 @@ class Remote(ABC):
         """See `Device.pull`."""
         with atomic_file(to) as temporary, open(temporary, "wb") as file:
             for line in self.run(["base64", remote], timeout=SHORT * 10):
-                file.write(base64.b64decode(line))
+                try:
+                    file.write(base64.b64decode(line))
+                except ValueError as error:
+                    raise DeviceFailure(f"{self.name}: {remote} arrived damaged ({error}); try again") from error
+                if file.tell() > LARGEST:
+                    raise DeviceFailure(
+                        f"{self.name}: {remote} has more than {LARGEST >> 20} MB, which no job of ours writes"
+                    )
 
     def read(self, remote: str) -> str | None:
         """See `Device.read`."""

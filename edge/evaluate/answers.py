@@ -14,6 +14,8 @@ from pose.crop import CropSpec, affine, to_image, warp
 from pose.errors import BackendError
 from pose.scoring import People
 
+LARGEST = 1e6  # of a coordinate in sizes of the crop, or of a score
+
 
 class Predictor(Protocol):
     """What is scored: a runner of `targets`, or a teacher."""
@@ -84,17 +86,18 @@ def answer(
 
 
 def require_finite(answers: Answers, where: str) -> None:
-    """Raises BackendError where an answer holds NaN or infinity, with their count and the first place.
+    """Raises BackendError where an answer holds NaN, infinity or a number that is no place, with the count and the first.
 
     Args:
         where: who answered, for the message.
     """
     values = np.concatenate([answers.coords, answers.scores[..., None]], -1)
-    wrong = ~np.isfinite(values)
+    wrong = ~(np.abs(values) <= LARGEST)  # also of NaN
     if wrong.any():
+        what = f"more than {LARGEST:g}" if np.isfinite(values).all() else "NaN or infinity"
         person, joint, number = (int(place[0]) for place in np.nonzero(wrong))
         name = ("x", "y", "score")[number]
         raise BackendError(
-            f"{where} answered NaN or infinity in {int(wrong.sum())} of {wrong.size} values; the first is {name} of joint "
+            f"{where} answered {what} in {int(wrong.sum())} of {wrong.size} values; the first is {name} of joint "
             f"{joint} in crop {person}; export the artefact again, or try another --precision"
         )

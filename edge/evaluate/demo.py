@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.evaluate.bounds import Count, FileBytes, Latency, Score
 from edge.evaluate.records import Column, Pixels, Record, read_check
 from edge.evaluate.timings import read_bench
 from pose.errors import InputError
@@ -16,12 +17,12 @@ class DemoRow(Record):
     """Accuracy, median latency and size of one student."""
 
     name: str
-    ap: float | None
-    pck: float | None
+    ap: Score | None
+    pck: Score | None
     keypoint_px: Pixels | None
-    persons: int
-    latency_ms: float | None
-    bytes: int | None
+    persons: Count
+    latency_ms: Latency | None
+    bytes: FileBytes | None
 
 
 class Demo(Record):

@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from edge.evaluate.bounds import FileBytes
 from edge.evaluate.records import Record
 from pose import card as cards
-from pose.card import Coverage
+from pose.card import Coverage, Digest, Precision
 from pose.files import size
 
 
@@ -26,9 +27,9 @@ class Exported(Record):
 
     artefact: str
     target: str
-    precision: str
-    bytes: int
-    sha256: str
+    precision: Precision
+    bytes: FileBytes
+    sha256: Digest
     coverage: Coverage | None = None
     lint: list[Lint] = Field(default=[])
 

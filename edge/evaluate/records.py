@@ -1,13 +1,15 @@
 """What the commands write as JSON and what reports read: one frozen pydantic record for each kind of result.
 
-Commands make records, JSON is their dump, and reports compute nothing anew. A record refuses NaN and infinity: a number that
-means nothing is never a result. Those of timing are in `edge.evaluate.timings`.
+Commands make records, JSON is their dump, and reports compute nothing anew. A record refuses NaN, infinity and every number
+out of its range (`edge.evaluate.bounds`), and counts that disagree: a number that means nothing is never a result. Those of
+timing are in `edge.evaluate.timings`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,16 +19,28 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
-from pose.card import Coverage
+from edge.evaluate.bounds import (
+    Coordinate,
+    Count,
+    Distance,
+    DistanceInterval,
+    Figure,
+    FileBytes,
+    Number,
+    Score,
+    ScoreInterval,
+)
+from pose.card import Coverage, Digest, Precision
 from pose.errors import InputError, first_problem
 
 SCHEMA: Literal[1] = 1
-Interval = tuple[float | None, float | None]
-Points = list[tuple[float, float]]
+Points = Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=10_000)]
 Measure = Literal["ap", "pck"]
 MEASURES: tuple[Measure, ...] = ("ap", "pck")
+_Side = Annotated[int, Field(strict=True, ge=1, le=4096)]  # of a crop
 EMBEDDED = "synthetic validation"  # the name, in `Check.data`, of the drawn people that ship with the package
 
 
@@ -61,10 +75,16 @@ class Pixels(Record):
         median_95, p99_95: 95 % bootstrap intervals over the people.
     """
 
-    median: float
-    p99: float
-    median_95: Interval = (None, None)
-    p99_95: Interval = (None, None)
+    median: Distance
+    p99: Distance
+    median_95: DistanceInterval = (None, None)
+    p99_95: DistanceInterval = (None, None)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.median > self.p99:
+            raise ValueError(f"median {self.median:g} is above p99 {self.p99:g}")
+        return self
 
 
 class Column(Record):
@@ -82,17 +102,17 @@ class Column(Record):
 
     OPTIONAL = frozenset({"pck_reference", "fake_quant_px", "host_px"})
 
-    ap: float | None = None
-    ap50: float | None = None
-    ap75: float | None = None
-    ar: float | None = None
-    ap_95: Interval = (None, None)
-    pck: float | None = None
-    pck_95: Interval = (None, None)
+    ap: Score | None = None
+    ap50: Score | None = None
+    ap75: Score | None = None
+    ar: Score | None = None
+    ap_95: ScoreInterval = (None, None)
+    pck: Score | None = None
+    pck_95: ScoreInterval = (None, None)
     pck_reference: str | None = None
-    persons: int = 0
+    persons: Count = 0
     keypoint_px: Pixels | None = None
-    per_joint_px: dict[str, float] = {}
+    per_joint_px: dict[str, Distance] = {}
     fake_quant_px: Pixels | None = None
     host_px: Pixels | None = None
     error: str | None = None
@@ -111,17 +131,23 @@ class Worst(Record):
         fp32, lowered: both poses, [[x, y], ...] in image pixels.
     """
 
-    index: int = Field(ge=0)
-    px: float
+    index: Count
+    px: Distance
     fp32: Points
     lowered: Points
+
+    @model_validator(mode="after")
+    def _of_one_skeleton(self) -> Self:
+        if len(self.fp32) != len(self.lowered):
+            raise ValueError(f"fp32 has {len(self.fp32)} joints, lowered has {len(self.lowered)}")
+        return self
 
 
 class FloatTwin(Record):
     """The float artefact beside an artefact; `torch_px` is its distance from the float program."""
 
     artefact: str = ""
-    bytes: int
+    bytes: FileBytes
     torch_px: Pixels | None = None
 
 
@@ -147,20 +173,20 @@ class Check(Record):
     artefact: str
     student: str
     target: str
-    precision: str = "int8"
-    sha256: str | None = None
-    bytes: int | None = None
+    precision: Precision = "int8"
+    sha256: Digest | None = None
+    bytes: FileBytes | None = None
     float_twin: FloatTwin | None = None
-    persons: int
-    joints: list[str]
+    persons: Number
+    joints: Annotated[list[str], Field(min_length=1)]
     limbs: list[tuple[str, str]] = []
-    crop: tuple[int, int]
+    crop: tuple[_Side, _Side]
     data: str = EMBEDDED
     images: str | None = None
     boxes: str = "annotation"
     skeleton: str | None = None
     command: str | None = None
-    chance_pck: float | None = None
+    chance_pck: Score | None = None
     fp32: Column
     fake_quant: Column
     lowered: Column
@@ -169,6 +195,17 @@ class Check(Record):
     coverage: Coverage | None = None
     label: str = ""
     key: str = ""
+
+    @model_validator(mode="after")
+    def _of_the_same_people(self) -> Self:
+        columns = {"fp32": self.fp32, "fake_quant": self.fake_quant, "lowered": self.lowered, **self.device_columns}
+        for name, column in columns.items():
+            if "persons" in column.model_fields_set and column.persons != self.persons:
+                raise ValueError(f"{name}.persons is {column.persons}, and persons {self.persons}")
+        for person in self.worst:
+            if person.index >= self.persons:
+                raise ValueError(f"worst names person {person.index} of {self.persons}")
+        return self
 
     @property
     def device_columns(self) -> dict[str, Column]:
@@ -191,7 +228,7 @@ class Checks(Record):
     """What `edge.check --target all --json` writes: variant of the target -> check."""
 
     schema_version: Literal[1] = SCHEMA
-    targets: dict[str, Check]
+    targets: Annotated[dict[str, Check], Field(min_length=1)]
 
 
 class TeacherScore(Column):
@@ -210,10 +247,20 @@ class Gate(Record):
 
     name: str
     where: str
-    limit: float
-    value: float | None
+    limit: Figure
+    value: Figure | None
     unit: str
     ok: bool
+
+
+def device_failures(checks: Iterable[Check]) -> dict[str, str]:
+    """Device -> the first reason why it did not answer for an artefact, of those that failed."""
+    failures: dict[str, str] = {}
+    for check in checks:
+        for name, column in check.on_device.items():
+            if column.error:
+                failures.setdefault(name, column.error)
+    return failures
 
 
 def validated(record: type[AnyRecord], value: JsonValue | dict[str, Any], where: object, command: str = "") -> AnyRecord:
@@ -230,7 +277,7 @@ def validated(record: type[AnyRecord], value: JsonValue | dict[str, Any], where:
     except ValidationError as error:
         field, reason = first_problem(error)
         hint = f"; it must be what python -m {command} --json writes" if command else ""
-        raise InputError(f"{where}: {field or 'file'}: {reason}{hint}") from error
+        raise InputError(f"{where}: {field + ': ' if field else ''}{reason}{hint}") from error
 
 
 def read_checks(path: Path) -> dict[str, Check]:
@@ -242,9 +289,9 @@ def read_checks(path: Path) -> dict[str, Check]:
     from pose.files import read_json
 
     value = read_json(path)
-    several = value.get("targets") if isinstance(value, dict) else None
-    parts = several if isinstance(several, dict) else {"": value}
-    return {variant: validated(Check, part, path, "edge.check") for variant, part in parts.items()}
+    if isinstance(value, dict) and "targets" in value:
+        return validated(Checks, value, path, "edge.check").targets
+    return {"": validated(Check, value, path, "edge.check")}
 
 
 def read_check(path: Path) -> Check:

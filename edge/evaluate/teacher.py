@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
+from calib_data.sample import describe_person
 from edge.evaluate.answers import answer
 from edge.evaluate.columns import accuracy
 from edge.evaluate.records import TeacherScore
 from pose import cli
 from pose.scoring import shared_joints
+from pose.teacher_output import require_finite_outputs
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from calib_data.sample import PoseSource
     from pose.foreign import HeatmapTeacher
+
+
+class _CheckedTeacher:
+    """A teacher as a predictor of one person after the other, whose heatmaps have to be finite, too: students learn them."""
+
+    def __init__(self, teacher: HeatmapTeacher, source: PoseSource) -> None:
+        self._teacher, self._source, self._numbers = teacher, source, itertools.count()
+
+    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        heatmaps, coords, scores = self._teacher.observe(crops)
+        outputs = {"heatmaps": heatmaps, "coords": coords, "scores": scores}
+        require_finite_outputs(outputs, self._teacher.name, [describe_person(self._source, next(self._numbers))])
+        return coords, scores
 
 
 def score_teacher(
@@ -25,12 +43,16 @@ def score_teacher(
 
     Raises:
         InputError: the two share no joint.
-        BackendError: the teacher answered NaN or infinity.
+        BackendError: the teacher answered NaN, infinity or more than float16 can hold, in which its heatmaps are cached.
     """
     joints = shared_joints(source.skeleton, teacher.skeleton)
     count = min(limit or len(source), len(source))
     scene, answers = answer(
-        {teacher.name: teacher}, teacher.crop, source, limit, lambda numbers: cli.track(numbers, "Scoring", count)
+        {teacher.name: _CheckedTeacher(teacher, source)},
+        teacher.crop,
+        source,
+        limit,
+        lambda numbers: cli.track(numbers, "Scoring", count),
     )
     column = accuracy(scene, answers[teacher.name], teacher.skeleton, seed)
     return TeacherScore(teacher=teacher.name, joints=list(joints), data=data, **column.model_dump())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from edge.evaluate.bounds import Count, Distance, Duration, FileBytes, Latency, Megabytes, Number
 from edge.evaluate.records import Record, validated
+from pose.card import Digest
 
 Mode = Literal["quick", "rigorous", "sustained"]
+_Celsius = Annotated[float, Field(ge=-274, le=1e4)]
+_Mhz = Annotated[float, Field(ge=0, le=1e6)]
 Role = Literal["fp32", "int8"]  # the float twin, and the artefact that is timed beside it
 
 
@@ -26,8 +30,8 @@ class Battery(Record):
 
     OPTIONAL = frozenset({"level", "celsius", "charging"})
 
-    level: int | None = None
-    celsius: float | None = None
+    level: Annotated[int, Field(ge=0, le=100)] | None = None
+    celsius: _Celsius | None = None
     charging: bool | None = None
 
 
@@ -52,23 +56,23 @@ class Facts(Record):
     board: str = "generic"
     soc: str = ""
     cpu: str = ""
-    cores: int = 0
+    cores: Count = 0
     features: list[str] = Field(default=[])
     architecture: str = ""
     kernel: str = ""
     os: str = ""
     governor: str = ""
-    mhz: list[float] = Field(default=[])
-    max_mhz: list[float] = Field(default=[])
-    celsius: list[float] = Field(default=[])
+    mhz: list[_Mhz] = Field(default=[])
+    max_mhz: list[_Mhz] = Field(default=[])
+    celsius: list[_Celsius] = Field(default=[])
     trtexec: str = ""
-    memory_mb: int = 0
-    load: float = 0.0
+    memory_mb: Count = 0
+    load: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     emulated: str | bool = False
     runtime: dict[str, str] = Field(default={})
     throttled: Throttled = Throttled()
     power_mode: str = ""
-    power: dict[str, float] = Field(default={})
+    power: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(default={})
     thermal: str = "none"
     battery: Battery = Battery()
 
@@ -90,11 +94,17 @@ class Facts(Record):
 class Percentiles(Record):
     """Of the time of one inference, in milliseconds."""
 
-    p50: float
-    p90: float
-    p99: float
-    mean: float
-    runs: int
+    p50: Latency
+    p90: Latency
+    p99: Latency
+    mean: Latency
+    runs: Number
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.p50 <= self.p90 <= self.p99:
+            raise ValueError(f"p50 {self.p50:g}, p90 {self.p90:g} and p99 {self.p99:g} are not in order")
+        return self
 
 
 class Shape(Record):
@@ -105,11 +115,11 @@ class Shape(Record):
         over_time: medians of equal parts of the run, in order.
     """
 
-    start: float
-    width: float
-    counts: list[int]
-    beyond: int
-    over_time: list[float]
+    start: Latency
+    width: Latency
+    counts: Annotated[list[Count], Field(min_length=1, max_length=1000)]
+    beyond: Count
+    over_time: Annotated[list[Latency], Field(min_length=1, max_length=1000)]
 
 
 class EmulatedTiming(Record):
@@ -117,16 +127,16 @@ class EmulatedTiming(Record):
 
     OPTIONAL = frozenset({"p50", "p90", "p99", "mean", "runs"})
 
-    load_ms: float | None = None
-    first_ms: float | None = None
-    stages_ms: dict[str, float] | None = None
-    peak_memory_mb: float | None = None
-    runtime_memory_mb: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    mean: float | None = None
-    runs: int | None = None
+    load_ms: Latency | None = None
+    first_ms: Latency | None = None
+    stages_ms: dict[str, Duration] | None = None
+    peak_memory_mb: Megabytes | None = None
+    runtime_memory_mb: Megabytes | None = None
+    p50: Latency | None = None
+    p90: Latency | None = None
+    p99: Latency | None = None
+    mean: Latency | None = None
+    runs: Number | None = None
 
 
 class Timing(Record):
@@ -144,14 +154,25 @@ class Timing(Record):
 
     latency_ms: Percentiles | None = None
     emulated_ms: EmulatedTiming | None = None
-    times_ms: list[float] | None = None
+    times_ms: Annotated[list[Latency], Field(max_length=5_000_000, fail_fast=True)] | None = None
     shape: Shape | None = None
-    stages_ms: dict[str, float] | None = None
-    first_ms: float | None = None
-    load_ms: float | None = None
-    peak_memory_mb: float | None = None
-    runtime_memory_mb: float | None = None
-    golden_px: float | None = None
+    stages_ms: dict[str, Duration] | None = None
+    first_ms: Latency | None = None
+    load_ms: Latency | None = None
+    peak_memory_mb: Megabytes | None = None
+    runtime_memory_mb: Megabytes | None = None
+    golden_px: Distance | None = None
+
+    @model_validator(mode="after")
+    def _of_the_same_runs(self) -> Self:
+        if self.latency_ms is None:
+            return self
+        runs = self.latency_ms.runs
+        if self.times_ms is not None and len(self.times_ms) != runs:
+            raise ValueError(f"latency_ms.runs is {runs}, and there are {len(self.times_ms)} times_ms")
+        if self.shape is not None and sum(self.shape.counts) + self.shape.beyond != runs:
+            raise ValueError(f"latency_ms.runs is {runs}, and shape counts {sum(self.shape.counts) + self.shape.beyond}")
+        return self
 
 
 class DeviceFacts(Record):
@@ -184,8 +205,8 @@ class File(Record):
     """A file that was timed."""
 
     path: str
-    sha256: str | None = None
-    bytes: int | None = None
+    sha256: Digest | None = None
+    bytes: FileBytes | None = None
     target: str
 
 
@@ -197,13 +218,22 @@ class Bench(Record):
     schema_version: Literal[1]
     command: str | None = None
     mode: Mode
-    threads: int
-    affinity: list[int] = Field(default=[])
+    threads: Number
+    affinity: list[Count] = Field(default=[])
     created: str = ""
     artefacts: dict[Role, File]
     devices: list[Device]
     label: str = ""
     key: str = ""
+
+    @model_validator(mode="after")
+    def _of_one_pair_and_each_device_once(self) -> Self:
+        if set(self.artefacts) != {"fp32", "int8"}:
+            raise ValueError(f"artefacts are {', '.join(self.artefacts) or 'none'}, not fp32 and int8")
+        names = [device.device for device in self.devices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"devices name {max(names, key=names.count)} twice")
+        return self
 
 
 def read_bench(path: Path) -> Bench:

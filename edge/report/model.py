@@ -8,8 +8,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from edge.evaluate.bounds import Count, Figure, FileBytes
 from edge.evaluate.records import SCHEMA, Check, Column, Gate, Record
 from edge.evaluate.timings import Bench, Device, Percentiles, Timing
+from pose.card import Precision
 
 
 class Change(Record):
@@ -18,8 +20,8 @@ class Change(Record):
     where: str
     what: str
     unit: str
-    old: float | None
-    new: float | None
+    old: Figure | None
+    new: Figure | None
     verdict: Literal["better", "same", "worse", "missing", "not comparable"]
     note: str = ""
 
@@ -56,15 +58,15 @@ class Entry(Record):
     artefact: str
     student: str
     target: str
-    precision: str
-    bytes: int | None
+    precision: Precision
+    bytes: FileBytes | None
     accuracy: Column | None
     scored: Literal["host", "device"] = "host"
     device: str | None = None
     board: str = ""
     emulated: bool = False
     mode: str = ""
-    threads: int = 0
+    threads: Count = 0
     timing: Timing | None = None
 
     @property
@@ -94,7 +96,7 @@ def entries(report: Report) -> list[Entry]:
 
 def _of_checks(report: Report) -> Iterator[Entry]:
     for check in report.checks:
-        precisions = dict.fromkeys(["fp32", check.precision])
+        precisions: dict[Precision, None] = dict.fromkeys(("fp32", check.precision))
         benches = [bench for bench in report.benches if belongs(check, bench)]
         if not benches:
             yield from (_entry(precision, check, None, None) for precision in precisions)
@@ -108,7 +110,7 @@ def _of_benches_alone(report: Report) -> Iterator[Entry]:
             yield from (_entry(name, None, bench, device) for device in bench.devices for name in ("fp32", "int8"))
 
 
-def _entry(precision: str, check: Check | None, bench: Bench | None, device: Device | None) -> Entry:
+def _entry(precision: Precision, check: Check | None, bench: Bench | None, device: Device | None) -> Entry:
     file = bench.artefacts["fp32" if precision == "fp32" else "int8"] if bench else None
     accuracy, size = None, file.bytes if file else None
     scored: Literal["host", "device"] = "host"

@@ -37,7 +37,7 @@ def gaussians(points: np.ndarray, size: tuple[int, int], sigma: float = 1.5) -> 
 class Sees:
     """A teacher with heatmaps of 32x32 that finds the white dot, as every joint."""
 
-    name, crop, grid_offset = "sees", TEACHER, 0.5
+    name, crop, grid_offset, skeleton = "sees", TEACHER, 0.5, COCO_17
 
     def __init__(self) -> None:
         self.asked = 0

@@ -124,7 +124,7 @@ def test_batches_are_a_function_of_the_step_and_cover_everybody_each_epoch() -> 
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert torch.equal(batches[5].images, later)
-    assert torch.equal(next(iter(batches.loader(5, 6, workers=1))).images, later)
+    assert torch.equal(next(batches.loader(5, 6, workers=1)).images, later)
 
 
 def test_two_processes_share_each_batch() -> None:

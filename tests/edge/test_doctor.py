@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from edge import devices, dist, installed
+from edge import devices, dist
 from edge.devices import diagnose
 from edge.devices.base import CommandFailed, Unreachable
 from edge.dist import Artefact
 from edge.evaluate.diagnoses import Diagnosis
+from pose import installed
 
 
 def diagnosis_of(severity: str, what: str, fix: str = "") -> Diagnosis:
@@ -46,7 +47,7 @@ def test_the_requirements_are_those_of_the_project() -> None:
 
 def test_an_installed_project_names_the_requirements_of_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["numpy>=2", "jinja2>=3.1; extra == 'device'", "distilpose-edge[device]; extra == 'all'"]
-    monkeypatch.setattr(installed, "__file__", "/nowhere/edge/installed.py")
+    monkeypatch.setattr(installed, "__file__", "/nowhere/pose/installed.py")
     monkeypatch.setattr(installed.metadata, "requires", lambda name: lines)
     monkeypatch.setattr(installed.metadata, "metadata", lambda name: {"Requires-Python": ">=3.11,<3.12"})
     names = {extra: [package.name for package in packages] for extra, packages in installed.extras().items()}

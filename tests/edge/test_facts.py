@@ -196,6 +196,15 @@ def test_nonsense_is_no_fact() -> None:
     assert facts.parse("").reported() == {"board": "generic", "emulated": False}
     noise = "@@ khz\npermission denied\n@@ meminfo\n\n@@ loadavg\n\n@@ cpuinfo\n:::\n@@ kernel\n\n"
     assert facts.parse(noise).reported() == {"board": "generic", "emulated": False}
+    digits = "9" * 5000
+    for name in ("khz", "max_khz", "zone", "meminfo", "loadavg", "cpuinfo", "emulated", "properties"):
+        for text in (digits, f"-{digits}", "nan", "1e999 x", "inf 0 0", f"MemTotal: {digits} kB", f"{digits} 1 2", "٣"):
+            parsed = facts.parse(f"@@ {name}\n{text}\n").reported()
+            assert parsed == {"board": "generic", "emulated": False}, (name, text)
+    battery = f"level: {digits}\ntemperature: x"
+    for part in (f"throttled\nthrottled=0x{digits}", f"battery\n{battery}", f"thermal\nThermal Status: {digits}"):
+        assert facts.parse_board(f"@@ {part}\n").reported() == {}
+    assert len(facts.parse(f"@@ model\n{'x ' * 30_000}\n").model) <= 500
     assert (
         facts.parse_board("@@ throttled\nVCHI initialization failed\n@@ battery\n\n@@ thermal\nnothing\n").reported() == {}
     )

@@ -272,7 +272,7 @@ def test_other_people_or_another_machine_cannot_be_compared() -> None:
         ('{"targets": {"onnx": {"artefact": 1}}}', read_checks, "artefact: Input should be a valid string"),
         ('{"schema_version": 2}', collect.read_report, "schema version 2, this toolkit reads 1"),
         (json.dumps(bench() | {"mode": "fast"}), read_bench, "mode: Input should be 'quick'"),
-        (json.dumps(check() | {"persons": float("nan")}), read_checks, "persons: Input should be a finite number"),
+        (json.dumps(check() | {"persons": float("nan")}), read_checks, "persons: Input should be a valid integer"),
     ],
 )
 def test_other_files_are_refused_in_one_line(text: str, reader: Any, complaint: str, tmp_path: Path) -> None:

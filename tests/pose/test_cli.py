@@ -61,7 +61,7 @@ def call(*args: str, **how: object) -> subprocess.CompletedProcess[str]:
         (["input"], 2, "error: wrong: here"),
         (["gate"], 1, "error: too much"),
         (["backend"], 3, "error: no"),
-        (["memory"], 3, "error: out of memory; close other programs, or give less at a time (--limit)"),
+        (["memory"], 3, "error: out of memory; close other programs"),
         (["open"], 2, "error: /nowhere/file: No such file or directory"),
         ([], 2, "error: Missing argument 'what'. (python -m test.command --help)"),
         (["x", "--nothing"], 2, "error: No such option: --nothing (python -m test.command --help)"),

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 PROJECT = "distilpose-edge"
+_DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "PIL": "pillow"}  # of modules with another name
 _TOOLS = ("dev", "all")  # extras for developers, and of other extras
 
 _Project = TypedDict(
@@ -43,6 +44,15 @@ def extras() -> dict[str, list[Package]]:
         for name, lines in groups.items()
         if name not in _TOOLS
     }
+
+
+def install_command(module: str) -> str | None:
+    """The command that installs a module that one of our extras brings, the first that does; None if none brings it."""
+    name = _DISTRIBUTIONS.get(module, module.replace("_", "-"))
+    for extra, packages in extras().items():
+        if name in (package.name for package in packages):
+            return f"pip install '{PROJECT}[{extra}]'" if extra != "base" else f"pip install {PROJECT}"
+    return None
 
 
 def python() -> str:

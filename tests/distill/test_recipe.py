@@ -1,0 +1,70 @@
+"""Recipes: the packaged ones are valid, and a value that cannot be is refused with its field and the range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill import recipe as recipes
+from distill.batches import resized
+from pose.crop import CropSpec
+from pose.errors import InputError
+
+
+@pytest.mark.parametrize("name", recipes.packaged())
+def test_packaged_recipes_are_within_the_ranges(name: str) -> None:
+    assert recipes.read(name).steps(100) >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("resolution: 0.001", "resolution: Input should be greater than or equal to 0.125"),
+        ("resolution: 1000", "resolution: Input should be less than or equal to 4"),
+        ("resolution: -1", "resolution: "),
+        ("batch: 1000000000", "batch: Input should be less than or equal to 65536"),
+        ("batch: 0", "batch: Input should be greater than or equal to 1"),
+        ("batch: 2.5", "batch: "),
+        ("lr: -0.001", "lr: Input should be greater than 0"),
+        ("lr: 0", "lr: Input should be greater than 0"),
+        ("lr: .inf", "lr: "),
+        ("lr: .nan", "lr: Input should be a finite number"),
+        ("lr: 1.0e+300", "lr: Input should be less than or equal to 10"),
+        ("backbone_lr: -1", "backbone_lr: "),
+        ("weight_decay: 1.0e+9", "weight_decay: "),
+        ("clip: -.inf", "clip: "),
+        ("epochs: 0", "epochs: Input should be greater than 0"),
+        ("epochs: 1000000000000", "epochs: Input should be less than or equal to 1000000"),
+        ("ema: 1", "ema: Input should be less than 1"),
+        ("warmup: 2", "warmup: "),
+        ("seed: -1", "seed: "),
+        ("optimiser: sgd", "optimiser: Input should be 'adam', 'adamw' or 'muon'"),
+        ("learning_rate: 1", "learning_rate: "),
+        ("losses: {regresion: 1}", "losses: there is no 'regresion'; choose among regression, "),
+        ("losses: {extra: {spread: 1}}", "losses: there is no 'extra'"),
+        ("losses: {1: 1}", "losses: there is no '1'"),
+        ("losses: {regression: -1}", "losses.regression: Input should be greater than or equal to 0"),
+        ("losses: {regression: 1.0e+30}", "losses.regression: Input should be less than or equal to"),
+        ("losses: {beta: 0}", "losses.beta: Input should be greater than 0"),
+        ("losses: 7", "losses: "),
+        ("augmentation: {rotation: 1.0e+300}", "augmentation.rotation: Input should be less than or equal to 180"),
+        ("augmentation: {shift: 1.0e+300}", "augmentation.shift: Input should be less than or equal to 10"),
+        ("augmentation: {half_body_joints: -1}", "augmentation.half_body_joints: "),
+        ("[1, 2]", "recipe.yaml"),
+    ],
+)
+def test_an_impossible_value_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        recipes.read(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("resolution", [0.001, 0.1, 0.7])
+def test_a_resolution_that_leaves_no_whole_patches_is_refused(resolution: float) -> None:
+    with pytest.raises(InputError, match=r"is no multiple of 32; take 0.5 or 1"):
+        resized(CropSpec(), resolution)
