@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from pose import card as cards
-from pose import cli
 from pose.card import Precision
 from pose.errors import InputError
 from pose.files import CARD_SUFFIX, atomic_file
 from pose.program import CARD, Program, graph_name, load_program
 from targets import base
 from targets.base import Runner
+from targets.isolated import open_isolated
 
 DEFAULT = Path("dist")
 
@@ -44,14 +44,13 @@ class Artefact(base.Artefact):
         return "lowered" in self.card.golden.expected
 
     def open(self, threads: int = 1) -> Runner:
-        """A runner of the artefact.
+        """A runner of the artefact, in a process of its own.
 
         Raises:
             InputError: it does not match its card.
-            BackendError: its runtime is not installed, or refuses it.
+            BackendError: its runtime is not installed, refuses it, or crashes on it.
         """
-        with cli.quiet():  # ExecuTorch reports on the processor
-            return base.get(self.card.target).open(self.path, threads)
+        return open_isolated(self.path, self.card, threads)
 
     @cached_property
     def program(self) -> Program:

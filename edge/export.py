@@ -13,7 +13,7 @@ import typer
 
 from pose import cli
 from pose.errors import GateError, InputError, UserError
-from targets.base import SPECS, get_spec, lowered_names, names_by_toolchain
+from targets.base import SPECS, get_spec, is_of_this_process, lowered_names, names_by_toolchain
 
 if TYPE_CHECKING:
     from edge.evaluate.exports import Exported
@@ -75,24 +75,42 @@ def export_all(program: Path, precision: Precision, out: Path) -> tuple[list[Pat
     work = {" and ".join(targets): (source.folder, targets, precision, out) for targets in names_by_toolchain()}
     with cli.progress("Lowering to all targets", len(lowered_names())) as step:
         for _, (lowered, refused) in run_in_subprocesses(_export_group, work):
-            made |= lowered
+            made |= {target: [Path(path) for path in paths] for target, paths in lowered.items()}
             left_out |= refused
             step(len(made) + len(left_out))
     return [path for target in lowered_names() for path in made.get(target, [])], left_out
 
 
+def export_apart(program: Path, target: str, precision: Precision, out: Path, options: Options) -> list[Path]:
+    """`export` in a process of its own, where a toolchain or a runtime that crashes on the program ends only that.
+
+    Raises:
+        InputError, BackendError: see `export`.
+    """
+    from edge.processes import run_in_subprocesses
+
+    if target in SPECS and is_of_this_process(target):
+        return export(program, target, precision, out, options)
+    ((_, paths),) = run_in_subprocesses(_export_one, {target: (program, target, precision, out, options)})
+    return [Path(path) for path in paths]
+
+
+def _export_one(program: Path, target: str, precision: Precision, out: Path, options: Options) -> list[str]:
+    return [str(path) for path in export(program, target, precision, out, options)]
+
+
 def _export_group(
     program: Path, targets: Sequence[str], precision: Precision, out: Path
-) -> tuple[dict[str, list[Path]], dict[str, str]]:
+) -> tuple[dict[str, list[str]], dict[str, str]]:
     """What `export` makes for each target, and target -> reason of those that do not take the program."""
     from targets.base import RefusedError
 
-    made: dict[str, list[Path]] = {}
+    made: dict[str, list[str]] = {}
     left_out: dict[str, str] = {}
     with cli.quiet():
         for target in targets:
             try:
-                made[target] = export(program, target, precision, out)
+                made[target] = _export_one(program, target, precision, out, {})
             except RefusedError as refused:
                 left_out[target] = str(refused)
     return made, left_out
@@ -245,7 +263,7 @@ def main(
         _chosen_options(target, precision, options)
         paths, left_out = export_all(source, precision, out)
     else:
-        paths = export(source, target, precision, out, options)
+        paths = export_apart(source, target, precision, out, options)
     made = [exported(path) for path in paths]
     if json:
         write_json(json, Export(target=target, artefacts=made, left_out=left_out).as_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -9,23 +10,27 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any
 
-from pose.errors import BackendError, UserError
+from pose.errors import BackendError, UserError, from_exit_code
+from pose.lifetime import end_with_parent
 
-T = TypeVar("T")
+_MOST = 64 << 20  # bytes of an answer
+_PATIENCE = 10.0  # seconds for a process to end that has closed its end
 
 
-def run_in_subprocesses(call: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, T]]:
+def run_in_subprocesses(call: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
     """(name, result of `call` with its arguments) as the calls end; they start in the order given, so put the longest first.
 
     An exception in one call is raised here. It, or an interrupt, ends the others, which unwind: no half-written file stays.
+    They also end with this process, however that ends.
 
     Args:
+        call: returns what json can hold: a process that runs files of others is not trusted, so it sends no pickle.
         arguments: name -> arguments of one call.
 
     Raises:
-        BackendError: a process was killed.
+        BackendError: a process crashed or was killed.
     """
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     waiting = list(arguments.items())
@@ -43,14 +48,15 @@ def run_in_subprocesses(call: Callable[..., T], arguments: Mapping[str, tuple[An
             for ready in [receiver for receiver in running if receiver in done]:
                 name, process = running[ready]
                 try:
-                    succeeded, value = ready.recv()
-                except EOFError:
-                    raise BackendError(f"the process for {name} was killed; out of memory? do one at a time") from None
+                    answer = json.loads(ready.recv_bytes(_MOST))
+                except (EOFError, OSError, ValueError):
+                    process.join(_PATIENCE)
+                    raise BackendError(f"the process for {name} {_how_it_ended(process.exitcode)}") from None
                 process.join()
                 del running[ready]
-                if not succeeded:
-                    raise value
-                yield name, value
+                if "value" not in answer:
+                    raise _exception(answer)
+                yield name, answer["value"]
     finally:
         for _, process in running.values():
             process.terminate()
@@ -58,16 +64,34 @@ def run_in_subprocesses(call: Callable[..., T], arguments: Mapping[str, tuple[An
             process.join()
 
 
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code in (None, -signal.SIGKILL):
+        return "was killed; out of memory? do one at a time"
+    how = signal.Signals(-exit_code).name if exit_code and exit_code < 0 else f"exit status {exit_code}"
+    return f"crashed ({how}); is the program one that quantize wrote? take another --target"
+
+
+def _exception(answer: dict[str, Any]) -> Exception:
+    if answer["code"] is not None:
+        return from_exit_code(answer["code"], answer["error"])
+    error = RuntimeError(answer["error"])
+    error.add_note(answer["traceback"])
+    return error
+
+
 def _answer(sender: Connection, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None  # noqa: PT018
+    end_with_parent(parent.pid)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     try:
-        answer: tuple[bool, Any] = True, call(*arguments)
+        answer: dict[str, Any] = {"value": call(*arguments)}
+    except UserError as error:
+        answer = {"error": str(error), "code": error.exit_code}
     except Exception as error:
-        if not isinstance(error, UserError):
-            error.add_note(traceback.format_exc())  # pickling an error drops its traceback
-        answer = False, error
-    sender.send(answer)
+        answer = {"error": f"{type(error).__name__}: {error}", "code": None, "traceback": traceback.format_exc()}
+    sender.send_bytes(json.dumps(answer).encode())
 
 
 def _end(*_: object) -> None:

@@ -6,26 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from pose import cli, crop
+from pose import card as cards
+from pose import crop
 from pose.errors import InputError
-from pose.program import CARD, graph_name
-from targets.base import Runner, open_artefact
+from pose.program import CARD, graph_card, graph_name
+from targets.base import Runner
+from targets.isolated import open_isolated
 
 
 def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001 - read as edge.run.open
-    """A runner of an artefact, of a program's `.pt2`, or of a program folder (its int8 graph).
+    """A runner of an artefact, of a program's `.pt2`, or of a program folder (its int8 graph), in a process of its own.
 
     Raises:
         InputError: there is no such file, or it does not match its card.
-        BackendError: its runtime is not installed, or refuses it.
+        BackendError: its runtime is not installed, refuses it, or crashes on it.
     """
     path = Path(path)
     if (path / CARD).is_file():
         path = path / graph_name("int8")
     if not path.exists():
         raise InputError(f"no artefact {path}; make one with python -m edge.export")
-    with cli.quiet():  # ExecuTorch reports on the processor
-        return open_artefact(path, threads)
+    card = graph_card(path) if path.suffix == ".pt2" else cards.read(cards.card_path(path))
+    return open_isolated(path, card, threads)
 
 
 def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -34,6 +34,12 @@ class BackendError(UserError):
     exit_code = 3
 
 
+def from_exit_code(code: int, message: str) -> UserError:
+    """The error that another process reports by its exit code; an unknown code is a failure of that process."""
+    kinds: dict[int, type[UserError]] = {kind.exit_code: kind for kind in (GateError, InputError, BackendError)}
+    return kinds.get(code, BackendError)(message)
+
+
 def one_line(message: object, limit: int | None = None) -> str:
     """The message of somebody else's exception, for a message of ours: on one line, cut off after `limit` characters."""
     return " ".join(str(message).split())[:limit]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 CARD = "card.yaml"
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 # What `torch.export.save` writes for a static graph of tensors.
 _MEMBERS = re.compile(
@@ -57,6 +58,20 @@ def graph_name(precision: Precision) -> str:
     return "student_int8.pt2" if precision == "int8" else "student_fp32.pt2"
 
 
+def graph_card(path: Path) -> Card:
+    """The program's card, with the precision of the graph at a path beside it.
+
+    Raises:
+        InputError: see `load_program`; or the file is neither of its graphs.
+    """
+    path = Path(path)
+    program = load_program(path.parent)
+    for precision in _PRECISIONS:
+        if path.name == graph_name(precision):
+            return program.card.model_copy(update={"precision": precision})
+    raise InputError(f"{path} is not a program's graph; those are named {graph_name('fp32')} and {graph_name('int8')}")
+
+
 def load_program(folder: Path) -> Program:
     """The program in a folder; its graphs are read on demand.
 
@@ -65,7 +80,7 @@ def load_program(folder: Path) -> Program:
     """
     folder = Path(folder)
     program = Program(folder, cards.read(folder / CARD))
-    for precision in ("fp32", "int8"):
+    for precision in _PRECISIONS:
         program.card.verify(program.path(precision))
     return program
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pose.program import Program
 
 VARIABLE = "DISTILPOSE_TARGETS"  # environment: a folder of backends, one file each
+_USER_MODULE = "distilpose_target_"  # what the names of their modules begin with
 _FOLDER = Path(__file__).parent
 
 
@@ -145,6 +146,15 @@ def get_spec(name: str) -> TargetSpec:
     return SPECS[name]
 
 
+def is_of_this_process(name: str) -> bool:
+    """Whether a backend was added by `register`, so that no other process knows it.
+
+    Raises:
+        InputError: no such target.
+    """
+    return not get_spec(name).module.startswith(("targets.", _USER_MODULE))
+
+
 def get(name: str) -> Target:
     """The backend of that name, imported.
 
@@ -206,7 +216,7 @@ def _has_spec(path: Path) -> bool:
 
 def _load(path: Path) -> ModuleType:
     """The module in a file outside the repository; a `SPEC` in it may name `__name__` as its module."""
-    name = f"distilpose_target_{path.stem}"
+    name = f"{_USER_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -45,7 +45,7 @@ class OneByOneRunner(ABC):
         coords, scores = np.zeros((len(crops), keypoints, 2), np.float32), np.zeros((len(crops), keypoints), np.float32)
         for index, crop in enumerate(crops):
             answer = self.predict_one(crop)
-            _check_answer(answer, self.card, index)
+            check_answer(answer, self.card, index)
             coords[index : index + 1], scores[index : index + 1] = answer
         return coords, scores
 
@@ -67,7 +67,7 @@ def check_crops(crops: np.ndarray, card: Card) -> None:
         raise InputError(f"{card.student} takes crops uint8 [N, {', '.join(map(str, expected))}], not {given}")
 
 
-def _check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
+def check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
     """Raises BackendError unless a runtime's answer to the crop of that index has the card's shapes and is finite."""
     import numpy as np
 

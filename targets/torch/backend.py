@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch._export.serde.serialize  # what `torch.export.load` imports, in seconds: before `targets.isolated_host` forks
+import torch.ao.quantization.fx._decomposed
 
 from pose.card import Card, Precision
-from pose.errors import InputError
-from pose.program import Program, load_program
+from pose.program import Program, graph_card
 from targets.base import Artefact, LintFinding
 from targets.common import OneByOneRunner, network_input
 
@@ -57,11 +58,8 @@ def lower(program: Program, out: Path, precision: Precision = "int8") -> Artefac
 def open(path: Path, threads: int = 1) -> TorchRunner:  # noqa: A001, named by the Target protocol
     """Open `student_fp32.pt2` or `student_int8.pt2` beside its program's card."""
     path = Path(path)
-    program = load_program(path.parent)
-    for precision in ("fp32", "int8"):
-        if path.name == program.path(precision).name:
-            return TorchRunner(program.graph(precision), program.card.model_copy(update={"precision": precision}), threads)
-    raise InputError(f"{path} is not a program's graph; those are named student_fp32.pt2 and student_int8.pt2")
+    card = graph_card(path)
+    return TorchRunner(Program(path.parent, card).graph(card.precision or "int8"), card, threads)
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:

@@ -15,8 +15,8 @@ from pose.errors import BackendError, InputError
 from pose.files import atomic_file
 
 
-def own_number(value: int) -> tuple[int, int]:
-    return value, os.getpid()
+def own_number(value: int) -> list[int]:
+    return [value, os.getpid()]
 
 
 def refuse(reason: str) -> None:

@@ -1,0 +1,204 @@
+"""Artefacts opened in processes of their own: one that crashes its runtime, hangs or takes all memory is a one-line error.
+
+A runtime parses and runs an artefact in native code, so a damaged or crafted one can end the process that opens it. One
+process, the host (`targets.isolated_host`), imports the runtimes, which takes seconds, and forks for each artefact, which
+takes milliseconds. A fork answers with raw numbers of the shapes that the card says, or with one line of text: nothing that
+comes from it is unpickled. Where forking is not safe (macOS), each artefact has a host of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pose.errors import BackendError, from_exit_code, one_line
+from pose.files import size
+from targets import base
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pose.card import Card
+
+OPEN_SECONDS, CROP_SECONDS = 180.0, 30.0  # for opening, the runtime's import included, and for one crop
+MEMORY, MEMORY_PER_BYTE, MEMORY_PER_THREAD = 3 << 30, 8, 16 << 20  # bytes of one process: fixed, of the file, of a thread
+FORKS = sys.platform == "linux"
+MESSAGE = 4096  # bytes of an error's text
+
+
+class IsolatedRunner:
+    """A `targets.base.Runner` whose artefact is open in another process, which ends with it."""
+
+    def __init__(self, path: Path, card: Card, threads: int) -> None:
+        """Open the artefact; see `open_isolated`."""
+        self.card = card
+        self._path = path
+        self._host = _host()
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            memory = MEMORY + MEMORY_PER_BYTE * size(path) + MEMORY_PER_THREAD * threads
+            target = "torch" if path.suffix == ".pt2" else card.target
+            request = {"target": target, "path": str(path), "threads": threads, "memory": memory, "forks": FORKS}
+            self._pid: int = self._host.ask({"open": request}, theirs)
+        self._seconds = OPEN_SECONDS
+        self._require_success(time.monotonic() + self._seconds)
+
+    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `targets.base.Runner`.
+
+        Raises:
+            BackendError: also where the process crashed, ran out of memory, or took longer than `CROP_SECONDS` a crop.
+        """
+        import numpy as np
+
+        from targets.common import check_answer, check_crops
+
+        check_crops(crops, self.card)
+        shapes = [(len(crops), *output.shape[1:]) for output in self.card.outputs]
+        if not len(crops):
+            return np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.float32)
+        self._seconds = CROP_SECONDS * len(crops)
+        deadline = time.monotonic() + self._seconds
+        try:
+            self._channel.settimeout(deadline - time.monotonic())
+            self._channel.sendall(len(crops).to_bytes(4, "little") + np.ascontiguousarray(crops).tobytes())
+        except (OSError, ValueError) as error:
+            raise self._failure(error) from error
+        self._require_success(deadline)
+        coords, scores = (
+            np.frombuffer(self._receive(4 * int(np.prod(shape)), deadline), "<f4").reshape(shape).astype(np.float32)
+            for shape in shapes
+        )
+        for index in range(len(crops)):
+            check_answer((coords[index : index + 1], scores[index : index + 1]), self.card, index)
+        return coords, scores
+
+    def _require_success(self, deadline: float) -> None:
+        """Raises what the process reports, or that it ended."""
+        code = self._receive(1, deadline)[0]
+        if code == 0:
+            return
+        length = min(int.from_bytes(self._receive(4, deadline), "little"), MESSAGE)
+        message = one_line(self._receive(length, deadline).decode(errors="replace"))
+        raise from_exit_code(code, message)
+
+    def _receive(self, count: int, deadline: float) -> bytes:
+        data = bytearray(count)
+        view = memoryview(data)
+        try:
+            while view:
+                self._channel.settimeout(max(1e-3, deadline - time.monotonic()))
+                received = self._channel.recv_into(view)
+                if not received:
+                    raise EOFError
+                view = view[received:]
+        except (OSError, EOFError) as error:
+            raise self._failure(error) from error
+        return bytes(data)
+
+    def _failure(self, error: Exception) -> BackendError:
+        """Ends the process; returns how it ended."""
+        self._channel.close()
+        status = self._host.end(self._pid)
+        if isinstance(error, TimeoutError):
+            return BackendError(f"{self._path} took longer than {self._seconds:.1f} s to answer and was ended")
+        if status == -signal.SIGKILL:
+            return BackendError(f"the process that ran {self._path} was killed; out of memory? close other programs")
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return BackendError(
+            f"{self._path} crashed its runtime ({how}): it is damaged, or needs more memory than such a file may take; "
+            "export it again"
+        )
+
+
+class _Host:
+    """The started `targets.isolated_host`. It ends when this process does, however that ends."""
+
+    def __init__(self) -> None:
+        self.process_id, self.backends = os.getpid(), os.environ.get(base.VARIABLE)
+        self._control, theirs = socket.socketpair()
+        here = str(Path(__file__).parents[1])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *(path or str(Path.cwd()) for path in sys.path)])}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-P", "-m", "targets.isolated_host", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # ExecuTorch reports on the processor, a crash on itself
+                start_new_session=True,  # Ctrl-C ends it through this process
+            )
+        weakref.finalize(self, _end, self._control, self._process, os.getpid())
+
+    def ask(self, request: dict[str, Any], channel: socket.socket | None = None) -> int:
+        """The number that the host answers: of a process it started, or its exit status.
+
+        Raises:
+            InputError, BackendError: the backend cannot be imported, or the host has ended.
+        """
+        try:
+            line = json.dumps(request).encode() + b"\n"
+            socket.send_fds(self._control, [line], [channel.fileno()] if channel else [])
+            self._control.settimeout(OPEN_SECONDS)
+            with self._control.makefile("rb") as answers:
+                answer = json.loads(answers.readline())
+        except (OSError, ValueError) as error:
+            raise BackendError("the process that opens artefacts has ended; out of memory? close other programs") from error
+        if "error" in answer:
+            raise from_exit_code(answer["code"], answer["error"])
+        return int(answer["number"])
+
+    def end(self, pid: int) -> int:
+        """Kill an artefact's process, or learn how it ended by itself: its exit status, negative for a signal."""
+        if pid != self._process.pid:
+            return self.ask({"end": pid})
+        self._process.kill()
+        return self._process.wait()
+
+    def is_usable(self) -> bool:
+        """Whether further artefacts can be opened by it: it is of this process, lives, and knows the same backends."""
+        same = (self.process_id, self.backends) == (os.getpid(), os.environ.get(base.VARIABLE))
+        return FORKS and same and self._process.poll() is None
+
+
+def _end(control: socket.socket, process: subprocess.Popen[bytes], process_id: int) -> None:
+    control.close()
+    if process_id == os.getpid():  # not in a fork of this process
+        process.kill()  # its forks end with it
+        process.wait()
+
+
+_shared: list[_Host] = []  # none or one
+
+
+def _host() -> _Host:
+    if not (_shared and _shared[0].is_usable()):
+        _shared[:] = [_Host()]
+    return _shared[0]
+
+
+def open_isolated(path: Path, card: Card, threads: int = 1) -> base.Runner:
+    """Open an artefact, or a program's graph, in a process of its own.
+
+    A backend that was added by `targets.base.register` is known in this process only, and opens its artefacts here.
+
+    Args:
+        card: the artefact's own; of a program's graph see `pose.program.graph_card`.
+
+    Raises:
+        InputError, BackendError: see `targets.base.Target.open`; a process that crashed or hung is a BackendError, too.
+    """
+    target = "torch" if path.suffix == ".pt2" else card.target
+    card.verify(path)  # before seconds of imports
+    if base.is_of_this_process(target):
+        return base.get(target).open(path, threads)
+    return IsolatedRunner(path, card, threads)
