@@ -205,16 +205,11 @@ def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
 
 def test_the_digest_of_a_foreign_teacher_is_that_of_all_its_files(tmp_path: Path) -> None:
     write_model(tmp_path / "net.onnx")
-    onnx.save(
-        onnx.load(tmp_path / "net.onnx"),
-        tmp_path / "net.onnx",
-        save_as_external_data=True,
-        location="net.data",
-        size_threshold=0,
-    )
     described = tmp_path / "mine.yaml"
     described.write_text(yaml.safe_dump(description()))
     teacher = load_teacher(described)
+    model = onnx.load(teacher.path)
+    onnx.save(model, teacher.path, save_as_external_data=True, location="net.data", size_threshold=0)
     digests = [foreign_digest(str(described), teacher), foreign_digest(str(described), teacher)]
     for name in ("mine.yaml", "net.data"):  # the YAML says what the outputs mean, and the data holds the weights
         kept = (tmp_path / name).read_bytes()
