@@ -94,6 +94,10 @@ class CocoPeople:
         area = self._people.areas[row] if row >= 0 else box[2] * box[3]
         return Labels(box.copy(), keypoints, float(area), int(self._image_ids[index]), int(self._person_ids[index]))
 
+    def size(self, image_id: int) -> tuple[int, int]:
+        """Width and height of an image in pixels."""
+        return self._sizes[image_id]
+
     def turn(self, image_id: int) -> int:
         """The EXIF orientation that is applied to a photo; 1 for none."""
         return self._photos.turns.get(image_id, 1)
@@ -146,7 +150,7 @@ class Reading(TypedDict, total=False):
     strict: bool
 
 
-def open_data(
+def read_data(
     annotations: Path,
     images: Path | None = None,
     skeleton: str | Path | None = None,
@@ -156,7 +160,7 @@ def open_data(
     cache: bool = False,
     **reading: Unpack[Reading],
 ) -> CocoPeople:
-    """`CocoPeople` of the values of a command line's options; what was repaired is printed, a line each.
+    """`CocoPeople` of the values of a command line's options.
 
     Args:
         images: default the folder `images` beside the json, or beside the folder that the json is in, or the json's own.
@@ -169,7 +173,21 @@ def open_data(
     folder = images or next((place for place in (beside, above) if place.is_dir()), annotations.parent)
     known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    people = CocoPeople(annotations, folder, known, boxes=chosen, split=split, cache=cache, **reading)
+    return CocoPeople(annotations, folder, known, boxes=chosen, split=split, cache=cache, **reading)
+
+
+def open_data(
+    annotations: Path,
+    images: Path | None = None,
+    skeleton: str | Path | None = None,
+    boxes: str = "annotation",
+    *,
+    split: str = "val",
+    cache: bool = False,
+    **reading: Unpack[Reading],
+) -> CocoPeople:
+    """`read_data`, and print what was repaired or left out, a line each."""
+    people = read_data(annotations, images, skeleton, boxes, split=split, cache=cache, **reading)
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")
     _note_assumed_sigmas(people.skeleton)
