@@ -15,7 +15,7 @@ import numpy as np
 
 from calib_data import categories as choice
 from calib_data.columns import flags, matrix, scalars
-from calib_data.formats import parse
+from calib_data.formats import no_garbage_collection, parse
 from calib_data.photos import ImageEntry, name_parts
 from calib_data.repairs import Repair, Repairs
 from pose.errors import InputError
@@ -118,6 +118,7 @@ class PeopleFile:
     turned: bool
 
 
+@no_garbage_collection()
 def read_people(
     path: Path, skeleton: Skeleton | None = None, category: str | None = None, *, split: str = "val", strict: bool = False
 ) -> PeopleFile:
