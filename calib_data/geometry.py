@@ -11,6 +11,7 @@ from calib_data.repairs import Repair, Repairs
 
 GROWTH = 1.2  # of boxes about joints: with a crop's padding of 1.25 the crop is 1.5 times their longer side
 _FRACTION = 1.5  # coordinates of a whole file up to this are fractions: people may reach beyond the photo by half of it
+_LARGEST = 4  # widths or heights of its image that a box may have: people of whom a photo shows a part have large boxes
 _LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
 # Share of width x height of its box that an area may have. In COCO it is 0.5 in the median, and from 0.02 to 1 for nearly
 # all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
@@ -81,9 +82,15 @@ def are_fractions(boxes: np.ndarray, images: np.ndarray) -> bool:
 
 
 def overlap(boxes: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Whether boxes [N, 4] have an area, a pixel wide or high at least, and a part in their images [N, 2], bool [N]."""
+    """Whether boxes [N, 4] have an area, a pixel at least and a few images at most, and a part in their images, bool [N]."""
     low, size = boxes[:, :2], boxes[:, 2:]
-    return (size > 0).all(1) & (size.max(1) >= 1) & (low < images).all(1) & (low + size > 0).all(1)
+    return (
+        (size <= _LARGEST * images).all(1)
+        & (size > 0).all(1)
+        & (size.max(1) >= 1)
+        & (low < images).all(1)
+        & (low + size > 0).all(1)
+    )
 
 
 def _repair_boxes(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:

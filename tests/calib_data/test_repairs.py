@@ -41,6 +41,7 @@ REPAIRED = {
     "box negative": (change("annotations.0.bbox.3", -5), "no usable box in 1 annotation (1)", [9, 8, 12, 24], 300),
     "box nan": (change("annotations.0.bbox.0", float("nan")), "no usable box in 1 annotation", [9, 8, 12, 24], 300),
     "box infinite": (change("annotations.0.bbox.2", float("inf")), "no usable box in 1 annotation", [9, 8, 12, 24], 300),
+    "box huge": (change("annotations.0.bbox.3", 60000), "no usable box in 1 annotation (1)", [9, 8, 12, 24], 300),
     "box outside": (change("annotations.0.bbox.0", W), "no usable box in 1 annotation (1)", [9, 8, 12, 24], 300),
     "box as text": (change("annotations.0.bbox", ["10", "5", "20", "30"]), None, None, 300),
     "count": (
