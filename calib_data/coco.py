@@ -1,53 +1,48 @@
-"""Annotated people in photos: a COCO keypoint json and a folder of images."""
+"""Annotated people in photos: a file of annotations and a folder of images."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from calib_data.coco_file import BoxEntry, ImageEntry, PersonEntry, read_boxes, read_people
-from calib_data.photos import Photos
+from calib_data import geometry
+from calib_data.coco_file import read_people
+from calib_data.detections import Detections, read_boxes
+from calib_data.photos import Exif, Photos
+from calib_data.repairs import Repair
 from calib_data.sample import Labels
+from pose import cli
 from pose import skeleton as skeletons
 from pose.errors import InputError
 from pose.joint_names import DEFAULT_SIGMA
 from pose.skeleton import Skeleton
-
-_GROWTH = 1.2  # of boxes about keypoints: with a crop's padding of 1.25 the crop is 1.5 times their longer side
-_SAME = 0.5  # intersection over union from which a detected box belongs to an annotated person
-
-
-@dataclass(frozen=True)
-class _Person:
-    image: ImageEntry
-    box: np.ndarray
-    keypoints: np.ndarray
-    area: float
-    person_id: int
-    score: float
 
 
 class CocoPeople:
     """A `calib_data.sample.PoseSource` of annotated people, or of detected boxes.
 
     Attributes:
-        skeleton: of the joints that the json's category names, see `pose.skeleton.from_category`.
-        annotations: every annotated person as a COCO dict, crowds and people without keypoints too: the truth of OKS AP.
+        skeleton: as which the file's joints are read, see `calib_data.categories.joints_of`.
+        file: what the file holds; `file.repairs`: what was repaired or left out, a sentence each.
         scores: float64 [len], the detector's score of each box; 1 for annotated boxes.
+        paths: the photos by image id.
 
     Args:
-        annotations: the json. images: the folder of its file names.
-        skeleton: needed where the category does not name its joints; otherwise its joints must be the category's.
+        annotations: a COCO keypoint json, or a file in another format of `calib_data.formats`.
+        images: the folder of its file names.
+        skeleton: needed where the file does not name its joints; otherwise its joints must be among the file's.
+        category: the name or id of one, where the file has several of different joints.
         boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size.
             A path: detected boxes in COCO's results format, one sample per box, best score first. A box is matched to the
             unmatched person that it overlaps most, by an intersection over union of 0.5 or more, and gets that person's
             keypoints, area and id; an unmatched box has no labelled keypoints and a negative id.
         min_keypoints: annotated people with fewer labelled joints are no samples.
-        cache: keep decoded images in memory, see `calib_data.photos`.
+        cache: keep decoded images in memory, see `calib_data.photos`; exif: see there.
+        split: see `calib_data.coco_file.read_people`; strict, too.
 
     Raises:
         InputError: a file is missing or wrong; the message names the place. An image that cannot be decoded raises it when
@@ -60,35 +55,125 @@ class CocoPeople:
         images: Path,
         skeleton: Skeleton | None = None,
         *,
+        category: str | None = None,
         boxes: str | Path = "annotation",
         min_keypoints: int = 1,
         cache: bool = False,
+        exif: Exif | None = None,
+        split: str = "val",
+        strict: bool = False,
     ) -> None:
         annotations = Path(annotations)
-        self.skeleton, entries, people = read_people(annotations, skeleton)
-        self.annotations = [_as_coco(person) for person in people]
-        labelled = [person for person in people if not person.iscrowd and _count(person) >= min_keypoints]
-        if isinstance(boxes, Path):
-            self._people = _detected(read_boxes(boxes, entries), entries, labelled, len(self.skeleton))
+        self.file = file = read_people(annotations, skeleton, category, split=split, strict=strict)
+        self.skeleton, self._people = file.skeleton, file.people
+        detections = read_boxes(boxes, file) if isinstance(boxes, Path) else None
+        self._photos = Photos(Path(images), keep=cache, exif=exif or ("apply" if file.turned else None))
+        self._sizes, self.paths = self._survey(detections)
+        geometry.repair(self._people, self._sizes, file.repairs, in_fractions=file.in_fractions)
+        labelled = np.flatnonzero(~self._people.is_crowd & (self._people.labelled >= max(min_keypoints, 1)))
+        if not len(labelled):
+            reason = f"; {file.repairs.first_loss}" if file.repairs.first_loss else ""
+            raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints{reason}")
+        if detections is not None:
+            detections = detections.in_pixels(self._sizes)
+            self._rows = detections.match(self._people, labelled)
+            self._image_ids, self._boxes, self.scores = detections.image_ids, detections.boxes, detections.scores
+            self._person_ids = np.where(self._rows >= 0, self._people.ids[self._rows], -1 - detections.places)
         else:
-            make = {"annotation": _annotated_box, "keypoints": _keypoint_box}[boxes]
-            self._people = [_sample_of(person, entries, make(annotations, person)) for person in labelled]
-        if not self._people:
-            raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints")
-        self.scores = np.array([person.score for person in self._people])
-        self._photos = Photos(Path(images), keep=cache)
-        for entry in {person.image.id: person.image for person in self._people}.values():
-            self._photos.require(entry)
+            self._rows, self._image_ids = labelled, self._people.image_ids[labelled]
+            self._person_ids, self.scores = self._people.ids[labelled], np.ones(len(labelled))
+            self._boxes = self._people.boxes[labelled] if boxes == "annotation" else self._joint_boxes(annotations)
 
     def __len__(self) -> int:
-        return len(self._people)
+        return len(self._rows)
 
     def labels(self, index: int) -> Labels:
-        person = self._people[index]
-        return Labels(person.box, person.keypoints, person.area, person.image.id, person.person_id)
+        index = range(len(self))[index]
+        row, box = self._rows[index], self._boxes[index]
+        keypoints = self._people.keypoints[row].copy() if row >= 0 else np.zeros((len(self.skeleton), 3))
+        area = self._people.areas[row] if row >= 0 else box[2] * box[3]
+        return Labels(box.copy(), keypoints, float(area), int(self._image_ids[index]), int(self._person_ids[index]))
+
+    def size(self, image_id: int) -> tuple[int, int]:
+        """Width and height of an image in pixels."""
+        return self._sizes[image_id]
+
+    def turn(self, image_id: int) -> int:
+        """The EXIF orientation that is applied to a photo; 1 for none."""
+        return self._photos.turns.get(image_id, 1)
 
     def image(self, index: int) -> np.ndarray:
-        return self._photos.read(self._people[index].image)
+        return self._photos.read(self.file.images[int(self._image_ids[index])])
+
+    @cached_property
+    def annotations(self) -> list[dict[str, Any]]:
+        """Every annotated person as a COCO dict, crowds and people without labelled joints too: the truth of OKS AP."""
+        people = self._people
+        columns = (people.ids, people.image_ids, people.category_ids, people.areas, people.is_crowd, people.labelled)
+        return [
+            {
+                "id": number, "image_id": image, "category_id": category, "area": area, "iscrowd": int(crowd),
+                "num_keypoints": count, "bbox": box, "keypoints": triples,
+            }
+            for number, image, category, area, crowd, count, box, triples in zip(
+                *(column.tolist() for column in columns), people.boxes.tolist(),
+                people.keypoints.reshape(len(people), -1).tolist(), strict=True,
+            )
+        ]  # fmt: skip
+
+    def _survey(self, detections: Detections | None) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
+        """Sizes of all images of annotations, and the photos of those that samples come from."""
+        used = set(self._people.image_ids[(self._people.labelled > 0) & ~self._people.is_crowd].tolist())
+        used |= set(detections.image_ids.tolist() if detections is not None else ())
+        entries = [self.file.images[number] for number in sorted(used)]
+        sizes, paths = self._photos.survey(entries)
+        missing = [entry.file_name for entry in entries if not entry.width]
+        if missing and not self.file.in_fractions:
+            self.file.repairs.add(Repair.SIZE_MISSING, detail=f"{len(missing)} image{'s' * (len(missing) > 1)}")
+        others = {entry.id: (entry.width, entry.height) for entry in self.file.images.values()}
+        return others | sizes, paths
+
+    def _joint_boxes(self, annotations: Path) -> np.ndarray:
+        boxes = geometry.joint_boxes(self._people.keypoints[self._rows])
+        flat = (boxes[:, 2:] <= 0).all(1)
+        if flat.any():
+            where = f"{annotations}: annotation {self._person_ids[np.argmax(flat)]}"
+            raise InputError(f"{where}: its labelled joints lie on one point and have no box; use --boxes annotation")
+        return boxes
+
+
+class Reading(TypedDict, total=False):
+    """Options of every command that reads people; see `CocoPeople`."""
+
+    category: str | None
+    exif: Exif | None
+    strict: bool
+
+
+def read_data(
+    annotations: Path,
+    images: Path | None = None,
+    skeleton: str | Path | None = None,
+    boxes: str = "annotation",
+    *,
+    split: str = "val",
+    cache: bool = False,
+    **reading: Unpack[Reading],
+) -> CocoPeople:
+    """`CocoPeople` of the values of a command line's options.
+
+    Args:
+        images: default the folder `images` beside the json, or beside the folder that the json is in, or the json's own.
+        skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
+        boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
+        split: of a YOLO data set.
+    """
+    annotations = Path(annotations)
+    beside, above = annotations.parent / "images", annotations.parent.parent / "images"
+    folder = images or next((place for place in (beside, above) if place.is_dir()), annotations.parent)
+    known = skeletons.load(skeleton) if skeleton else None
+    chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
+    return CocoPeople(annotations, folder, known, boxes=chosen, split=split, cache=cache, **reading)
 
 
 def open_data(
@@ -97,21 +182,14 @@ def open_data(
     skeleton: str | Path | None = None,
     boxes: str = "annotation",
     *,
+    split: str = "val",
     cache: bool = False,
+    **reading: Unpack[Reading],
 ) -> CocoPeople:
-    """`CocoPeople` of the values of a command line's options.
-
-    Args:
-        images: default the folder `images` beside the json, or beside the folder that the json is in.
-        skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
-        boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
-    """
-    annotations = Path(annotations)
-    beside = annotations.parent / "images"
-    folder = images or (beside if beside.is_dir() else annotations.parent.parent / "images")
-    known = skeletons.load(skeleton) if skeleton else None
-    chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    people = CocoPeople(annotations, folder, known, boxes=chosen, cache=cache)
+    """`read_data`, and print what was repaired or left out, a line each."""
+    people = read_data(annotations, images, skeleton, boxes, split=split, cache=cache, **reading)
+    for sentence in people.file.repairs:
+        cli.note(f"note: {sentence}")
     _note_assumed_sigmas(people.skeleton)
     return people
 
@@ -119,8 +197,6 @@ def open_data(
 @functools.cache
 def _note_assumed_sigmas(skeleton: Skeleton) -> None:
     """Tell the user once which joints are scored with the default OKS constant."""
-    from pose import cli
-
     if skeleton.assumed_sigmas:
         names, count = skeleton.assumed_sigmas, len(skeleton.assumed_sigmas)
         which = ", ".join(names) if count <= 4 else f"{count} of the {len(skeleton)} joints"
@@ -128,61 +204,3 @@ def _note_assumed_sigmas(skeleton: Skeleton) -> None:
             f"note: no OKS sigma is known for {which} of skeleton '{skeleton.name}': {DEFAULT_SIGMA} is assumed (COCO's "
             f"shoulder); for AP by your own, add 'sigmas' to the category"
         )
-
-
-def _count(person: PersonEntry) -> int:
-    return sum(v > 0 for v in (person.keypoints or [])[2::3])
-
-
-def _keypoints(person: PersonEntry) -> np.ndarray:
-    return np.array(person.keypoints, np.float64).reshape(-1, 3)
-
-
-def _as_coco(person: PersonEntry) -> dict[str, Any]:
-    fields = person.model_dump(include={"id", "image_id", "category_id", "area", "keypoints", "iscrowd"})
-    return {**fields, "bbox": list(person.bbox), "num_keypoints": _count(person)}
-
-
-def _sample_of(person: PersonEntry, images: dict[int, ImageEntry], box: np.ndarray, score: float = 1.0) -> _Person:
-    return _Person(images[person.image_id], box, _keypoints(person), person.area, person.id, score)
-
-
-def _annotated_box(annotations: Path, person: PersonEntry) -> np.ndarray:
-    return np.array(person.bbox, np.float64)
-
-
-def _keypoint_box(annotations: Path, person: PersonEntry) -> np.ndarray:
-    keypoints = _keypoints(person)
-    points = keypoints[keypoints[:, 2] > 0, :2]
-    low, high = points.min(0), points.max(0)
-    if (high <= low).all():
-        where = f"{annotations}: annotation {person.id}"
-        raise InputError(f"{where}: its labelled joints lie on one point and have no box; use --boxes annotation")
-    size = (high - low) * _GROWTH
-    return np.concatenate([(low + high - size) / 2, size])
-
-
-def _detected(boxes: list[BoxEntry], images: dict[int, ImageEntry], people: list[PersonEntry], joints: int) -> list[_Person]:
-    """A sample for every detected box, best score first; an annotated person is matched to one box at most."""
-    free: dict[int, list[PersonEntry]] = {}
-    for person in people:
-        free.setdefault(person.image_id, []).append(person)
-    samples = []
-    for number, box in sorted(enumerate(boxes), key=lambda item: -item[1].score):
-        place = np.array(box.bbox, np.float64)
-        candidates = free.get(box.image_id, [])
-        best = max(candidates, key=lambda person: _overlap(place, np.array(person.bbox)), default=None)
-        if best is not None and _overlap(place, np.array(best.bbox)) >= _SAME:
-            candidates.remove(best)
-            samples.append(_sample_of(best, images, place, box.score))
-        else:
-            nothing = np.zeros((joints, 3))
-            samples.append(_Person(images[box.image_id], place, nothing, box.bbox[2] * box.bbox[3], -1 - number, box.score))
-    return samples
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (x, y, width, height)."""
-    sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    return shared / float(np.prod(a[2:]) + np.prod(b[2:]) - shared)

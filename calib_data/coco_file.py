@@ -1,174 +1,285 @@
-"""The COCO keypoint json: the fields that are read, and their checks.
+"""COCO keypoint files as they are published: what is read from one, in plain types. `geometry` then repairs the numbers.
 
 Format: https://cocodataset.org/#format-data (keypoint detection) and #format-results (detected boxes).
 """
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+import numpy as np
 
-from pose import joint_names
-from pose import skeleton as skeletons
+from calib_data import categories as choice
+from calib_data.columns import flags, matrix, scalars
+from calib_data.formats import no_garbage_collection, parse
+from calib_data.photos import ImageEntry, name_parts
+from calib_data.repairs import Repair, Repairs
 from pose.errors import InputError
 from pose.skeleton import Skeleton
 
-Id = Annotated[int, Field(ge=-(2**53), le=2**53)]
-Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]  # far beyond any image; what is larger is a mistake, and overflows later
+_LARGEST_ID = 2**53  # the largest that every JSON reader keeps exactly
+_LARGEST_SIDE = 65535
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
+@dataclass
+class PeopleTable:
+    """Annotated people in columns, one row each; N people, K joints.
+
+    Attributes:
+        ids, image_ids, category_ids: int64 [N]; `names`: their ids as in the file, for messages.
+        boxes: float64 [N, 4], (x, y, width, height); NaN where the file has none.
+        areas: float64 [N]; NaN where the file has none.
+        keypoints: float64 [N, K, 3], (x, y, v) in image pixels and the joints of the skeleton.
+        is_crowd: bool [N].
+        stated: float64 [N], `num_keypoints` of the file; NaN where it has none.
+    """
+
+    ids: np.ndarray
+    image_ids: np.ndarray
+    category_ids: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    keypoints: np.ndarray
+    is_crowd: np.ndarray
+    stated: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Keep the rows of a mask, bool [N]."""
+        for name, column in vars(self).items():
+            setattr(self, name, column[rows])
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Number of labelled joints, int64 [N]."""
+        return (self.keypoints[..., 2] > 0).sum(1)
 
 
-class ImageEntry(_Entry):
-    id: Id
-    file_name: str
-    width: int = Field(ge=1, le=65535)
-    height: int = Field(ge=1, le=65535)
+class Ids:
+    """The ids of a file's images or categories as integers: those that it has, else the entries' places.
 
-    @field_validator("file_name")
-    @classmethod
-    def _inside(cls, name: str) -> str:
-        path = PurePosixPath(name)
-        if not path.name or path.is_absolute() or ".." in path.parts or not name.isprintable():
-            raise ValueError("must be the name of a file in the image folder")
-        return name
-
-
-class PersonEntry(_Entry):
-    id: Id
-    image_id: Id
-    category_id: Id
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
-    area: float = Field(ge=0, le=1e12)
-    keypoints: list[Pixels] | None = None
-    iscrowd: int = Field(default=0, ge=0, le=1)
-
-
-class CategoryEntry(_Entry):
-    id: Id
-    name: str
-    keypoints: list[str] | None = None
-    skeleton: Any = None  # these four are read by `pose.skeleton.from_category`, unless it knows the joints
-    flip_pairs: Any = None
-    flip_idx: Any = None
-    sigmas: Any = None
-
-
-class BoxEntry(_Entry):
-    """A detected box."""
-
-    image_id: Id
-    category_id: Id
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
-    score: float = Field(ge=-1e6, le=1e6)
-
-
-class CocoFile(_Entry):
-    images: list[ImageEntry]
-    annotations: list[PersonEntry]
-    categories: list[CategoryEntry]
-
-
-def read_people(path: Path, skeleton: Skeleton | None) -> tuple[Skeleton, dict[int, ImageEntry], list[PersonEntry]]:
-    """The skeleton, the images by id, and every annotation of the category that has keypoints, crowds included.
+    Numbers may be written as 7, 7.0 and "7"; where an id is other text, all entries are numbered from 1.
 
     Raises:
-        InputError: the file cannot be read or a value in it is wrong; the message names the place.
+        InputError: an entry has no id, or two have the same.
     """
-    held: CocoFile = _validated(path, TypeAdapter(CocoFile))
-    for kind, entries in (("image", held.images), ("annotation", held.annotations), ("category", held.categories)):
-        _unique(path, kind, [entry.id for entry in entries])
-    category, skeleton = _category(path, held.categories, skeleton)
-    images = {image.id: image for image in held.images}
-    people = [person for person in held.annotations if person.category_id == category.id]
-    for person in people:
-        _check_person(f"{path}: annotation {person.id}", person, images, skeleton)
-    return skeleton, images, people
+
+    def __init__(self, where: str, entries: Sequence[Any]) -> None:
+        self._entries = entries
+        places: dict[Hashable, int] = {}
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise InputError(f"{where}[{place}] must be an object")
+            key = plain_id(entry.get("id"))
+            if key is None:
+                raise InputError(f"{where}[{place}].id: {entry.get('id')!r:.40} is no id; it must be a number or a text")
+            if key in places:
+                raise InputError(f"{where}[{place}].id: {key} is used twice; ids must be unique")
+            places[key] = place
+        are_numbers = all(isinstance(key, int) for key in places)
+        self._numbers = {key: key if isinstance(key, int) and are_numbers else place + 1 for key, place in places.items()}
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(id, entry) in the file's order."""
+        return zip(self._numbers.values(), self._entries, strict=True)
+
+    def get(self, reference: Any) -> int | None:
+        """The id of a reference to an entry; None where there is no such entry."""
+        return self._numbers.get(plain_id(reference))
 
 
-def read_boxes(path: Path, images: dict[int, ImageEntry]) -> list[BoxEntry]:
-    """Detected boxes, all of one category, in COCO's results format.
+@dataclass(frozen=True)
+class PeopleFile:
+    """What a file holds of one category.
+
+    Attributes:
+        skeleton: of `people`. images: by id.
+        categories: the category or categories that were read, with their ids as integers.
+        image_ids, category_ids: the ids of references.
+        sources: the files that it was read from, the annotation file first.
+        in_fractions, turned: see `calib_data.formats.Held`.
+    """
+
+    skeleton: Skeleton
+    images: dict[int, ImageEntry]
+    people: PeopleTable
+    repairs: Repairs
+    categories: Sequence[choice.Category]
+    image_ids: Ids
+    category_ids: Ids
+    sources: Sequence[Path]
+    in_fractions: bool
+    turned: bool
+
+
+@no_garbage_collection()
+def read_people(
+    path: Path, skeleton: Skeleton | None = None, category: str | None = None, *, split: str = "val", strict: bool = False
+) -> PeopleFile:
+    """The images, and the annotations of the category that have keypoints, crowds included.
+
+    Args:
+        path: a COCO keypoint file, or another one of `calib_data.formats`.
+        skeleton: see `calib_data.categories.joints_of`. category: the name or id of one, where the file has several.
+        split: of a format that has several in one file.
+        strict: refuse a file with an annotation that would be left out or changed.
 
     Raises:
-        InputError: the file cannot be read or a value in it is wrong; the message names the place.
+        InputError: the file cannot be read, or a value in it is wrong; the message names the place.
     """
-    boxes: list[BoxEntry] = _validated(path, TypeAdapter(list[BoxEntry]))
-    if len({box.category_id for box in boxes}) > 1:
-        raise InputError(f"{path} holds boxes of several categories; keep those of people")
-    for number, box in enumerate(boxes):
-        if box.image_id not in images:
-            raise InputError(f"{path}: [{number}].image_id {box.image_id} is not an image of the annotations")
-        check_box(f"{path}: [{number}]", box.bbox, images[box.image_id])
-    return boxes
-
-
-def check_box(where: str, box: tuple[float, float, float, float], image: ImageEntry) -> None:
-    """Raises: InputError: the box has no area, or none of it is in the image."""
-    x, y, w, h = box
-    if w <= 0 or h <= 0:
-        raise InputError(f"{where}: bbox {list(box)} has no area; it is [x, y, width, height]")
-    if x >= image.width or y >= image.height or x + w <= 0 or y + h <= 0:
-        raise InputError(f"{where}: bbox {list(box)} lies outside its image of {image.width} x {image.height}")
-
-
-def _validated(path: Path, adapter: TypeAdapter) -> Any:
+    held = parse(path, split)
+    repairs = Repairs(path.name, strict=strict)
+    image_ids = Ids(f"{path}: images", held.images)
+    category_ids = Ids(f"{path}: categories", held.categories)
+    images = {number: _image(f"{path}: images[{place}]", entry, number) for place, (number, entry) in enumerate(image_ids)}
+    kinds = [_category(f"{path}: categories[{place}]", entry, number) for place, (number, entry) in enumerate(category_ids)]
+    rows = _objects(held.annotations, image_ids, category_ids, repairs)
+    jointed = Counter(row.category_id for row in rows if row.entry.get("keypoints"))
     try:
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; --data takes a COCO keypoint json") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
-        raise InputError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
-
-
-def _unique(path: Path, kind: str, ids: list[int]) -> None:
-    seen: set[int] = set()
-    for number in ids:
-        if number in seen:
-            raise InputError(f"{path}: {kind} id {number} is used twice; ids must be unique")
-        seen.add(number)
-
-
-def _category(path: Path, held: list[CategoryEntry], skeleton: Skeleton | None) -> tuple[CategoryEntry, Skeleton]:
-    jointed = [category for category in held if category.keypoints]
-    people = [category for category in (jointed or held) if category.name == "person"] or jointed or held
-    if len(people) != 1 or not (jointed or skeleton):
-        names = ", ".join(repr(category.name) for category in people[:5]) or "none"
-        if len(jointed) > 1:
-            raise InputError(f"{path}: several categories name keypoints ({names}); keep the annotations of one")
-        raise InputError(f"{path}: none of 'categories' ({names}) names its keypoints; is it a keypoint file?")
-    category = people[0]
-    if category.keypoints is None:
-        assert skeleton is not None
-        return category, skeleton
-    if skeleton is not None:
-        if joint_names.match(category.keypoints, skeleton.joints, skeleton.aliases):
-            return category, skeleton
-        raise InputError(f"{path}: category '{category.name}' does not have the joints of {skeleton.name} in their order")
-    try:
-        return category, skeletons.from_category(category.model_dump(exclude_none=True))
+        chosen = choice.choose(kinds, category, set(jointed))
+        selected = {one["id"] for one in chosen}
+        rows = [row for row in rows if row.category_id in selected]
+        first = chosen[0]
+        if len(chosen) > 1:
+            names = [one["name"] for one in chosen]
+            repairs.add(Repair.CATEGORIES_MERGED, detail=f"{', '.join(names[:4])}{', ...' * (len(names) > 4)}")
+            first = {**first, "name": path.stem}
+        joints = choice.joints_of(first, skeleton, _usual_count(rows), repairs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    people = _table(rows, joints, repairs)
+    return PeopleFile(
+        joints.skeleton, images, people, repairs, chosen, image_ids, category_ids, held.sources or (path,),
+        held.in_fractions, held.turned,
+    )  # fmt: skip
 
 
-def _check_person(where: str, person: PersonEntry, images: dict[int, ImageEntry], skeleton: Skeleton) -> None:
-    if person.image_id not in images:
-        raise InputError(f"{where}: image_id {person.image_id} is not in 'images'")
-    if person.keypoints is None:
-        raise InputError(f"{where} has no keypoints; give a keypoint file, not one of boxes")
-    if len(person.keypoints) != 3 * len(skeleton):
-        count = len(person.keypoints)
-        raise InputError(
-            f"{where} has {count} keypoint numbers; {skeleton.name} needs 3 x {len(skeleton)} = {3 * len(skeleton)}"
-        )
-    if not set(person.keypoints[2::3]) <= {0, 1, 2}:
-        raise InputError(f"{where}: every third keypoint number is a visibility, 0, 1 or 2")
-    if not person.iscrowd and any(person.keypoints[2::3]):
-        check_box(where, person.bbox, images[person.image_id])
-        if person.area <= 0:
-            raise InputError(f"{where}: area is {person.area}; it must be above 0")
+def plain_id(value: Any) -> Hashable | None:
+    """An id as an integer, or as the text that it is; None of what is no id."""
+    if type(value) is int:
+        return value if abs(value) <= _LARGEST_ID else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _LARGEST_ID else None
+    if isinstance(value, str) and value.strip().isprintable():
+        text = value.strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text or None
+    return None
+
+
+def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
+    name = entry.get("file_name")
+    if not isinstance(name, str) or not name.isprintable() or not name_parts(name):
+        raise InputError(f"{where}.file_name: {name!r:.60} must be the name of a file in the image folder")
+    sides = []
+    for field in ("width", "height"):
+        side = entry.get(field)
+        if side is not None and (
+            isinstance(side, bool) or not isinstance(side, int | float) or not 0 <= side <= _LARGEST_SIDE
+        ):
+            raise InputError(f"{where}.{field}: {side!r:.40} is no number of pixels")
+        sides.append(round(side or 0))
+    width, height = sides if all(sides) else (0, 0)
+    path = entry.get("path")
+    return ImageEntry(
+        number, name, width, height, path if isinstance(path, Path) else None
+    )  # text is another machine's path
+
+
+def _category(where: str, entry: dict[str, Any], number: int) -> dict[str, Any]:
+    name, joints = entry.get("name"), entry.get("keypoints")
+    if joints is not None and not (isinstance(joints, list) and all(isinstance(joint, str) for joint in joints)):
+        raise InputError(f"{where}.keypoints: it must be a list of the joints' names")
+    return {**entry, "id": number, "name": name if isinstance(name, str) else str(number)}
+
+
+class _Row(NamedTuple):
+    name: Hashable  # its id in the file, or its place
+    entry: dict[str, Any]
+    image_id: int
+    category_id: int
+
+
+def _objects(annotations: Sequence[Any], image_ids: Ids, category_ids: Ids, repairs: Repairs) -> list[_Row]:
+    """The annotations that are objects of a known image and a known category."""
+    rows: list[_Row] = []
+    lost: dict[Repair, list[Hashable]] = {repair: [] for repair in (Repair.NO_OBJECT, Repair.NO_CATEGORY, Repair.NO_IMAGE)}
+    for place, entry in enumerate(annotations):
+        if not isinstance(entry, dict):
+            lost[Repair.NO_OBJECT].append(f"[{place}]")
+            continue
+        name = plain_id(entry.get("id"))
+        name = f"[{place}]" if name is None else name
+        image_id, category_id = image_ids.get(entry.get("image_id")), category_ids.get(entry.get("category_id"))
+        if image_id is None:
+            lost[Repair.NO_IMAGE].append(name)
+        elif category_id is None:
+            lost[Repair.NO_CATEGORY].append(name)
+        else:
+            rows.append(_Row(name, entry, image_id, category_id))
+    for repair, names in lost.items():
+        repairs.add(repair, names)
+    return rows
+
+
+def _usual_count(rows: Sequence[_Row]) -> int:
+    """Joints of most annotations; 0 of none."""
+    lengths = Counter(len(row.entry["keypoints"]) for row in rows if isinstance(row.entry.get("keypoints"), list))
+    del lengths[0]
+    return lengths.most_common(1)[0][0] // 3 if lengths else 0
+
+
+def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs) -> PeopleTable:
+    """The rows whose values have the right types, in columns."""
+    is_crowd = flags([row.entry.get("iscrowd") for row in rows])
+    width = 3 * joints.count
+    keypoints = [row.entry.get("keypoints") for row in rows]
+    empty = np.array([not value for value in keypoints], bool)
+    is_crowd_row = is_crowd == 1
+    numbers, is_long = matrix(
+        [[0] * width if blank else value for blank, value in zip(empty, keypoints, strict=True)], width
+    )
+    is_number = np.isfinite(numbers).all(1)
+    triples = numbers.reshape(len(rows), joints.count, 3)[:, list(joints.places)]
+    is_visibility = np.isin(triples[..., 2], (0, 1, 2)).all(1)
+    kept = np.ones(len(rows), bool)
+    for repair, wrong in (
+        (Repair.NO_OBJECT, np.isnan(is_crowd)),
+        (Repair.NO_KEYPOINTS, empty & ~is_crowd_row),
+        (Repair.WRONG_LENGTH, ~is_long),
+        (Repair.NOT_A_NUMBER, ~is_number),
+        (Repair.VISIBILITY, ~is_visibility),
+    ):
+        names = [rows[place].name for place in np.flatnonzero(wrong & kept)]
+        repairs.add(repair, names, f"3 x {joints.count} = {width}" if names else "")
+        kept &= ~wrong
+    ids = _person_ids([row.entry.get("id") for row in rows], [row.name for row in rows], repairs)
+    table = PeopleTable(
+        ids=ids,
+        image_ids=np.array([row.image_id for row in rows], np.int64),
+        category_ids=np.array([row.category_id for row in rows], np.int64),
+        boxes=matrix([row.entry.get("bbox") for row in rows], 4)[0],
+        areas=scalars([row.entry.get("area") for row in rows]),
+        keypoints=triples,
+        is_crowd=is_crowd_row,
+        stated=scalars([row.entry.get("num_keypoints") for row in rows]),
+    )
+    table.keep(kept)
+    return table
+
+
+def _person_ids(values: list[Any], names: list[Any], repairs: Repairs) -> np.ndarray:
+    """The annotations' own ids where they are different numbers, else 1, 2, ..."""
+    keys = [plain_id(value) for value in values]
+    if len(set(keys)) == len(keys) and all(isinstance(key, int) for key in keys):
+        return np.array(keys, np.int64)
+    if len(set(keys)) < len(keys) or None in keys:
+        seen: set[Any] = set()
+        repeated = [name for key, name in zip(keys, names, strict=True) if key is None or key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+        repairs.add(Repair.IDS_RENUMBERED, repeated)
+    return np.arange(1, len(keys) + 1)

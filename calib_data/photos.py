@@ -1,44 +1,131 @@
-"""Image files, decoded on demand."""
+"""Image files: where they are, how they are turned, and their pixels, decoded on demand."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from calib_data.coco_file import ImageEntry
+from calib_data.photo_header import Header, read_header, upright
+from pose import cli
 from pose.errors import InputError
 
 KEPT_BYTES = 4 << 30  # of decoded pixels, in each process that makes crops
 _LAST = 8  # images; the people of one image follow one another
+_MANY = 2000  # photos whose headers take about a second: from there on a progress bar is shown
+
+Exif = Literal["apply", "ignore"]
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image of an annotation file.
+
+    Attributes:
+        file_name: as in the file. width, height: in pixels; 0 where the file does not say.
+        path: where the format says it itself.
+    """
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    path: Path | None = None
 
 
 class Photos:
-    """The images of a folder, uint8 RGB [H, W, 3]. The last few are kept decoded; with `keep`, the first `KEPT_BYTES`."""
+    """The images of a folder, uint8 RGB [H, W, 3]. The last few are kept decoded; with `keep`, the first `KEPT_BYTES`.
 
-    def __init__(self, folder: Path, *, keep: bool = False) -> None:
-        self.folder = folder
+    Args:
+        exif: whether the annotations are made on photos as their EXIF orientation shows them (`apply`) or as they are stored
+            (`ignore`), where the sizes do not tell.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool = False, exif: Exif | None = None) -> None:
+        self.folder, self.exif = folder, exif
         self._keep, self._room = keep, KEPT_BYTES
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self.turns: dict[int, int] = {}  # the orientations that are applied, by image id; see `survey`
 
-    def require(self, entry: ImageEntry) -> None:
-        """Raises: InputError: the file is missing or empty."""
-        path = self.folder / entry.file_name
-        try:
-            size = path.stat().st_size if path.is_file() else None
-        except OSError as error:
-            raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
-        if size is None:
+    def path(self, entry: ImageEntry) -> Path:
+        """The file of an image: its name in the folder, without as many of the leading folders as it takes to find it.
+
+        Files name photos as the annotator's machine had them (`C:\\\\photos\\\\1.jpg`, `../images/1.jpg`). Whatever the name
+        is, the file lies in the folder.
+
+        Raises:
+            InputError: it is missing or empty.
+        """
+        if entry.path is not None:
+            return _require_file(entry.path, entry)
+        parts = name_parts(entry.file_name)
+        for start in range(len(parts)):
+            path = self.folder.joinpath(*parts[start:])
+            try:
+                if path.is_file():
+                    return _require_file(path, entry)
+            except OSError as error:
+                raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+        return _require_file(self.folder.joinpath(*parts), entry)
+
+    def survey(self, entries: Iterable[ImageEntry]) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
+        """Sizes (width, height) and paths of images by id, and how each photo is to be turned.
+
+        Raises:
+            InputError: a photo is missing, empty or HEIC, two images are the same photo, a size is neither in the
+                annotations nor in the photo, or nothing tells whether the annotations are made on the turned photos.
+        """
+        by_id = {entry.id: entry for entry in entries}
+        paths = {number: self.path(entry) for number, entry in by_id.items()}
+        _require_different(paths, by_id)
+        ids = cli.track(paths, "Reading the photos' headers", len(paths)) if len(paths) >= _MANY else paths
+        headers = {number: read_header(paths[number]) for number in ids}
+        self._decide(by_id, headers)
+        sizes: dict[int, tuple[int, int]] = {}
+        for number, entry in by_id.items():
+            header = headers[number]
+            size = header.shown_size if number in self.turns else header.size
+            if entry.width:
+                size = entry.width, entry.height
+            if size is None:
+                raise InputError(
+                    f"image {paths[number]} has no size in the annotations, and is not readable itself; fetch it again"
+                )
+            sizes[number] = size
+        return sizes, paths
+
+    def _decide(self, entries: Mapping[int, ImageEntry], headers: Mapping[int, Header]) -> None:
+        """Which photos are turned: by the sizes where they tell, then as all of those, then by `exif`."""
+        votes: dict[int, bool] = {}
+        open_ids = []
+        for number, header in headers.items():
+            if header.orientation == 1:
+                continue
+            stated = entries[number].width, entries[number].height
+            if header.size != header.shown_size and stated in (header.size, header.shown_size):
+                votes[number] = stated == header.shown_size
+            else:
+                open_ids.append(number)
+        applied = next(iter(set(votes.values()))) if len(set(votes.values())) == 1 else None
+        if self.exif is not None:
+            applied = self.exif == "apply"
+        if open_ids and applied is None:
+            first = entries[open_ids[0]].file_name
             raise InputError(
-                f"image {path} (id {entry.id}) is missing; --images takes the folder that holds the json's file names"
+                f"{len(open_ids)} of {len(headers)} photos (first {first}) carry an EXIF orientation, and their sizes do "
+                "not tell whether the annotations follow it; give --exif apply if they fit the photos as viewers show "
+                "them, --exif ignore if they fit the stored pixels"
             )
-        if size == 0:
-            raise InputError(f"image {path} (id {entry.id}) is empty; fetch it again")
+        turned = {number for number, is_turned in votes.items() if is_turned} | (set(open_ids) if applied else set())
+        self.turns |= {number: headers[number].orientation for number in turned}
 
     def read(self, entry: ImageEntry) -> np.ndarray:
-        """The pixels as stored, whatever turn the EXIF data asks for: annotations are made on them.
+        """The pixels that the annotations are made on: see `survey`.
 
         Raises:
             InputError: missing, empty, truncated, no image, or of another size than the json says.
@@ -46,13 +133,11 @@ class Photos:
         if entry.id in self._kept:
             self._kept.move_to_end(entry.id)
             return self._kept[entry.id]
-        self.require(entry)
-        image = _decoded(self.folder / entry.file_name)
-        if image.shape[:2] != (entry.height, entry.width):
+        path = self.path(entry)
+        image = np.ascontiguousarray(upright(_decoded(path), self.turns.get(entry.id, 1)))
+        if entry.width and image.shape[:2] != (entry.height, entry.width):
             actual, stated = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
-            raise InputError(
-                f"image {self.folder / entry.file_name} is {actual}, the json says {stated}; are they of one data set?"
-            )
+            raise InputError(f"image {path} is {actual}, the json says {stated}; are they of one data set?")
         if not self._keep:
             self._kept[entry.id] = image
             if len(self._kept) > _LAST:
@@ -61,6 +146,39 @@ class Photos:
             self._kept[entry.id] = image
             self._room -= image.nbytes
         return image
+
+
+def name_parts(name: str) -> list[str]:
+    """The folders and the name of a path of any system, from the last `..` on, without a drive."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    after = max((place + 1 for place, part in enumerate(parts) if part == ".." or part.endswith(":")), default=0)
+    return parts[after:]
+
+
+def _require_file(path: Path, entry: ImageEntry) -> Path:
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+    if size is None:
+        raise InputError(
+            f"image {path} (id {entry.id}) is missing; --images takes the folder that holds the json's file names"
+        )
+    if size == 0:
+        raise InputError(f"image {path} (id {entry.id}) is empty; fetch it again")
+    return path
+
+
+def _require_different(paths: Mapping[int, Path], entries: Mapping[int, ImageEntry]) -> None:
+    """Raises InputError where images of different names lead to one photo, because their folders are missing."""
+    first: dict[Path, str] = {}
+    for number, path in paths.items():
+        name = first.setdefault(path, entries[number].file_name)
+        if name != entries[number].file_name:
+            raise InputError(
+                f"{name} and {entries[number].file_name} of the annotations would both be the photo {path}; --images takes "
+                "the folder that holds the folders of the json's file names"
+            )
 
 
 def _decoded(path: Path) -> np.ndarray:

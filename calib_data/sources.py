@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
-from calib_data.coco import open_data
+from calib_data.coco import CocoPeople, Reading, open_data
 from calib_data.joined import Joined
 from calib_data.sample import PoseSource
+from pose.cache import digests
 from pose.files import sha256
 
 _FIRST_SEED = 2  # of drawn people for training; the seed of those for validation is 1
@@ -25,23 +27,38 @@ class Data:
     digest: str
 
 
-def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str, skeleton: str | Path | None = None) -> Data:
-    """People of one or more COCO keypoint files.
+def annotated(
+    annotations: Sequence[Path],
+    images: Sequence[Path],
+    boxes: str,
+    skeleton: str | Path | None = None,
+    *,
+    split: str = "train",
+    **reading: Unpack[Reading],
+) -> Data:
+    """People of one or more files.
 
     Args:
         images: the files' image folders in the same order; none for the folders beside the files.
-        boxes, skeleton: see `calib_data.coco.open_data`.
+        boxes, skeleton, split, reading: see `calib_data.coco.open_data`.
 
     Raises:
         InputError: see `calib_data.coco.CocoPeople`.
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
-    parts = [open_data(path, folder, skeleton, boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
-    contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(sha256(path) for path in annotations)]
-    if skeleton is not None:
-        contents.append(json.dumps(parts[0].skeleton.to_dict(), sort_keys=True))
+    pairs = zip(annotations, folders, strict=True)
+    parts = [open_data(path, folder, skeleton, boxes, split=split, cache=True, **reading) for path, folder in pairs]
+    contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(_content(part) for part in parts)]
     digest = hashlib.sha256("".join(contents).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
+
+
+def _content(people: CocoPeople) -> str:
+    """Digest of everything that a source's samples follow from: annotations, photos, how these are turned, joints."""
+    names = [f"{number} {people.file.images[number].file_name} {people.turn(number)}" for number in people.paths]
+    skeleton = json.dumps(people.skeleton.to_dict(), sort_keys=True)
+    parts = [*names, *digests(people.file.sources), *digests(people.paths.values()), skeleton]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def drawn(length: int, seed: int) -> Data:

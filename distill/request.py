@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from calib_data import sources
+from calib_data.coco import Reading
 from calib_data.sources import Data
 from distill.recipe import Recipe
 from pose.errors import InputError
@@ -45,6 +47,7 @@ def people(
     val_images: Path | None,
     count: int,
     seed: int,
+    **reading: Unpack[Reading],
 ) -> tuple[Data, Data]:
     """Training and validation people of a command line; without `data`, `count` drawn ones.
 
@@ -60,8 +63,10 @@ def people(
     if val_images is not None and val is None:
         raise InputError("--val-images belongs to --val; give both, or neither")
     if not data or val is None:
-        if skeleton is not None:
-            raise InputError("--skeleton is for --data; drawn people have the joints of COCO")
+        if skeleton is not None or any(reading.values()):
+            flag = "--skeleton" if skeleton is not None else next(f"--{name}" for name, value in reading.items() if value)
+            raise InputError(f"{flag} is for --data; drawn people need none")
         return sources.drawn(count, seed), sources.drawn_validation()
-    train = sources.annotated(data, images or [], boxes, skeleton)
-    return train, sources.annotated([val], [val_images] if val_images else [], boxes, skeleton)
+    train = sources.annotated(data, images or [], boxes, skeleton, split="train", **reading)
+    held_out = sources.annotated([val], [val_images] if val_images else [], boxes, skeleton, split="val", **reading)
+    return train, held_out

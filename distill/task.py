@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,13 +15,13 @@ from distill.batches import Batches, network_input, resized
 from distill.memory import keep_freed_memory
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import Request
-from distill.teacher_cache import TeacherCache, cache_folder, cache_teacher, merge_teacher_labels
-from distill.teachers import LABELS, NetworkTeacher, find, is_foreign
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
+from distill.teachers import LABELS, NetworkTeacher, find, foreign_digest, is_foreign
 from distill.validation import DecodedNetwork
 from pose import foreign, models
+from pose.cache import cache_folder
 from pose.crop import CropSpec
 from pose.errors import InputError
-from pose.files import sha256
 from pose.skeleton import Skeleton
 
 
@@ -132,9 +130,7 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     chosen: NetworkTeacher | foreign.HeatmapTeacher
     if is_foreign(teacher):
         chosen = foreign.load_teacher(teacher, file=request.teacher_file, threads=torch.get_num_threads())
-        digest = sha256(chosen.path)
-        if Path(teacher).suffix:  # its YAML says what the file's outputs mean
-            digest = hashlib.sha256(f"{digest} {sha256(Path(teacher))}".encode()).hexdigest()
+        digest = foreign_digest(teacher, chosen)
     else:
         chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
         digest = chosen.digest

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calib_data import flags
 from distill import options
 from distill.run_files import TEACHER
 from pose import cli
@@ -19,7 +20,10 @@ def main(
     data: options.Data = None,
     images: options.Images = None,
     skeleton: options.SkeletonFile = None,
+    category: flags.Category = None,
     boxes: options.Boxes = "annotation",
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
     val: options.Validation = None,
     val_images: options.ValImages = None,
     people: options.People = 20_000,
@@ -48,7 +52,9 @@ def main(
     if teachers.is_foreign(teacher):
         raise InputError(f"{teacher} is a foreign network, which is not trained here; choose a TokenPose")
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = people_of(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
+    train, validation = people_of(
+        data, images, skeleton, boxes, val, val_images, people, chosen.seed, category=category, exif=exif, strict=strict
+    )
     require_new_run_dir(out, resume)
     figures = fit_teacher.fit(teacher, out, train, validation, chosen, weights, student_file, resume, workers)
     if not processes.state().is_main_process:

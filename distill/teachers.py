@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pose import skeleton as skeletons
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
+from pose.model_files import model_files
 from pose.skeleton import Skeleton
 
 LABELS = "labels"  # as --teacher: the labels themselves, for people whose labels are exact
@@ -68,6 +71,18 @@ def is_foreign(name: str) -> bool:
     if name in foreign.packaged() or name.endswith((".yaml", ".yml")):
         return True
     raise InputError(f"teacher '{name}' is not known; choose one of {', '.join(names())}, or give a .yaml file")
+
+
+def foreign_digest(name: str, teacher: foreign.HeatmapTeacher) -> str:
+    """sha256 of all that a teacher's predictions follow from: the model, its external data, its YAML and its skeleton.
+
+    Args:
+        name: as `--teacher` has it.
+    """
+    described = Path(name) if Path(name).suffix else foreign.PACKAGED / f"{name}.yaml"
+    skeleton = json.dumps(teacher.skeleton.to_dict(), sort_keys=True)
+    contents = [*map(sha256, [*model_files(teacher.path), described]), skeleton]
+    return hashlib.sha256(" ".join(contents).encode()).hexdigest()
 
 
 def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> NetworkTeacher:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calib_data import flags
 from pose import cli
 from pose.errors import InputError
 
@@ -117,6 +118,9 @@ def main(
     skeleton: Annotated[
         str | None, typer.Option(metavar="NAME|YAML", help="Joints of the data [default: those that the json names].")
     ] = None,
+    category: flags.Category = None,
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if it loses more points of AP or PCK than this.")
     ] = None,
@@ -143,16 +147,20 @@ def main(
         raise InputError("--artefact names one artefact already; with it, --target is all or left out")
     if data is None and (images is not None or boxes != "annotation" or skeleton is not None):
         raise InputError("--images, --boxes and --skeleton belong to --data; give the annotations, too")
+    if data is None and (category is not None or exif is not None or strict):
+        raise InputError("--category, --exif and --strict belong to --data; give the annotations, too")
     wanted = None if target in (None, "all") else (target,)
     chosen = dist.find_or_latest(artefact, wanted)
     artefacts = chosen.siblings if target == "all" else [chosen]
-    source = open_source(data, images, boxes, skeleton)
+    source = open_source(data, images, boxes, skeleton, category=category, exif=exif, strict=strict)
     checks = check_all(artefacts, source, limit=limit, threads=threads, seed=seed, devices=devices)
     origin = {
         "data": str(data) if data else EMBEDDED,
         "images": str(images) if images else None,
         "boxes": boxes,
         "skeleton": skeleton,
+        "category": category,
+        "exif": exif,
         "command": f"python -m edge.check {shlex.join(sys.argv[1:])}",
     }
     checks = {name: check.model_copy(update=origin) for name, check in checks.items()}

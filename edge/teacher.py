@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calib_data import flags
 from pose import cli
 
 
@@ -20,6 +21,9 @@ def main(
     skeleton: Annotated[
         str | None, typer.Option(metavar="NAME|YAML", help="Joints of the data [default: those that the json names].")
     ] = None,
+    category: flags.Category = None,
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
     teacher_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The model, if not where the YAML says.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     json: cli.Json = None,
@@ -31,7 +35,7 @@ def main(
     from pose.files import write_json
     from pose.foreign import load_teacher
 
-    source = open_data(data, images, skeleton, boxes)
+    source = open_data(data, images, skeleton, boxes, category=category, exif=exif, strict=strict)
     score = score_teacher(load_teacher(teacher, file=teacher_file), source, data.name, limit, seed)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
     if json:

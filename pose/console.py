@@ -13,6 +13,7 @@ from pose.streams import end, open_standard_streams, printable
 
 # module -> what it does, in the order of the work; tests/test_house.py holds that no command is missing
 COMMANDS = {
+    "calib_data.inspect": "Show what is in a file of people, what was left out and why",
     "distill.teacher": "Fit a heatmap teacher to labels",
     "distill.student": "Train a float student against a heatmap teacher",
     "quantize.qat": "Make an int8 program: calibrate, then fine-tune with the distillation losses active",

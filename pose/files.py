@@ -130,18 +130,6 @@ def _cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot write {path}: {error.strerror or error}; choose another folder or free some space")
 
 
-def cache_folder() -> Path:
-    """Our folder in the user's cache: `$XDG_CACHE_HOME`, or `.cache` in the home folder.
-
-    Raises:
-        InputError: the user has neither.
-    """
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilpose-edge"
-    except RuntimeError as error:  # neither $HOME nor an entry in passwd, as in some containers
-        raise InputError("this user has no home folder; name a folder for the cache with XDG_CACHE_HOME") from error
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8; bytes of a name that are no UTF-8 are escaped."""
     with atomic_file(path) as temporary:

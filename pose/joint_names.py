@@ -23,6 +23,7 @@ DEFAULT_SIGMA = 0.079
 UPPER_BODY = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
 LOWER_BODY = ("hip", "knee", "ankle", "pelvis", "heel", "big_toe", "small_toe")
 
+_PAIRED = {"eye", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"}  # not the ear: a `rear` is no right ear
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "l": "left", "r": "right"}
 _OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
 _WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")
@@ -34,8 +35,10 @@ def words(joint: str) -> list[str]:
 
 
 def split_side(joint: str) -> tuple[Side | None, str]:
-    """The side that a name states, as a word or as `l` or `r`, and the rest of its words joined by `_`."""
+    """The side that a name states, as a word, as `l` or `r`, or as in `rhip`, and the rest of its words joined by `_`."""
     parts = words(joint)
+    if len(parts) == 1 and parts[0][:1] in _SIDES and parts[0][1:] in _PAIRED:
+        return _SIDES[parts[0][0]], parts[0][1:]
     for index, part in enumerate(parts):
         if part in _SIDES and len(parts) + len(part) > 2:  # a joint named `l` alone states no side
             return _SIDES[part], "_".join(parts[:index] + parts[index + 1 :])
@@ -98,11 +101,21 @@ def upper_body(joints: Sequence[str]) -> list[bool] | None:
     return upper if known and any(upper) and any(lower) else None
 
 
+def places(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
+    """Place of each joint among a file's names, in any spelling (see `canonical`) or by an alias; None if one is missing."""
+    place_of: dict[str, int] = {}
+    for place, name in enumerate(names):
+        place_of.setdefault(_key(name), place)
+    options = [[place_of[key] for key in map(_key, (joint, *aliases.get(joint, ()))) if key in place_of] for joint in joints]
+    first = tuple(choice[0] for choice in options if choice)
+    return first if len(set(first)) == len(joints) else None
+
+
 def match(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a file's names are the joints in their order, in any spelling (see `canonical`) or by an alias."""
-    if len(names) != len(joints):
-        return False
-    return all(
-        name == joint or canonical(name) in {canonical(known) for known in (joint, *aliases.get(joint, ()))}
-        for name, joint in zip(names, joints, strict=True)
-    )
+    """Whether a file's names are the joints in their order, see `places`."""
+    return len(names) == len(joints) and places(names, joints, aliases) == tuple(range(len(joints)))
+
+
+def _key(joint: str) -> str:
+    side, part = _split_glued(joint)
+    return f"{side}_{part}" if side else part

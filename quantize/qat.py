@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from calib_data import flags
 from distill import options
 from pose import cli
 
@@ -19,7 +20,10 @@ def main(
     data: options.Data = None,
     images: options.Images = None,
     skeleton: options.SkeletonFile = None,
+    category: flags.Category = None,
     boxes: options.Boxes = "annotation",
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
     val: options.Validation = None,
     val_images: options.ValImages = None,
     people: options.People = 2_000,
@@ -58,7 +62,9 @@ def main(
 
     student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
+    train, validation = requests.people(
+        data, images, skeleton, boxes, val, val_images, people, chosen.seed, category=category, exif=exif, strict=strict
+    )
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip

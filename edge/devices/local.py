@@ -14,8 +14,9 @@ from pathlib import Path
 
 from edge.devices.base import NoSuchProgram, TimedOut, command_failed
 from edge.devices.client import lines
+from pose.cache import cache_folder
 from pose.errors import InputError
-from pose.files import atomic_file, cache_folder
+from pose.files import atomic_file
 
 
 class Local:

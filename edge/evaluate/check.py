@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from edge import run
 from edge.evaluate.answers import Answers, Scene, answer
@@ -24,6 +24,7 @@ from pose.scoring import shared_joints
 if TYPE_CHECKING:
     import numpy as np
 
+    from calib_data.coco import Reading
     from calib_data.sample import PoseSource
     from edge.devices.base import Device
     from edge.dist import Artefact
@@ -170,8 +171,10 @@ def _float(name: str) -> str:
     return f"{name} float"
 
 
-def open_source(data: Path | None, images: Path | None, boxes: str, skeleton: str | None = None) -> PoseSource:
-    """COCO annotations and their images; without data, the embedded drawn people.
+def open_source(
+    data: Path | None, images: Path | None, boxes: str, skeleton: str | None = None, **reading: Unpack[Reading]
+) -> PoseSource:
+    """Annotations and their images, see `calib_data.coco.open_data`; without data, the embedded drawn people.
 
     Raises:
         InputError: they cannot be read.
@@ -182,4 +185,4 @@ def open_source(data: Path | None, images: Path | None, boxes: str, skeleton: st
         return validation()
     from calib_data.coco import open_data
 
-    return open_data(data, images, skeleton, boxes)
+    return open_data(data, images, skeleton, boxes, **reading)

@@ -158,7 +158,7 @@ class Check(Record):
         joints: those that the data and the student share.
         limbs: pairs of the student's joints, for drawings.
         crop: width and height in pixels.
-        data, images, boxes, skeleton: the options of `edge.check`; `data` is a path or `EMBEDDED`.
+        data, images, boxes, skeleton, category, exif: the options of `edge.check`; `data` is a path or `EMBEDDED`.
         chance_pck: PCK of the mean pose of the other people, which an answer that ignores the picture reaches; None of
             fewer than two people, or in a file of an older version.
         on_device: device -> column.
@@ -167,7 +167,7 @@ class Check(Record):
         key: identifies the artefact in another report.
     """
 
-    OPTIONAL = frozenset({"images", "skeleton", "sha256", "coverage", "label", "key", "command"})
+    OPTIONAL = frozenset({"images", "skeleton", "category", "exif", "sha256", "coverage", "label", "key", "command"})
 
     schema_version: Literal[1] = SCHEMA
     artefact: str
@@ -185,6 +185,8 @@ class Check(Record):
     images: str | None = None
     boxes: str = "annotation"
     skeleton: str | None = None
+    category: str | None = None
+    exif: Literal["apply", "ignore"] | None = None
     command: str | None = None
     chance_pck: Score | None = None
     fp32: Column

@@ -19,7 +19,13 @@ def compare(new: Report, old: Report, worse: float, slower: float) -> list[Chang
     Args:
         worse: points of AP or PCK that may be lost.
         slower: per cent that the 90th percentile of latency may grow.
+
+    Raises:
+        InputError: the float program of the earlier report leaves nothing to lose.
     """
+    for check in old.checks:
+        if check.fp32.ap is not None:
+            gates.require_something_to_lose(check)
     return [*_accuracies(new, old, worse), *_latencies(new, old, slower), *_files(new, old)]
 
 

@@ -95,6 +95,8 @@ def reopen(check: Check, data: Path | None = None, images: Path | None = None) -
     """
     embedded = data is None and check.data == EMBEDDED
     folder = images or (Path(check.images) if check.images else None)
+    if embedded:
+        return open_source(None, None, check.boxes)
     return open_source(
-        None if embedded else data or Path(check.data), folder, check.boxes, None if embedded else check.skeleton
+        data or Path(check.data), folder, check.boxes, check.skeleton, category=check.category, exif=check.exif
     )

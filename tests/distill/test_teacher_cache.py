@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+import yaml
 from drawn_source import SIZE, Dots
+from foreign_network import description, write_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +20,10 @@ from calib_data.crops import Crops
 from calib_data.sample import Labels
 from distill.batches import Batches
 from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels, warp_heatmaps
+from distill.teachers import foreign_digest
 from pose.crop import CropSpec, affine, invert, to_normalised, transform
 from pose.errors import InputError
+from pose.foreign import load_teacher
 from pose.skeleton import COCO_17
 
 TEACHER = CropSpec(width=64, height=64, padding=1.6)
@@ -196,3 +201,20 @@ def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
     assert np.linalg.norm(own[0, :2] - 50) > 0.12 * 60
     assert labels[0].tolist() == [50, 50, 1]
     assert np.array_equal(labels[1:], own[1:])
+
+
+def test_the_digest_of_a_foreign_teacher_is_that_of_all_its_files(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.onnx")
+    described = tmp_path / "mine.yaml"
+    described.write_text(yaml.safe_dump(description()))
+    teacher = load_teacher(described)
+    model = onnx.load(teacher.path)
+    onnx.save(model, teacher.path, save_as_external_data=True, location="net.data", size_threshold=0)
+    digests = [foreign_digest(str(described), teacher), foreign_digest(str(described), teacher)]
+    for name in ("mine.yaml", "net.data"):  # the YAML says what the outputs mean, and the data holds the weights
+        kept = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(kept[::-1])
+        digests.append(foreign_digest(str(described), teacher))
+        (tmp_path / name).write_bytes(kept)
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3

@@ -15,6 +15,7 @@ from edge.evaluate import gates
 from edge.evaluate.records import Check, Column
 from edge.evaluate.timings import Bench
 from edge.report import __main__ as report
+from edge.report import collect, compare
 from pose.errors import GateError, InputError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -122,3 +123,11 @@ def test_a_latency_that_was_not_measured_fails() -> None:
     with pytest.raises(GateError, match="1 of 2 gates failed: p90 latency, tflite on b: not measured, 100 allowed"):
         gates.require(gates.latency([record], {None: 100.0}))
     gates.require(gates.latency([record], {"a": 100.0}))
+
+
+def test_an_earlier_report_with_nothing_to_lose_is_wrong_input() -> None:
+    nobody = {name: column(0.0, 90.0, 0.5) for name in ("fp32", "fake_quant", "lowered")}
+    old, new = (collect.collect([one], [], []) for one in (made(**nobody), made()))
+    with pytest.raises(InputError, match="there is nothing to lose"):
+        compare.compare(new, old, 0.5, 10.0)
+    assert compare.compare(old, new, 0.5, 10.0)[0].verdict == "worse"

@@ -1,0 +1,61 @@
+"""Columns of numbers from lists of JSON values: fast where all are numbers, and exact about those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+LARGEST = 1e6  # pixels; far beyond any image: what is larger is a mistake, and overflows later
+_LARGEST_AREA = LARGEST**2
+
+
+def matrix(values: Sequence[Any], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `width` numbers: float64 [N, width], and whether each row has that many, bool [N].
+
+    A row that is too short or too long, or that holds something else than numbers up to `LARGEST`, is NaN. Numbers may be
+    written as text, and rows may be lists of lists (`[[x, y, v], ...]`).
+    """
+    flat = [_flat(value) for value in values]
+    fits = np.array([len(row) == width for row in flat], bool)
+    blank = [np.nan] * width
+    rows = [row if fit else blank for row, fit in zip(flat, fits.tolist(), strict=True)]
+    try:
+        numbers = np.array(rows, np.float64).reshape(len(rows), width)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array([_numbers(row, blank) for row in rows], np.float64).reshape(len(rows), width)
+    numbers[~(np.abs(numbers) <= LARGEST).all(1)] = np.nan
+    return numbers, fits
+
+
+def scalars(values: Sequence[Any]) -> np.ndarray:
+    """A number of each value, float64 [N]; NaN of what is no number or beyond any area of an image."""
+    try:
+        numbers = np.array(values, np.float64).reshape(len(values))
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array([_numbers([value], [np.nan])[0] for value in values], np.float64)
+    numbers[~(np.abs(numbers) <= _LARGEST_AREA)] = np.nan
+    return numbers
+
+
+def flags(values: Sequence[Any]) -> np.ndarray:
+    """0 or 1 of each value, float64 [N]: of booleans and of numbers, 0 of None; NaN of anything else."""
+    numbers = scalars([0 if value is None else value for value in values])
+    numbers[~np.isin(numbers, (0, 1))] = np.nan
+    return numbers
+
+
+def _flat(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        return []
+    if value and isinstance(value[0], list):
+        return [number for part in value for number in (part if isinstance(part, list) else [part])]
+    return value
+
+
+def _numbers(row: list[Any], blank: list[float]) -> list[float]:
+    try:
+        return [float(value) for value in row]
+    except (TypeError, ValueError, OverflowError):
+        return blank

@@ -1,0 +1,100 @@
+"""Files of people in other formats than COCO's, each as the parts of a COCO file: one module a format.
+
+`parse` recognises the format: a folder or a `data.yaml` is YOLO's, a JSON object is COCO's, a JSON list is MPII's or AIC's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from pose.errors import InputError
+
+
+@dataclass(frozen=True)
+class Held:
+    """The parts of a COCO file, unchecked.
+
+    Attributes:
+        sources: the files that they were read from, where it is not the given one alone.
+        in_fractions: boxes and keypoints are in 0..1 of the photo.
+        turned: the format is defined on photos as their EXIF orientation shows them.
+    """
+
+    images: Sequence[Any]
+    annotations: Sequence[Any]
+    categories: Sequence[Any]
+    sources: Sequence[Path] = field(default=())
+    in_fractions: bool = False
+    turned: bool = False
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Do not look for garbage, for example among millions of new numbers, of which none is: it takes half of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def parse(path: Path, split: str = "val") -> Held:
+    """The people of a file in any format.
+
+    Args:
+        split: of a YOLO data set.
+
+    Raises:
+        InputError: it cannot be read, or is in no known format.
+    """
+    from calib_data.formats import aic, mpii, yolo
+
+    if path.suffix.lower() in (".yaml", ".yml") or yolo.description(path) is not None:
+        return yolo.read(path, split)
+    value = parse_json(path)
+    if isinstance(value, list):
+        for known in (mpii, aic):
+            if known.is_entry(value[0] if value else None):
+                return known.read(value, path)
+        raise InputError(
+            f"{path}: Input should be an object with images, annotations and categories; is it a list of detected boxes?"
+        )
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: Input should be a valid dictionary or an object with images, annotations and categories")
+    parts = []
+    for name in ("images", "annotations", "categories"):
+        if name not in value:
+            raise InputError(f"{path}: {name}: Field required; --data takes a COCO keypoint json")
+        if not isinstance(value[name], list):
+            raise InputError(f"{path}: {name}: Input should be a valid list")
+        parts.append(value[name])
+    return Held(*parts)
+
+
+@no_garbage_collection()
+def parse_json(path: Path) -> Any:
+    """The value in a JSON file: in UTF-8, with a byte order mark or without, or in UTF-16 with one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}; --data takes a COCO keypoint json") from error
+    try:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            data = data.decode("utf-16").encode()
+        return from_json(data.removeprefix(codecs.BOM_UTF8), allow_inf_nan=True)
+    except ValueError as error:
+        raise InputError(f"{path}: Invalid JSON: {error}") from error

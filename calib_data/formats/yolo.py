@@ -1,0 +1,159 @@
+"""YOLO-pose data sets: a `data.yaml` with kpt_shape and flip_idx, images/*, and labels/*.txt beside them.
+
+A line of a label file is a person: class, x and y of the box's centre, width, height, then (x, y) or (x, y, visibility) of
+each keypoint, all in 0..1 of the photo. Format: https://docs.ultralytics.com/datasets/pose/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pose import files
+from pose.errors import InputError
+from pose.skeleton import COCO_17
+
+if TYPE_CHECKING:
+    from calib_data.formats import Held
+
+_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+_PHOTOS = {".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+class DataYaml(BaseModel):
+    """The fields of a data.yaml that are read."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    path: str | None = None
+    train: str | list[str] | None = None
+    val: str | list[str] | None = None
+    kpt_shape: tuple[int, int]
+    flip_idx: list[int] | None = None
+    names: dict[int, str] | list[str] = Field(default={0: "person"})
+    kpt_names: dict[int, list[str]] | list[str] | None = None
+
+
+def description(path: Path) -> Path | None:
+    """The data.yaml that a path names: itself, or the one in that folder."""
+    if path.is_dir():
+        return next((path / name for name in _NAMES if (path / name).is_file()), None)
+    return path if path.suffix.lower() in (".yaml", ".yml") else None
+
+
+def read(path: Path, split: str) -> Held:
+    """The people of a split (`train` or `val`), as parts of a COCO file with coordinates in 0..1 of the photos.
+
+    Raises:
+        InputError: a file that cannot be read or is wrong; the message names the place.
+    """
+    from calib_data.formats import Held
+
+    home = description(path) or path
+    data = files.read_yaml(home, DataYaml)
+    count, numbers = data.kpt_shape
+    if count < 1 or numbers not in (2, 3):
+        raise InputError(f"{home}: kpt_shape {list(data.kpt_shape)} must be [keypoints, 2] or [keypoints, 3]")
+    photos = [photo for folder in _folders(home, data, split) for photo in _photos(home, folder)]
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    sources = []
+    for image_id, photo in enumerate(photos, 1):
+        images.append({"id": image_id, "file_name": photo.name, "path": photo})
+        labels = _label_path(photo)
+        if labels.is_file():  # a photo without people has none
+            sources.append(labels)
+            for line in _lines(labels):
+                entry = {"id": len(annotations) + 1, "image_id": image_id, **_person(line, numbers)}
+                annotations.append(entry)
+    if not sources:
+        where = f"{_label_path(photos[0])} and the like" if photos else "photos"
+        raise InputError(
+            f"{home}: its split '{split}' has no labels ({where} are missing); images/ and labels/ lie side by side"
+        )
+    return Held(images, annotations, _categories(data), [home, *sources], in_fractions=True, turned=True)
+
+
+def _folders(home: Path, data: DataYaml, split: str) -> list[Path]:
+    """The folders of photos, or the text files that list them, of a split."""
+    named = data.train if split == "train" else data.val
+    if not named:
+        raise InputError(f"{home} has no split '{split}'; name its photos there, as '{split}: images/{split}'")
+    root = home.parent / (data.path or "")
+    if not root.is_dir():  # the path of another machine
+        root = home.parent
+    folders = []
+    for name in [named] if isinstance(named, str) else named:
+        # Roboflow writes ../train/images for train/images
+        options = [root / name, home.parent / name, home.parent / name.removeprefix("../")]
+        folder = next((option for option in options if option.exists()), None)
+        if folder is None:
+            raise InputError(f"{home}: {split}: {options[0]} is missing; correct the path")
+        folders.append(folder)
+    return folders
+
+
+def _photos(home: Path, folder: Path) -> list[Path]:
+    if folder.is_dir():
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS)
+    return [home.parent / line for line in _text(folder).split("\n") if line.strip()]
+
+
+def _label_path(photo: Path) -> Path:
+    """`labels/a/1.txt` of `images/a/1.jpg`: the last folder `images` of the path is replaced."""
+    parts = list(photo.parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _lines(path: Path) -> list[list[float | None]]:
+    """The numbers of each line of a label file; None for what is no number."""
+    return [[_number(word) for word in line.split()] for line in _text(path).splitlines() if line.strip()]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _person(line: list[float | None], numbers: int) -> dict[str, Any]:
+    """An annotation of the numbers of a line. Without visibilities, a keypoint at (0, 0) is not labelled."""
+    label, box, places = line[0], line[1:5], line[5:]
+    keypoints: list[float | None] = places
+    if numbers == 2:
+        pairs = list(zip(places[::2], places[1::2], strict=False))
+        keypoints = [value for x, y in pairs for value in (x, y, 2 if x or y else 0)]
+    fields: dict[str, Any] = {"category_id": label, "keypoints": keypoints}
+    if len(box) == 4 and all(value is not None for value in box):
+        x, y, width, height = (value or 0 for value in box)
+        fields["bbox"] = [x - width / 2, y - height / 2, width, height]
+    return fields
+
+
+def _categories(data: DataYaml) -> list[dict[str, Any]]:
+    names = data.names if isinstance(data.names, dict) else dict(enumerate(data.names))
+    joints = data.kpt_names if isinstance(data.kpt_names, dict) else dict.fromkeys(names, data.kpt_names)
+    is_coco = data.kpt_shape[0] == len(COCO_17) and data.flip_idx == COCO_17.flip.tolist()
+    return [
+        {
+            "id": number,
+            "name": name,
+            "keypoints": joints.get(number) or (list(COCO_17.joints) if is_coco else None),
+            "flip_idx": data.flip_idx,
+        }
+        for number, name in names.items()
+    ]

@@ -1,0 +1,124 @@
+"""Repairs of the numbers of annotations: fractions instead of pixels, missing boxes and areas, areas that mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from calib_data.coco_file import PeopleTable
+from calib_data.repairs import Repair, Repairs
+
+GROWTH = 1.2  # of boxes about joints: with a crop's padding of 1.25 the crop is 1.5 times their longer side
+_FRACTION = 1.5  # coordinates of a whole file up to this are fractions: people may reach beyond the photo by half of it
+_LARGEST = 4  # widths or heights of its image that a box may have: people of whom a photo shows a part have large boxes
+_LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
+# Share of width x height of its box that an area may have. In COCO it is 0.5 in the median, and from 0.02 to 1 for nearly
+# all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
+_AREA = (0.02, 1.5)
+_USUAL_AREA, _FEW = (0.1, 1.5), 3  # ... and of the median of a file of so many people
+
+
+def joint_boxes(keypoints: np.ndarray) -> np.ndarray:
+    """Boxes float64 [N, 4] of the labelled joints of keypoints [N, K, 3], grown to 1.2 times their size; NaN of none."""
+    labelled = keypoints[..., 2:] > 0
+    low = np.where(labelled, keypoints[..., :2], np.inf).min(1, initial=np.inf)
+    high = np.where(labelled, keypoints[..., :2], -np.inf).max(1, initial=-np.inf)
+    none = ~labelled.any((1, 2))
+    low[none], high[none] = np.nan, np.nan
+    size = (high - low) * GROWTH
+    return np.hstack([(low + high - size) / 2, size])
+
+
+def repair(
+    people: PeopleTable, sizes: Mapping[int, tuple[int, int]], repairs: Repairs, *, in_fractions: bool = False
+) -> None:
+    """Repair a table in place; people who cannot be repaired are left out.
+
+    Args:
+        sizes: (width, height) of every image of the people.
+        in_fractions: the format says that coordinates are in 0..1.
+
+    Afterwards every person with labelled joints who is no crowd has a box with an area that overlaps the image, and an area
+    above 0.
+    """
+    images = np.array([sizes[number] for number in people.image_ids.tolist()], np.float64).reshape(-1, 2)
+    _scale(people, images, repairs, in_fractions)
+    is_person = (people.labelled > 0) & ~people.is_crowd
+    outside = is_person & _all_outside(people, images)
+    repairs.add(Repair.OUTSIDE, people.ids[outside].tolist())
+    people.keep(~outside)
+    images, is_person = images[~outside], is_person[~outside]
+    _repair_boxes(people, images, is_person, repairs)
+    is_person = (people.labelled > 0) & ~people.is_crowd
+    _repair_areas(people, is_person, repairs)
+    wrong = np.isfinite(people.stated) & (people.stated != people.labelled) & is_person
+    repairs.add(Repair.COUNT_WRONG, people.ids[wrong].tolist())
+
+
+def _scale(people: PeopleTable, images: np.ndarray, repairs: Repairs, stated: bool) -> None:
+    """Fractions of the image to pixels."""
+    is_person, labelled = (people.labelled > 0) & ~people.is_crowd, people.keypoints[..., 2] > 0
+    rows, joints = np.nonzero(labelled & is_person[:, None])
+    boxed = is_person & (people.boxes[:, 2:] > 0).all(1)
+    if stated or (len(rows) > 1 and are_fractions(people.keypoints[rows, joints, :2], images[rows])):
+        people.keypoints[..., :2] *= images[:, None]
+        repairs.add(Repair.JOINT_FRACTIONS, [] if stated else people.ids[is_person].tolist())
+    if stated or are_fractions(people.boxes[boxed], images[boxed]):
+        people.boxes *= np.hstack([images, images])
+        repairs.add(Repair.BOX_FRACTIONS, [] if stated else people.ids[boxed].tolist())
+
+
+def _all_outside(people: PeopleTable, images: np.ndarray) -> np.ndarray:
+    """Whether neither a labelled joint nor any part of the box is in the image, bool [N]."""
+    points = people.keypoints[..., :2]
+    inside = ((points >= 0) & (points <= images[:, None])).all(-1) & (people.keypoints[..., 2] > 0)
+    return ~inside.any(1) & ~overlap(people.boxes, images)
+
+
+def are_fractions(boxes: np.ndarray, images: np.ndarray) -> bool:
+    """Whether boxes or points [N, ...] are in 0..1 of their images [N, 2] and not in pixels."""
+    return len(boxes) > 0 and bool((images >= _LEAST_SIDE).all()) and bool((np.abs(boxes) <= _FRACTION).all())
+
+
+def overlap(boxes: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Whether boxes [N, 4] have an area, a pixel at least and a few images at most, and a part in their images, bool [N]."""
+    low, size = boxes[:, :2], boxes[:, 2:]
+    return (
+        (size <= _LARGEST * images).all(1)
+        & (size > 0).all(1)
+        & (size.max(1) >= 1)
+        & (low < images).all(1)
+        & (low + size > 0).all(1)
+    )
+
+
+def _repair_boxes(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:
+    wrong = is_person & ~overlap(people.boxes, images)
+    about = joint_boxes(people.keypoints)
+    usable = overlap(about, images)
+    repairs.add(Repair.BOX_MISSING, people.ids[wrong & usable].tolist())
+    repairs.add(Repair.NO_BOX, people.ids[wrong & ~usable].tolist())
+    people.boxes[wrong] = about[wrong]
+    people.boxes[np.isnan(people.boxes).any(1)] = 0
+    people.keep(~(wrong & ~usable))
+
+
+def _repair_areas(people: PeopleTable, is_person: np.ndarray, repairs: Repairs) -> None:
+    of_box = people.boxes[:, 2:].clip(0).prod(1)
+    missing = ~(people.areas > 0)
+    share = np.where(missing | (of_box <= 0), np.nan, people.areas / np.where(of_box > 0, of_box, 1))
+    known = share[is_person & ~missing]
+    is_usual = len(known) < _FEW or (
+        _USUAL_AREA[0] <= float(np.median(known)) <= _USUAL_AREA[1] and not _is_constant(people.areas, of_box, is_person)
+    )
+    far = is_person & ~missing & (~((share >= _AREA[0]) & (share <= _AREA[1])) | (not is_usual))
+    repairs.add(Repair.AREA_MISSING, people.ids[missing & is_person].tolist())
+    repairs.add(Repair.AREA_FAR, people.ids[far].tolist())
+    replaced = missing | far
+    people.areas[replaced] = of_box[replaced]
+
+
+def _is_constant(areas: np.ndarray, of_boxes: np.ndarray, is_person: np.ndarray) -> bool:
+    """Whether all people have one area, though their boxes differ: a placeholder."""
+    return bool(np.ptp(areas[is_person]) == 0 and np.ptp(of_boxes[is_person]) > 0)

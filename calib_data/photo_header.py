@@ -1,0 +1,62 @@
+"""What the header of a photo says: its size and its EXIF orientation. No pixels are decoded."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pose.errors import InputError
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """Attributes:
+    size: (width, height) of the stored pixels; None where the header cannot be read.
+    orientation: 1 (as stored) to 8; 5 to 8 exchange width and height.
+    """
+
+    size: tuple[int, int] | None
+    orientation: int
+
+    @property
+    def shown_size(self) -> tuple[int, int] | None:
+        """The size after the orientation is applied."""
+        return self.size[::-1] if self.size and self.orientation >= 5 else self.size
+
+
+def read_header(path: Path) -> Header:
+    """The header of a photo; of a file that is none, one without a size.
+
+    Raises:
+        InputError: the photo is HEIC, which OpenCV does not decode.
+    """
+    from PIL import Image
+
+    with open(path, "rb") as file:
+        start = file.read(12)
+        if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+            raise InputError(f"image {path} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
+        file.seek(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of very large photos
+                image = Image.open(file)
+                orientation = image.getexif().get(_ORIENTATION, 1)
+        except Exception:  # of a damaged file Pillow may raise anything; the decoder then says what is wrong
+            return Header(None, 1)
+    return Header(image.size, orientation if orientation in range(1, 9) else 1)
+
+
+def upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels [H, W, 3] as an EXIF orientation of 1 to 8 shows them; a view where it can be one."""
+    if orientation in (5, 7):  # mirrored along the diagonal, and then turned by half
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 4):  # mirrored left to right, and then turned by half
+        image = image[:, ::-1]
+    return np.rot90(image, {3: 2, 4: 2, 6: -1, 7: 2, 8: 1}.get(orientation, 0))

@@ -1,0 +1,118 @@
+"""`calib_data.inspect`: what it says of a file, the hints, and its picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from people_file import Sample, person, write_people
+
+from calib_data.coco import CocoPeople, read_data
+from calib_data.hints import hints
+from calib_data.inspect import COLUMNS, HEIGHT, SHOWN, WIDTH, main, picture, summary
+from pose.skeleton import COCO_17, LSP_14, Skeleton
+
+SIZE = (100, 140)  # width, height
+BOX = (20, 20, 60, 100)
+
+
+def facing(joints: Skeleton = COCO_17) -> dict[str, tuple[float, float]]:
+    """Somebody who faces the camera: the left side is on the right of the picture."""
+    places = {}
+    for place, joint in enumerate(joints.joints):
+        side = {"left": 14, "right": -14}.get(joint.partition("_")[0], 0)
+        places[joint] = (50.0 + side + place % 2, 30.0 + 80 * place / len(joints))
+    return places
+
+
+def people(
+    folder: Path, count: int = 8, joints: Skeleton = COCO_17, box: tuple[float, ...] = BOX, swap: bool = False
+) -> CocoPeople:
+    places = facing(joints)
+    order = [joints.joints[place] for place in (joints.flip if swap else range(len(joints)))]
+    image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+    everybody: list[Sample] = [person(image, box, [places[joint] for joint in order])] * count
+    return read_data(write_people(folder / "people.json", folder / "images", everybody, joints))
+
+
+@pytest.mark.parametrize("joints", [COCO_17, LSP_14], ids=str)
+def test_a_good_file_gives_no_hint(joints: Skeleton, tmp_path: Path) -> None:
+    assert not list(hints(people(tmp_path, joints=joints)))
+
+
+@pytest.mark.parametrize("joints", [COCO_17, LSP_14], ids=str)
+def test_swapped_sides(joints: Skeleton, tmp_path: Path) -> None:
+    (sentence,) = hints(people(tmp_path, joints=joints, swap=True))
+    assert sentence.startswith("left and right look swapped: only 0% of the people")
+
+
+def test_tight_boxes(tmp_path: Path) -> None:
+    points = np.array(list(facing().values()))
+    low, high = points.min(0), points.max(0)
+    (sentence,) = hints(people(tmp_path, box=(*low, *(high - low))))
+    assert sentence.startswith("boxes are tight")
+    assert "--boxes keypoints" in sentence
+
+
+def test_boxes_as_corners(tmp_path: Path) -> None:
+    (sentence,) = hints(people(tmp_path, box=(30, 25, 85, 125)))
+    assert sentence.startswith("boxes look like (left, top, right, bottom)")
+
+
+def test_boxes_elsewhere(tmp_path: Path) -> None:
+    (sentence,) = hints(people(tmp_path, box=(60, 20, 35, 100)))
+    assert "of the joints lie outside their person's box" in sentence
+
+
+def test_few_people_give_no_hint(tmp_path: Path) -> None:
+    assert not list(hints(people(tmp_path, count=4, swap=True)))
+
+
+def test_the_summary_says_what_was_repaired(tmp_path: Path) -> None:
+    people(tmp_path, count=3)
+    held = json.loads((tmp_path / "people.json").read_text())
+    del held["annotations"][0]["area"]
+    held["annotations"][1]["keypoints"][2] = 7
+    held["annotations"][2]["keypoints"][:3] = [0, 0, 0]
+    (tmp_path / "people.json").write_text(json.dumps(held))
+    report = summary(read_data(tmp_path / "people.json"))
+    assert (report["images"], report["annotations"], report["people"], report["crowds"]) == (3, 2, 2, 0)
+    assert report["labelled"]["nose"] == 0.5
+    assert [sentence.partition(": ")[2][:8] for sentence in report["repairs"]] == ["no area ", "another ", "left out"]
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (12, 2), (30, 2)])
+def test_the_picture_shows_twelve_people(count: int, rows: int, tmp_path: Path) -> None:
+    sheet = picture(people(tmp_path, count=count))
+    assert sheet.shape[0] // HEIGHT == rows
+    assert sheet.shape[1] // WIDTH == COLUMNS
+    assert SHOWN == 2 * COLUMNS
+    assert (sheet == (0, 200, 255)).all(-1).sum() > 20, "the left side is drawn in blue"
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    people(tmp_path)
+    main(tmp_path / "people.json", out=tmp_path / "sheet.png", json=tmp_path / "out.json")
+    out = capsys.readouterr().out
+    assert "8 people with labelled joints in 8 images; 8 annotations of person, 0 of them crowds" in out
+    assert "left_ankle" in out
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+    assert json.loads((tmp_path / "out.json").read_text())["hints"] == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"), [(["none.json"], "cannot read none.json"), (["people.json", "--out", "sheet.gif"], ".jpg or .png")]
+)
+def test_wrong_input_is_one_line(flags: list[str], message: str, tmp_path: Path) -> None:
+    people(tmp_path, count=1)
+    command = [sys.executable, "-m", "calib_data.inspect", *flags]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1
+    assert message in answer.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "people.json"]
