@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import pickletools
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,11 @@ _DTYPES = {
 _TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
 _PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 _DICTS = ("collections.OrderedDict", "collections.defaultdict")
+# what reading a damaged file ends in, beside ValueError
+_DAMAGES = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError,
+    struct.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,24 +75,27 @@ def read_archive(path: Path, select: Select) -> tuple[dict[Any, Any], list[str]]
         ValueError: it is no such file, damaged, or beyond what `torch.save` writes. OSError: it cannot be read.
     """
     names: dict[str, None] = {}
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return _read_tensors(select, *_zip_content(archive, names)), list(names)
-        with open(path, "rb") as file:
-            return _read_tensors(select, *_legacy_content(file, names)), list(names)
-    except (IndexError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError, zipfile.BadZipFile) as error:
-        raise ValueError(f"damaged ({type(error).__name__})") from error
+    with open(path, "rb") as file:
+        try:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as archive:
+                    return _read_tensors(select, *_zip_content(archive, path.stat().st_size, names)), list(names)
+            # In a map, no length in the file makes it read, or take memory, beyond its end.
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return _read_tensors(select, *_legacy_content(content, names)), list(names)
+        except _DAMAGES as error:
+            raise ValueError(f"damaged ({type(error).__name__})") from error
 
 
-def _zip_content(archive: zipfile.ZipFile, names: dict[str, None]) -> tuple[Any, _Content]:
+def _zip_content(archive: zipfile.ZipFile, size: int, names: dict[str, None]) -> tuple[Any, _Content]:
     members = {info.filename: info for info in archive.infolist()}
     (pickled,) = (name for name in members if name.endswith("/data.pkl"))
     folder = pickled.removesuffix("data.pkl")
 
     def stored(name: str) -> bytes:
-        if members[name].compress_type != zipfile.ZIP_STORED:  # torch.save compresses nothing: no member exceeds its file
-            raise ValueError("compressed")
+        member = members[name]
+        if member.compress_type != zipfile.ZIP_STORED or not member.compress_size == member.file_size <= size:
+            raise ValueError("compressed, which torch.save never does")
         return archive.read(name)
 
     if f"{folder}byteorder" in members and stored(f"{folder}byteorder") != b"little":
@@ -94,7 +104,7 @@ def _zip_content(archive: zipfile.ZipFile, names: dict[str, None]) -> tuple[Any,
     return value, lambda storage: stored(f"{folder}data/{storage.key}")
 
 
-def _legacy_content(file: BinaryIO, names: dict[str, None]) -> tuple[Any, _Content]:
+def _legacy_content(file: mmap.mmap, names: dict[str, None]) -> tuple[Any, _Content]:
     machines = [_Machine(names) for _ in range(5)]
     magic, _, _, value, keys = (machine.run(file) for machine in machines)
     if magic != _MAGIC:
@@ -137,9 +147,9 @@ class _Machine:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, file: BinaryIO) -> Any:
+    def run(self, file: IO[bytes] | mmap.mmap) -> Any:
         """The value that the pickle stands for."""
-        for operation, argument, _ in pickletools.genops(file):
+        for operation, argument, _ in pickletools.genops(file):  # type: ignore[arg-type] # a map reads like a file
             if operation.name == "STOP":
                 return self._stack.pop()
             self._step(operation.name, argument)
