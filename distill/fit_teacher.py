@@ -95,7 +95,7 @@ def fit(
 
 
 def _start_from(model: nn.Module, student: Path, name: str) -> None:
-    missing = checkpoint.load_matching(model, checkpoint.read(student))
+    missing = checkpoint.load_matching(model, checkpoint.read_for(model, student))
     if missing:
         raise InputError(
             f"{student} lacks {len(missing)} tensors of {name} ({missing[0]}, ...); give a student of its family"

@@ -60,7 +60,7 @@ def _load(model: nn.Module, weights: Path, name: str) -> None:
     from distill import processes
     from pose.models import checkpoint
 
-    state, tokens = checkpoint.read(weights), "keypoint_token"
+    state, tokens = checkpoint.read_for(model, weights), "keypoint_token"
     own = model.state_dict()
     same_width = tokens in own and tokens in state and own[tokens].shape[2:] == state[tokens].shape[2:]
     if same_width and own[tokens].shape != state[tokens].shape:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calib_data.crops import Crops
+from calib_data.sample import PoseSource
 from distill import processes, validation
 from distill.batches import Batches, network_input, resized
 from distill.memory import keep_freed_memory
@@ -20,7 +21,7 @@ from distill.teachers import LABELS, NetworkTeacher, find, foreign_digest, is_fo
 from distill.validation import DecodedNetwork
 from pose import foreign, models
 from pose.cache import cache_folder
-from pose.crop import CropSpec
+from pose.crop import CropSpec, affine, warp
 from pose.errors import InputError
 from pose.skeleton import Skeleton
 
@@ -123,6 +124,12 @@ def _labels(request: Request, grid: tuple[int, int]) -> TeacherSetup:
     return TeacherSetup(LABELS, LabelTeacher(grid), request.train.source.skeleton, {})
 
 
+def _first_crops(source: PoseSource, spec: CropSpec, count: int = 4) -> np.ndarray:
+    """Crops uint8 [N, H, W, 3] of the first people."""
+    people = range(min(count, len(source)))
+    return np.stack([warp(source.image(index), affine(source.labels(index).box, spec), spec) for index in people])
+
+
 def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     process = processes.state()
     student, teacher, train = request.student, request.teacher, request.train
@@ -140,6 +147,8 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
         with process.main_process_first():
             cache = cache_teacher(chosen, digest, source, train.digest, cache_folder())
         labels = merge_teacher_labels(source, cache, chosen.skeleton)
+    else:
+        chosen.observe(_first_crops(source, chosen.crop))  # refuses what is no heatmap; training itself does not look
     return TeacherSetup(
         name=chosen.name,
         teacher=LiveTeacher(live) if live else cached_teacher,

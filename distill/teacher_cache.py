@@ -20,11 +20,12 @@ from pose import cli
 from pose.crop import CropSpec, affine, invert, to_image, warp
 from pose.errors import BackendError, InputError
 from pose.files import atomic_file
+from pose.heatmaps import HeatmapGrid
 from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
 from pose.teacher_output import require_finite_outputs
 
-_VERSION = 1  # of what is cached
+_VERSION = 2  # of what is cached
 _OUTPUTS = ("heatmaps", "coords", "scores")  # of `Teacher.observe`
 _LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
 _SURE = 0.3  # score from which the teacher's point replaces a missing label
@@ -41,14 +42,14 @@ class TeacherCache:
         matrices: float64 `[M, 2, 3]`, image pixels to the pixels of the teacher's crop.
         keypoints: float64 `[M, K, 3]`, (x, y, score) in image pixels.
         crop: of the teacher.
-        grid_offset: heatmap index u lies at (u + grid_offset) / w of the teacher's crop.
+        grid: where the cells of its heatmaps lie in the teacher's crop.
     """
 
     heatmaps: np.ndarray
     matrices: np.ndarray
     keypoints: np.ndarray
     crop: CropSpec
-    grid_offset: float
+    grid: HeatmapGrid
 
     def to_grid(self, index: int, matrix: np.ndarray, spec: CropSpec, grid: tuple[int, int]) -> np.ndarray:
         """Affine float32 `[2, 3]` from a student's heatmap grid (width, height) to -1..1 of this view's heatmaps.
@@ -63,9 +64,10 @@ class TeacherCache:
 
         to_crop = np.diag([spec.width / grid[0], spec.height / grid[1], 1])
         to_view = homogeneous(self.matrices[index]) @ homogeneous(invert(matrix)) @ to_crop
-        # Index u of the view is at (u + offset) / width; torch puts the centre of index u at (2 u + 1) / width - 1.
-        shift = (1 - 2 * self.grid_offset) / np.array([width, height]) - 1
-        scale = np.array([2 / self.crop.width, 2 / self.crop.height])
+        # Index u of the view is at (u + offset) / steps; torch puts the centre of index u at (2 u + 1) / width - 1.
+        cells = np.array([width, height])
+        shift = (1 - 2 * self.grid.offset) / cells - 1
+        scale = 2 * self.grid.steps(width, height) / cells / self.crop.size
         return (np.column_stack([np.diag(scale), shift]) @ to_view).astype(np.float32)
 
 
@@ -104,7 +106,7 @@ def cache_teacher(teacher: Teacher, teacher_digest: str, source: PoseSource, dat
         raise InputError(
             f"{folder}, the cached predictions of {teacher.name}, is damaged ({error}); remove that folder"
         ) from error
-    return TeacherCache(**arrays, crop=teacher.crop, grid_offset=teacher.grid_offset)
+    return TeacherCache(**arrays, crop=teacher.crop, grid=teacher.grid)
 
 
 def _require_complete(heatmaps: np.ndarray, matrices: np.ndarray, keypoints: np.ndarray, people: int, joints: int) -> None:

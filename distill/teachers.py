@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from pose import skeleton as skeletons
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
+from pose.heatmaps import HeatmapGrid, require_heatmaps
 from pose.model_files import model_files
 from pose.skeleton import Skeleton
 
@@ -41,7 +42,7 @@ class NetworkTeacher:
     model: nn.Module
     skeleton: Skeleton
     digest: str
-    grid_offset: float = 0.0
+    grid: HeatmapGrid = field(default_factory=HeatmapGrid)
 
     @property
     def crop(self) -> CropSpec:
@@ -52,6 +53,8 @@ class NetworkTeacher:
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""
         heatmaps = self.model(network_input(list(crops), self.crop)).heatmaps.float().numpy()
+        if models.MODELS[self.name].source:  # of networks of this package, the range is known
+            require_heatmaps(heatmaps, self.skeleton.joints, f"teacher '{self.name}'", "return them about 0 to 1")
         return heatmaps, *decode_heatmaps(heatmaps)
 
 

@@ -1,7 +1,7 @@
 """Heatmaps -> keypoints, in numpy. Regression networks need none of this.
 
-Every decoder finds the peak as an index (u, v) of the heatmap and normalises it as `(u + offset) / width`. The offset, a
-fraction of a cell, depends on how the network was trained; networks trained on the coordinates of `pose.crop` have 0.
+Every decoder finds the peak as an index (u, v) of the heatmap; a `HeatmapGrid` says where in the crop that index lies, which
+depends on how the network was trained. Those trained on the coordinates of `pose.crop` have the default.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Literal
 
 import cv2
 import numpy as np
+
+from pose.heatmaps import HeatmapGrid
 
 Method = Literal["argmax", "quarter", "dark", "soft_argmax"]
 
@@ -27,7 +29,12 @@ def blur(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
 
 
 def decode(
-    heatmaps: np.ndarray, method: Method = "quarter", *, kernel: int = 0, window: int = 7, offset: float = 0.0
+    heatmaps: np.ndarray,
+    method: Method = "quarter",
+    *,
+    kernel: int = 0,
+    window: int = 7,
+    grid: HeatmapGrid = HeatmapGrid(),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates float32 [N, K, 2], (x, y) in 0..1 of the crop, and scores float32 [N, K] of heatmaps [N, K, H, W].
 
@@ -37,7 +44,7 @@ def decode(
             `soft_argmax`: centre of mass of the `window` x `window` cells about the peak.
         kernel: the heatmaps are blurred first, see `blur`; 0 leaves them. DARK as published has 11.
         window: odd, `soft_argmax` only.
-        offset: cells added to an index before it is divided by the heatmap's size.
+        grid: where the cells lie in the crop.
 
     The score is the highest value of the heatmap before any blur, whatever its sign; of several cells with that value the
     first one counts.
@@ -50,7 +57,7 @@ def decode(
     x, y = peak % w, peak // w
     shift = {"argmax": _none, "quarter": _quarter, "dark": _dark, "soft_argmax": _mass}[method](maps, x, y, window)
     index = np.stack([x, y], -1) + shift
-    return ((index + offset) / (w, h)).astype(np.float32), scores
+    return ((index + grid.offset) / grid.steps(w, h)).astype(np.float32), scores
 
 
 def _flat(maps: np.ndarray) -> np.ndarray:

@@ -7,97 +7,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from pose import decode, files, skeleton
 from pose.crop import CropSpec
 from pose.errors import BackendError, InputError, one_line
+from pose.heatmaps import HeatmapGrid, activate, gate, require_heatmaps, require_keypoints
 from pose.sessions import Session, open_session
 from pose.skeleton import Skeleton
+from pose.teacher_file import TeacherFile
 
 PACKAGED = Path(__file__).with_name("teachers")
-
-_Triple = tuple[float, float, float]
-_Layout = Literal["NHWC", "NCHW"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Input(_Part):
-    """The network takes (pixel - mean) / std, pixels 0..255; mean and std are in the order R, G, B whatever `colour` is."""
-
-    width: PositiveInt
-    height: PositiveInt
-    layout: _Layout = "NHWC"
-    dtype: Literal["float32", "int32", "uint8"] = "float32"
-    colour: Literal["RGB", "BGR"] = "RGB"
-    mean: _Triple = (0.0, 0.0, 0.0)
-    std: _Triple = (1.0, 1.0, 1.0)
-
-    @field_validator("std")
-    @classmethod
-    def _positive(cls, std: _Triple) -> _Triple:
-        if min(std) <= 0:
-            raise ValueError("must be above 0")
-        return std
-
-
-class Heatmaps(_Part):
-    """The output with one channel per joint; `joints` names them in the file's order, null where the skeleton has none.
-
-    Heatmap index u lies at (u + offset) / width of the crop. Values are multiplied by `scale`, so that the peak of a certain
-    joint is about 1.
-    """
-
-    output: str
-    layout: _Layout = "NHWC"
-    joints: tuple[str | None, ...]
-    offset: float = 0.0
-    scale: float = Field(default=1.0, gt=0)
-
-
-class Decode(_Part):
-    """See `pose.decode.decode`; `blur` is the kernel in cells, 0 for none."""
-
-    method: decode.Method = "quarter"
-    blur: int = Field(default=0, ge=0, le=99)
-    window: int = Field(default=7, ge=1, le=99)
-
-    @model_validator(mode="after")
-    def _odd(self) -> Decode:
-        if (self.blur and self.blur % 2 == 0) or self.window % 2 == 0:
-            raise ValueError("blur and window must be odd")
-        return self
-
-
-class Keypoints(_Part):
-    """An output with the keypoints themselves, one triple per channel: x and y in 0..1 of the crop, and a score."""
-
-    output: str
-    order: Literal["xys", "yxs"] = "xys"
-
-
-class TeacherFile(_Part):
-    """The fields of a teacher's YAML.
-
-    Attributes:
-        skeleton: the name of a registered skeleton, or the path of a skeleton's YAML from the folder of this one.
-        file: the model file; see `load_teacher` for where it is looked for.
-        padding: see `CropSpec`.
-    """
-
-    skeleton: str
-    file: str
-    input: Input
-    padding: float = Field(default=1.25, gt=0)
-    heatmaps: Heatmaps
-    decode: Decode = Decode()
-    keypoints: Keypoints | None = None
 
 
 class HeatmapTeacher:
@@ -108,26 +29,27 @@ class HeatmapTeacher:
         path: the model file.
         skeleton: its K joints, in the order of every K below.
         crop: the crops that it takes.
-        grid_offset: heatmap index u lies at (u + grid_offset) / heatmap width of the crop, and the same for rows.
+        grid: where the cells of its heatmaps lie in the crop.
     """
 
     def __init__(self, name: str, described: TeacherFile, skeleton: Skeleton, path: Path, session: Session) -> None:
         self.name, self.path, self.skeleton = name, path, skeleton
         size = described.input
         self.crop = CropSpec(size.width, size.height, size.mean, size.std, described.padding)
-        self.grid_offset = described.heatmaps.offset
+        corners = (size.width, size.height) if described.heatmaps.grid == "corners" else None
+        self.grid = HeatmapGrid(described.heatmaps.offset, corners)
         self._described, self._session = described, session
         self._channels = [described.heatmaps.joints.index(joint) for joint in self.skeleton.joints]
         self._check()
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
-        """Heatmaps float32 [N, K, h, w] of RGB crops uint8 [N, H, W, 3]."""
-        return self._as_heatmaps(self._run(crops, [self._described.heatmaps.output])[0])
+        """Heatmaps float32 [N, K, h, w] of RGB crops uint8 [N, H, W, 3]; see `observe`."""
+        return self.observe(crops)[0]
 
     def decode(self, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates float32 [N, K, 2] in 0..1 of the crop and scores float32 [N, K], by the YAML's `decode`."""
         options = self._described.decode
-        return decode.decode(heatmaps, options.method, kernel=options.blur, window=options.window, offset=self.grid_offset)
+        return decode.decode(heatmaps, options.method, kernel=options.blur, window=options.window, grid=self.grid)
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates [N, K, 2] and scores [N, K] of RGB crops: its own keypoints if the YAML names them, else decoded."""
@@ -136,22 +58,34 @@ class HeatmapTeacher:
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps, and the coordinates and scores of `predict`, from one run of the network.
 
+        Where the YAML names the network's own keypoints, the heatmaps are reduced to the person that they choose.
+
         Raises:
+            InputError: what the YAML calls heatmaps and keypoints is none, such as logits.
             BackendError: the runtime failed on these crops.
         """
         direct = self._described.keypoints
         outputs = [self._described.heatmaps.output, *([direct.output] if direct else [])]
         raw, *triples = self._run(crops, outputs)
         heatmaps = self._as_heatmaps(raw)
+        require_heatmaps(heatmaps, self.skeleton.joints, self._where)
         if direct is None:
             return heatmaps, *self.decode(heatmaps)
         values = self._as_triples(triples[0])
         x, y, score = (values[..., direct.order.index(axis)] for axis in "xys")
-        return heatmaps, np.stack([x, y], -1), score
+        coords = np.stack([x, y], -1)
+        require_keypoints(coords, score, self._where)
+        return gate(heatmaps, coords, self.grid), coords, score
 
     def _as_heatmaps(self, raw: np.ndarray) -> np.ndarray:
-        maps = raw.transpose(0, 3, 1, 2) if self._described.heatmaps.layout == "NHWC" else raw
-        return np.ascontiguousarray(maps[:, self._channels], np.float32) * np.float32(self._described.heatmaps.scale)
+        described = self._described.heatmaps
+        maps = raw.transpose(0, 3, 1, 2) if described.layout == "NHWC" else raw
+        scale, zero_point = (
+            np.broadcast_to(np.asarray(part, np.float32), len(described.joints))[self._channels, None, None]
+            for part in (described.scale, described.zero_point or 0)
+        )
+        values = (np.asarray(maps[:, self._channels], np.float32) - zero_point) * scale
+        return np.ascontiguousarray(activate(values, described.activation))
 
     def _as_triples(self, raw: np.ndarray) -> np.ndarray:
         return raw.reshape(len(raw), len(self._described.heatmaps.joints), 3)[:, self._channels].astype(np.float32)
@@ -160,14 +94,7 @@ class HeatmapTeacher:
         wanted = self._described.input
         if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
             raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
-        pixels = (crops.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
-        if wanted.colour == "BGR":
-            pixels = pixels[..., ::-1]
-        if wanted.layout == "NCHW":
-            pixels = pixels.transpose(0, 3, 1, 2)
-        if wanted.dtype != "float32":
-            pixels = pixels.round()
-        batch = np.ascontiguousarray(pixels, wanted.dtype)
+        batch = self._as_input(crops)
         try:
             if self._session.input_shape[0] is None:
                 return self._session.run(batch, outputs)
@@ -176,10 +103,25 @@ class HeatmapTeacher:
         except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
             raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
 
+    def _as_input(self, crops: np.ndarray) -> np.ndarray:
+        wanted, steps = self._described.input, self._session.input_steps
+        pixels = (crops.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
+        if wanted.colour == "BGR":
+            pixels = pixels[..., ::-1]
+        if wanted.layout == "NCHW":
+            pixels = pixels.transpose(0, 3, 1, 2)
+        if wanted.takes_pixels and wanted.dtype == "int8":
+            pixels = pixels - 128
+        elif not wanted.takes_pixels and steps:
+            return np.ascontiguousarray(steps.integers(pixels, self._session.input_dtype))
+        if wanted.dtype != "float32":
+            pixels = pixels.round()
+        return np.ascontiguousarray(pixels, wanted.dtype)
+
     def _check(self) -> None:
         """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""
         wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
-        where = f"teacher '{self.name}' ({self.path})"
+        where = self._where
         outputs = [maps.output] + ([direct.output] if direct else [])
         for name in outputs:
             if name not in self._session.outputs:
@@ -192,6 +134,7 @@ class HeatmapTeacher:
             raise InputError(
                 f"{where} takes {taken}, its YAML says {wanted.dtype}{list(described)}; correct the YAML's input"
             )
+        self._check_numbers()
         try:
             answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
         except BackendError as error:
@@ -204,11 +147,51 @@ class HeatmapTeacher:
             raise InputError(
                 f"{where}: output '{maps.output}' is {list(answers[0].shape)}, not {expected}; correct the YAML"
             )
+        sides = answers[0].shape[1:3] if maps.layout == "NHWC" else answers[0].shape[2:]
+        if maps.grid == "corners" and min(sides) < 2:
+            raise InputError(
+                f"{where}: heatmaps of {sides[1]} x {sides[0]} cells have no corners; say grid: cells in its YAML"
+            )
         if direct and answers[1].size != channels * 3:
             expected = f"{channels} triples"
             raise InputError(
                 f"{where}: output '{direct.output}' is {list(answers[1].shape)}, not {expected}; correct the YAML"
             )
+
+    def _check_numbers(self) -> None:
+        """Raises InputError where the numbers of the input or of an output have no known meaning."""
+        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
+        steps, kind = self._session.input_steps, self._session.outputs[maps.output]
+        if wanted.dtype in ("uint8", "int8") and not wanted.takes_pixels:
+            if steps is None:
+                raise InputError(
+                    f"{self._where} takes {wanted.dtype} and does not say what its integers mean; leave mean and std out of "
+                    "its YAML: the pixels go in as they are"
+                )
+            ends = (np.array([0.0, 255.0])[:, None] - wanted.mean) / wanted.std
+            kept = steps.values(steps.integers(ends, self._session.input_dtype))
+            if (np.abs(kept - ends) > 0.1 * np.ptp(ends)).any():
+                raise InputError(
+                    f"{self._where} takes {kept.min():.3g} to {kept.max():.3g}, and mean and std of its YAML make "
+                    f"{ends.min():.3g} to {ends.max():.3g} of the pixels; correct them, or leave both out"
+                )
+        is_float = np.issubdtype(kind, np.floating)
+        if not is_float and maps.zero_point is None:
+            raise InputError(
+                f"{self._where}: output '{maps.output}' is {kind}, and the file does not say what its integers mean; "
+                "describe them by heatmaps.zero_point and heatmaps.scale in its YAML"
+            )
+        if is_float and maps.zero_point is not None:
+            raise InputError(f"{self._where}: output '{maps.output}' is read as {kind}; leave zero_point out of its YAML")
+        if direct and not np.issubdtype(self._session.outputs[direct.output], np.floating):
+            raise InputError(
+                f"{self._where}: output '{direct.output}' is {self._session.outputs[direct.output]}, not float; leave "
+                "keypoints out of its YAML"
+            )
+
+    @property
+    def _where(self) -> str:
+        return f"teacher '{self.name}' ({self.path})"
 
 
 def packaged() -> list[str]:

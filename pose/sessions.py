@@ -1,8 +1,9 @@
-"""ONNX and TFLite files of foreign networks, with one interface."""
+"""ONNX and TFLite files of foreign networks, with one interface; outputs that a TFLite file quantizes are dequantized."""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,18 +12,45 @@ import numpy as np
 from pose.errors import BackendError, InputError, one_line
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Quantization of a tensor: value = (integer - zero_point) * scale, each float64 [1] or one for each index of `axis`."""
+
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int
+
+    def values(self, integers: np.ndarray) -> np.ndarray:
+        """The numbers float32 that integers of any type stand for."""
+        scale, zero_point = (self._along(part, integers.ndim) for part in (self.scale, self.zero_point))
+        return ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
+
+    def integers(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """The nearest integers of that type; values beyond its range become its ends."""
+        scale, zero_point = (self._along(part, values.ndim) for part in (self.scale, self.zero_point))
+        ends = np.iinfo(dtype)
+        return np.clip(np.round(values / scale + zero_point), ends.min, ends.max).astype(dtype)
+
+    def _along(self, part: np.ndarray, dimensions: int) -> np.ndarray:
+        shape = [1] * dimensions
+        shape[self.axis] = part.size
+        return part.reshape(shape)
+
+
 class Session(Protocol):
     """An opened network with one input.
 
     Attributes:
         input_shape: of the file; None for an axis of any length.
         input_dtype: of the array that `run` takes.
-        outputs: names.
+        input_steps: how the file quantizes its input; None where it does not say.
+        outputs: name -> type of the array that `run` gives: of a quantized output whose file says how, float32.
     """
 
     input_shape: tuple[int | None, ...]
     input_dtype: np.dtype
-    outputs: tuple[str, ...]
+    input_steps: Steps | None
+    outputs: dict[str, np.dtype]
 
     def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
         """The named outputs for one input array."""
@@ -60,7 +88,8 @@ def _import(*modules: str) -> Any:
 
 
 class _Onnx:
-    _DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(uint8)": "uint8"}  # noqa: RUF012
+    _INPUTS = ("float32", "int32", "uint8", "int8")
+    input_steps: Steps | None = None  # an ONNX file holds its quantization as operators
 
     def __init__(self, path: Path, threads: int) -> None:
         ort = _import("onnxruntime")
@@ -70,13 +99,13 @@ class _Onnx:
         options.log_severity_level = 4  # errors are raised as exceptions, too
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].type not in self._DTYPES:
+        if len(inputs) != 1 or _onnx_dtype(inputs[0].type) not in self._INPUTS:
             types = ", ".join(f"{i.name}: {i.type}" for i in inputs)
-            raise InputError(f"{path} takes ({types}); a teacher has one input of float32, int32 or uint8")
+            raise InputError(f"{path} takes ({types}); a teacher has one input of {', '.join(self._INPUTS)}")
         self._input = inputs[0].name
         self.input_shape: tuple[int | None, ...] = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
-        self.input_dtype = np.dtype(self._DTYPES[inputs[0].type])
-        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self.input_dtype = _onnx_dtype(inputs[0].type)
+        self.outputs = {output.name: _onnx_dtype(output.type) for output in self._session.get_outputs()}
 
     def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
         return self._session.run(names, {self._input: batch})
@@ -93,10 +122,37 @@ class _TFLite:
         self._input = inputs[0]["index"]
         self.input_shape: tuple[int | None, ...] = tuple(int(side) for side in inputs[0]["shape"])
         self.input_dtype = np.dtype(inputs[0]["dtype"])
-        self._outputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_output_details()}
-        self.outputs = tuple(self._outputs)
+        self.input_steps = _tflite_steps(inputs[0])
+        details = self._interpreter.get_output_details()
+        self._outputs = {detail["name"]: (detail["index"], _tflite_steps(detail)) for detail in details}
+        self.outputs = {
+            detail["name"]: np.dtype(np.float32 if _tflite_steps(detail) else detail["dtype"]) for detail in details
+        }
 
     def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
         self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(self._outputs[name]) for name in names]
+        return [self._output(*self._outputs[name]) for name in names]
+
+    def _output(self, index: int, steps: Steps | None) -> np.ndarray:
+        array: np.ndarray = self._interpreter.get_tensor(index)
+        return steps.values(array) if steps else array
+
+
+def _tflite_steps(detail: dict[str, Any]) -> Steps | None:
+    """The quantization of a tensor by its details; None of a float one, and of integers that the file does not explain."""
+    parameters = detail["quantization_parameters"]
+    scales = np.asarray(parameters["scales"], np.float64)
+    if not np.issubdtype(detail["dtype"], np.integer) or scales.size == 0:
+        return None
+    return Steps(scales, np.asarray(parameters["zero_points"], np.float64), int(parameters["quantized_dimension"]))
+
+
+def _onnx_dtype(name: str) -> np.dtype:
+    """Of `tensor(float)`, ...; `object` of what is no array of numbers."""
+    names = {"float": "float32", "double": "float64"}
+    inside = name.removeprefix("tensor(").removesuffix(")")
+    try:
+        return np.dtype(names.get(inside, inside))
+    except TypeError:
+        return np.dtype(object)

@@ -69,6 +69,7 @@ class TargetSpec:
         extra: extra of `distilpose-edge` that installs the toolchain; None where pip installs `libraries` by name.
         options: what the user may decide.
         wheels: what `edge.bench --setup` installs on a device with Python.
+        python: the versions of CPython that have these wheels for arm64 and x86-64 Linux, looked up in November 2026.
         runtime: which of the runtimes that `edge.agent` opens runs the artefact on a device; None where none does.
         device_tool: the program on a device that builds and times the artefact in the agent's place, where it is installed.
         lowers: False for torch, whose artefact is the program itself.
@@ -83,6 +84,7 @@ class TargetSpec:
     extra: str | None = None
     options: tuple[Option, ...] = ()
     wheels: tuple[str, ...] = ()
+    python: str = ">=3.9,<3.15"
     runtime: str | None = None
     device_tool: str | None = None
     lowers: bool = True

@@ -16,14 +16,19 @@ pytest.importorskip("onnxruntime", reason="foreign teachers need the extra 'trai
 W, H = 32, 48
 
 
-def write_model(path: Path, *, channels: int = 15, batch: int | str = 1, layout: str = "NHWC") -> None:
-    """A network whose heatmaps are the first colour's plane at stride 4, times channel + 1, and whose `points` are fixed."""
+def write_model(
+    path: Path, *, channels: int = 15, batch: int | str = 1, layout: str = "NHWC", strength: float = 1.0
+) -> None:
+    """A network whose heatmaps are the first colour's plane at stride 4, times channel + 1 and `strength`.
+
+    Its input is the pixels, or what the YAML makes of them. Its `points` are fixed, with scores in 0..1.
+    """
     helper, kinds = onnx.helper, onnx.TensorProto
     shape = [batch, H, W, 3] if layout == "NHWC" else [batch, 3, H, W]
-    gains = (np.arange(channels) + 1).astype(np.float32)
-    points = np.stack([gains / 100, gains / 50, gains], -1)[None, None]
+    numbers = (np.arange(channels) + 1).astype(np.float32)
+    points = np.stack([numbers / 100, numbers / 50, numbers / 20], -1)[None, None]
     starts, ends, axes, steps = ([0, 0, 0], [H, W, 1], [1, 2, 3], [4, 4, 1])
-    values = {"gains": gains, "points_value": points}
+    values = {"gains": numbers * np.float32(strength), "points_value": points}
     values |= {k: np.array(v, np.int64) for k, v in (("starts", starts), ("ends", ends), ("axes", axes), ("steps", steps))}
     nodes = [helper.make_node("Transpose", ["image"], ["nhwc"], perm=[0, 2, 3, 1] if layout == "NCHW" else [0, 1, 2, 3]),
              helper.make_node("Slice", ["nhwc", "starts", "ends", "axes", "steps"], ["plane"]),
@@ -42,7 +47,7 @@ def description(**changes: Any) -> dict[str, Any]:
         "skeleton": "lsp14",
         "file": "net.onnx",
         "input": {"width": W, "height": H},
-        "heatmaps": {"output": "maps", "joints": [None, *reversed(LSP_14.joints)], "offset": 0.25, "scale": 0.5},
+        "heatmaps": {"output": "maps", "joints": [None, *reversed(LSP_14.joints)], "offset": 0.25, "scale": 1 / 20000},
         "decode": {"method": "argmax"},
     }
     for dotted, value in changes.items():

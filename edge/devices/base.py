@@ -143,7 +143,10 @@ def command_failed(device: Device, program: str, status: int, complaint: str) ->
         why = "is made for another architecture" if foreign else "is not installed, or not executable"
         return NoSuchProgram(f"{device.name}: {program} {why}{place} ({reason or f'status {status}'})", status, reason)
     if status > 128:
-        why = "; is there enough memory?" if status == 137 else ""
+        why = {
+            132: ": an illegal instruction; a wheel there is built for a newer processor, install an older version of it",
+            137: "; is there enough memory?",
+        }.get(status, "")
         return CommandFailed(f"{device.name}: {program} was killed{place} by signal {status - 128}{why}", status, reason)
     return CommandFailed(
         f"{device.name}: {program} ended with status {status}: {reason or 'it printed no reason'}", status, reason

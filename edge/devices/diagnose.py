@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from edge import devices
-from edge.devices import facts
+from edge.devices import facts, trt
 from edge.devices.base import failure_line
+from edge.devices.interpreter import system_obstacle, wheel_obstacle
 from edge.devices.job import device_tool, require_runnable
 from edge.devices.python import all_wheels, python_of
 from edge.devices.session import Session
@@ -21,6 +22,7 @@ from pose import installed
 from pose.card import Card
 from targets import boards
 from targets.base import SPECS, get_spec
+from targets.tensorrt import trtexec
 
 LEAST_MB = 300  # free on a device's disk: a runtime's wheel and its environment
 SECONDS = 120.0  # for a first inference on a slow board
@@ -81,9 +83,7 @@ def examine(spec: str, artefact: Artefact | None) -> Iterator[Diagnosis]:
         for text in facts.warnings(session.facts, session.facts, [], 1):
             yield _split("warn", text)
         yield from _free_space(session)
-        if session.facts.trtexec:
-            yield Diagnosis(severity="ok", what=f"TensorRT: {session.facts.trtexec}")
-        runtimes = list(_runtimes(session, card))
+        runtimes = [*_tensorrt(session, card), *_runtimes(session, card)]
         yield from runtimes
         if artefact is not None and all(diagnosis.severity != "error" for diagnosis in runtimes):
             yield from _trial(session, artefact)
@@ -100,9 +100,11 @@ def _description(device: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(severity="warn", what=what, fix="compare the two, as edge.bench does")
     elif device.features:
         yield Diagnosis(severity="ok", what=f"instructions: {', '.join(device.features)}")
-    if device.architecture in ("armv7l", "armv6l", "i686"):
-        what = "a 32-bit system, for which no runtime has wheels"
-        yield Diagnosis(severity="error", what=what, fix="install a 64-bit system")
+    if device.architecture in ("aarch64", "arm64") and device.features and "atomics" not in device.features:
+        what = "no atomics (LSE) instructions: a wheel that is built for Armv8.1 or later ends there with SIGILL (signal 4)"
+        yield Diagnosis(severity="warn", what=what, fix="where one does, install an older version of it")
+    if obstacle := system_obstacle(device):
+        yield Diagnosis(severity="error", what=obstacle[0], fix=obstacle[1])
 
 
 def _free_space(session: Session) -> Iterator[Diagnosis]:
@@ -118,26 +120,41 @@ def _free_space(session: Session) -> Iterator[Diagnosis]:
         yield Diagnosis(severity="ok", what=f"{free / 1000:.1f} GB free for {folder}")
 
 
+def _tensorrt(session: Session, card: Card | None) -> Iterator[Diagnosis]:
+    """The version of TensorRT; one that is too old is an error for the artefact that needs it."""
+    if not session.facts.trtexec:
+        return
+    version = trt.read_version(session)
+    if problem := trtexec.age_problem(version):
+        severity: Literal["warn", "error"] = "error" if card and device_tool(card) else "warn"
+        yield Diagnosis(severity=severity, what=problem[0], fix=problem[1])
+    else:
+        yield Diagnosis(severity="ok", what=f"TensorRT {version or 'of an unknown version'}: {session.facts.trtexec}")
+
+
 def _runtimes(session: Session, card: Card | None) -> Iterator[Diagnosis]:
     """The interpreter and the runtimes in it."""
     if card and device_tool(card) and session.facts.trtexec:
         return
     python = python_of(session.device)
     distributions = sorted({*all_wheels(), "tflite-runtime"})
-    lines = session.device.run([python, "-c", _VERSIONS, *distributions], timeout=SECONDS)
+    lines = session.device.run([python.path, "-c", _VERSIONS, *distributions], timeout=SECONDS)
     versions = dict(line.split() for line in lines if len(line.split()) == 2)
     listed = ", ".join(f"{name} {version}" for name, version in versions.items()) or "none of the runtimes"
-    yield Diagnosis(severity="ok" if versions else "warn", what=f"{python}: {listed}")
+    yield Diagnosis(severity="ok" if versions else "warn", what=f"{python.path} (Python {python.version}): {listed}")
     if "tflite-runtime" in versions:  # the agent takes either
         versions.setdefault("ai-edge-litert", versions["tflite-runtime"])
-    if card is None:
-        return
-    spec = get_spec(card.target)
-    missing = [wheel for wheel in spec.wheels if wheel not in versions]
+    specs = [get_spec(card.target)] if card else [spec for spec in SPECS.values() if spec.wheels]
+    missing = [wheel for wheel in specs[0].wheels if wheel not in versions] if card else []
+    obstacles = [wheel_obstacle(session.facts, python, spec) for spec in specs]
+    obstacle = obstacles[0] if all(obstacles) and not session.device.here else None
+    if obstacle and not system_obstacle(session.facts) and (missing or not versions):
+        yield Diagnosis(severity="error" if missing else "warn", what=f"no wheels: {obstacle[0]}", fix=obstacle[1])
     if missing:
-        fix = spec.install_hint() if session.device.here else f"python -m edge.bench --device {session.device.name} --setup"
+        fix = f"python -m edge.bench --device {session.device.name} --setup"
+        fix = obstacle[1] if obstacle else specs[0].install_hint() if session.device.here else fix
         large = " (427 MB for arm64; or call its C++ runtime, which needs no torch)" if "torch" in missing else ""
-        yield Diagnosis(severity="error", what=f"{card.target} needs {', '.join(missing)} there{large}", fix=fix)
+        yield Diagnosis(severity="error", what=f"{specs[0].name} needs {', '.join(missing)} there{large}", fix=fix)
 
 
 def _trial(session: Session, artefact: Artefact) -> Iterator[Diagnosis]:

@@ -22,11 +22,13 @@ SECONDS = 60.0
 _LONGEST = 500  # characters of a fact
 _KHZ, _MILLICELSIUS = (1, 10**8), (-(10**5), 3 * 10**5)  # what a clock and a thermal zone may report
 
-# f NAME FILE...: prints the files; c NAME COMMAND...: prints the command's output. A line '@@ NAME' precedes each part.
+# f NAME FILE...: prints the files; c NAME COMMAND...: prints the command's output. A line '@@ NAME' precedes each part, or
+# '@@ unread NAME' where the command failed. 124 is the status of `timeout`, which ends a command that ends never.
 _FUNCTIONS = r"""
 t() { printf '@@ %s\n' "$1"; head -c 65536 | tr '\000' ' '; echo; }
 f() { n=$1; shift; for i in "$@"; do [ -r "$i" ] && t "$n" <"$i"; done; }
-c() { n=$1; shift; command -v "$1" >/dev/null 2>&1 && "$@" </dev/null 2>&1 | t "$n"; }
+c() { n=$1; shift; command -v "$1" >/dev/null 2>&1 || return 0; o=$("$@" </dev/null 2>&1)
+case $? in 0|124) ;; *) n="unread $n" ;; esac; printf '%s\n' "$o" | t "$n"; }
 """
 # The shell's own /proc entry, read by another process, names the emulator that runs the shell.
 _GENERIC = r"""
@@ -44,6 +46,9 @@ f max_khz /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq
 f zone /sys/class/thermal/thermal_zone*/temp
 f shell /proc/$$/cmdline
 c kernel uname -srm
+c bits getconf LONG_BIT
+c debian dpkg --print-architecture
+printf '@@ libc\n'; ldd --version 2>&1 | head -n 2
 c properties getprop
 [ "$(uname)" = Darwin ] && c mac sysctl -n hw.model machdep.cpu.brand_string
 printf '@@ emulated\n%s\n' "$DISTILPOSE_EMULATED"
@@ -58,9 +63,25 @@ _ARM_CORES = {
     "0xd47": "Cortex-A710", "0xd48": "Cortex-X2", "0xd4b": "Cortex-A78C", "0xd4d": "Cortex-A715", "0xd4e": "Cortex-X3",
     "0xd80": "Cortex-A520", "0xd81": "Cortex-A720", "0xd82": "Cortex-X4",
 }  # fmt: skip
-_FEATURES = ("asimd", "asimdhp", "asimddp", "i8mm", "sve", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+_FEATURES = (
+    "atomics",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "i8mm",
+    "sve",
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "amx_int8",
+)
 # https://www.raspberrypi.com/documentation/computers/os.html#get_throttled: bits for now; 16 bits higher: since boot
 _THROTTLED = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
+# what programs print in the place of a fact, some of them with status 0
+_REFUSAL = re.compile(
+    r"^error=|initiali[sz]ation failed|can(no|')t open|no such file|not permitted|denied|not registered", re.I
+)
 # android.os.PowerManager.THERMAL_STATUS_*
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
@@ -96,6 +117,8 @@ def parse(text: str) -> Facts:
         "soc": properties.get("ro.soc.model") or first.get("compatible", "").split(" ")[-1].strip(),
         **_processor(first.get("cpuinfo", "")),
         "architecture": kernel.rpartition(" ")[2],
+        "bits": _bits(first),
+        "libc": _libc(first.get("libc", "")),
         "kernel": kernel,
         "os": f"Android {properties['ro.build.version.release']}" if android else _system(first.get("os", "")),
         "governor": ", ".join(sorted(set(parts.get("governor", [])))),
@@ -124,11 +147,16 @@ def parse_board(text: str) -> Facts:
         "battery": _battery,
     }
     facts: dict[str, JsonValue] = {}
+    unread: dict[str, JsonValue] = {}
     for name, values in _parts(text).items():
-        value = parsers[name](values[0]) if name in parsers else one_line(values[0], _LONGEST)
-        if value:
+        plain = one_line(values[0], _LONGEST)
+        if name.startswith("unread ") or _REFUSAL.search(plain):
+            unread[name.removeprefix("unread ")] = one_line((values[0].splitlines() or ["no reason given"])[0], 200)
+        elif value := parsers[name](values[0]) if name in parsers else plain:
             facts[name] = value
-    return Facts.model_validate(facts)
+        elif name == "throttled":
+            unread[name] = plain or "no answer"
+    return Facts.model_validate(facts | ({"unread": unread} if unread else {}))
 
 
 def warnings(before: Facts, after: Facts, clocks: Sequence[Sequence[float]], threads: int) -> list[str]:
@@ -141,6 +169,7 @@ def warnings(before: Facts, after: Facts, clocks: Sequence[Sequence[float]], thr
     if after.emulated or before.emulated:
         problems.append(f"emulated ({before.emulated or after.emulated}): its times say nothing about a device")
     problems += _throttling(before, after)
+    problems += _unread(before)
     speeds = [max(mhz) for mhz in clocks if mhz]
     if speeds and min(speeds) < 0.95 * max(speeds):
         problems.append(f"the clock varied between {min(speeds):.0f} and {max(speeds):.0f} MHz during the run")
@@ -166,6 +195,15 @@ def _throttling(before: Facts, after: Facts) -> list[str]:
     if hot:
         lines.append(f"throttled: Android's thermal status was {hot[-1]}; let it cool and run again")
     return lines
+
+
+def _unread(before: Facts) -> list[str]:
+    """One warning for all facts that could not be read for the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in before.unread.items():
+        reasons.setdefault(reason, []).append(name.replace("_", " "))
+    fix = "let the user read it, with a group or sudo (a Raspberry Pi: sudo usermod -aG video $USER)"
+    return [f"not known, as it cannot be read: {', '.join(names)} ({reason}); {fix}" for reason, names in reasons.items()]
 
 
 def _run(device: Device, script: str) -> str:
@@ -205,6 +243,22 @@ def _processor(cpuinfo: str) -> dict[str, JsonValue]:
 def _system(release: str) -> str:
     name = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
     return name[1] if name else ""
+
+
+def _bits(first: dict[str, str]) -> int:
+    """Of the programs there: a 64-bit kernel also runs a 32-bit system."""
+    if first.get("bits") in ("32", "64"):
+        return int(first["bits"])
+    architecture = first.get("debian", "")
+    return 0 if not architecture else 32 if architecture in ("armhf", "armel", "i386") else 64
+
+
+def _libc(text: str) -> str:
+    """From `ldd --version`: ldd (Debian GLIBC 2.36-9+deb12u9) 2.36, or musl libc (aarch64)."""
+    if "musl" in text:
+        return "musl"
+    version = re.search(r"^ldd .*(?:GLIBC|GNU libc).*?([\d.]+)$", text, re.MULTILINE)
+    return f"glibc {version[1]}" if version else ""
 
 
 def _emulated(first: dict[str, str], model: str) -> str | bool:

@@ -94,7 +94,7 @@ class _Run:
             if jobs.device_tool(card):
                 self._warnings.append("not TensorRT: there is no trtexec, so ONNX Runtime ran the file on the processor")
             if install:
-                setup(session.device, card.target)
+                setup(session.device, card.target, session.facts)
             artefacts = {name: session.push(name, one.path, cards[name]) for name, one in plan.artefacts.items()}
             slowest = self._load(artefacts)
             self._time(artefacts, slowest)
@@ -222,6 +222,7 @@ class _Run:
         return 60 + SLOWER * (2 * start_up + (1.2 * runs + INFERENCES) * first) + 1.5 * seconds * len(self._fields)
 
     def _time_engines(self, cards: dict[Role, Card]) -> None:
+        trt.require_supported(self._session)
         seconds = max(10, round(self._plan.seconds))
         self._warnings.append("trtexec times one engine after the other, not in turns")
         for name, artefact in self._plan.artefacts.items():

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
-from edge.devices.base import CommandFailed, Device, DiskFull, NoSuchProgram
+from edge.devices.base import CommandFailed, Device, DiskFull
+from edge.devices.interpreter import Interpreter, find_interpreter, wheel_obstacle
+from edge.evaluate.timings import Facts
 from pose.errors import BackendError, InputError
 from targets.base import SPECS, get_spec
 
-SHORT, LONG = 60.0, 1800.0  # seconds; the long one for installations on a board with a slow card
-
-_FIRST = 'for program in "$@"; do command -v "$program" && exit; done; exit 9'
-_OLD = "import sys; sys.exit(0 if sys.version_info >= (3, 9) else 9)"
+LONG = 1800.0  # seconds, for installations on a board with a slow card
 
 
 def all_wheels() -> list[str]:
@@ -19,29 +16,20 @@ def all_wheels() -> list[str]:
     return sorted({wheel for spec in SPECS.values() for wheel in spec.wheels})
 
 
-def python_of(device: Device) -> str:
-    """The interpreter for the agent: that of the environment `setup` made, else `python3`; on this machine, this one.
+def python_of(device: Device) -> Interpreter:
+    """The interpreter for the agent: that of the environment `setup` made, else one that suits; on this machine, this one.
 
     Raises:
-        BackendError: there is none, or it is older than 3.9; or as `Device.run`.
+        BackendError: see `find_interpreter`.
     """
-    if device.here:
-        return sys.executable
-    try:
-        (python, *_) = device.run(["sh", "-c", _FIRST, "sh", f"{_environment(device)}/bin/python", "python3"], timeout=SHORT)
-    except CommandFailed as error:
-        raise BackendError(f"{device.name}: no Python there; {_get_python(device)}") from error
-    try:
-        list(device.run([python, "-c", _OLD], timeout=SHORT))
-    except NoSuchProgram:  # of another architecture
-        raise
-    except CommandFailed as error:
-        raise BackendError(f"{device.name}: {python} is older than Python 3.9; {_get_python(device)}") from error
-    return python
+    return find_interpreter(device, "" if device.here else f"{_environment(device)}/bin/python")
 
 
-def setup(device: Device, target: str) -> None:
+def setup(device: Device, target: str, facts: Facts) -> None:
     """Install numpy and the runtime of `target` into an environment of our own on the device, unless they can be imported.
+
+    Args:
+        facts: of the device.
 
     Raises:
         InputError: the device is this machine, where the environment is the user's.
@@ -51,16 +39,19 @@ def setup(device: Device, target: str) -> None:
     wheels = spec.wheels
     if device.here:
         raise InputError(f"--setup is for other devices; here: {spec.install_hint()}")
-    python, environment = python_of(device), _environment(device)
+    interpreter, environment = python_of(device), _environment(device)
+    python = interpreter.path
     names = ", ".join(wheel.replace("-", "_") for wheel in wheels)
     if _succeeds(device, [python, "-c", f"import {names}"]):
         return
     failure, own = f"{device.name}: cannot install {', '.join(wheels)} there", f"{environment}/bin/python"
+    if obstacle := wheel_obstacle(facts, interpreter, spec):
+        raise BackendError(f"{failure}: {obstacle[0]}; {obstacle[1]}")
     if python != own or not _succeeds(
         device, [own, "-m", "pip", "--version"]
     ):  # an environment that was never finished has no pip
         try:
-            base = "python3" if python == own else python
+            base = find_interpreter(device).path if python == own else python
             list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
         except DiskFull:
             raise
@@ -87,9 +78,3 @@ def _succeeds(device: Device, command: list[str]) -> bool:
 
 def _environment(device: Device) -> str:
     return f"{device.folder}/venv"
-
-
-def _get_python(device: Device) -> str:
-    if device.name.startswith("adb"):
-        return "phones have none that adb may run; put one on its PATH, or run sshd in Termux and give --device ssh://PHONE:8022"
-    return "install it there: sudo apt install python3 python3-venv"

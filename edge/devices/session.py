@@ -98,7 +98,7 @@ class Session:
         """
         if not self._command:
             python = self.retry(lambda: python_of(self.device))
-            self._command = [python, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
+            self._command = [python.path, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
         stdin = json.dumps({"threads": self.threads, "affinity": list(self.affinity), **job}).encode()
         last: Event = {}
         count = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pose.files import read_json, sha256
 from targets.tensorrt import trtexec
 
 BUILD = 1800.0  # seconds for an engine to be built
+SHORT = 120.0  # seconds for trtexec to say its version: it loads the libraries of CUDA first
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,26 @@ class EngineTiming:
     timing: Timing
     version: str
     warnings: list[str]
+
+
+def read_version(session: Session) -> str:
+    """The version of TensorRT on a device that has `trtexec`; "" where it does not say.
+
+    Raises:
+        DeviceFailure: as `Device.run`, but for an exit status.
+    """
+    lines: list[str] = []
+    with contextlib.suppress(CommandFailed):
+        lines += session.device.run(
+            ["sh", "-c", '"$1" --help 2>&1 | head -n 20', "sh", session.facts.trtexec], timeout=SHORT
+        )
+    return trtexec.version("\n".join(lines))
+
+
+def require_supported(session: Session) -> None:
+    """Raises BackendError where the TensorRT of the device is too old for our files."""
+    if problem := trtexec.age_problem(read_version(session)):
+        raise BackendError(f"{session.device.name}: {'; '.join(problem)}")
 
 
 def measure(session: Session, artefact: Path, card: Card, seconds: int, timeout: float | None) -> EngineTiming:

@@ -40,12 +40,14 @@ class Facts(Record):
 
     Attributes:
         board: key of `targets.boards`.
-        features: instructions for int8 arithmetic.
+        features: instructions for int8 arithmetic, and `atomics`, which wheels for newer processors need.
+        bits: of the programs there, 32 or 64, whatever the kernel has. libc: such as `glibc 2.36` or `musl`.
         mhz, max_mhz: of each core. celsius: of each zone. load: of the last minute.
         trtexec: its path.
         emulated: what revealed an emulation, or False.
         runtime: library -> version, `python` among them.
         thermal: Android's thermal status. power: rail -> milliwatts.
+        unread: fact -> why the command that reads it failed.
 
     What the file of a board names beyond these is kept as text.
     """
@@ -59,6 +61,8 @@ class Facts(Record):
     cores: Count = 0
     features: list[str] = Field(default=[])
     architecture: str = ""
+    bits: int = 0
+    libc: str = ""
     kernel: str = ""
     os: str = ""
     governor: str = ""
@@ -75,6 +79,7 @@ class Facts(Record):
     power: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(default={})
     thermal: str = "none"
     battery: Battery = Battery()
+    unread: dict[str, str] = Field(default={})
 
     @model_serializer(mode="wrap")
     def _without_missing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,22 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose.errors import InputError
+from pose import cli
+from pose.errors import InputError, one_line
 from pose.files import atomic_file
+from pose.models import checkpoint_layouts
+from pose.models.checkpoint_archive import read_archive
+from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
-
-_WRAPPERS = ("state_dict", "model")
-_NAMED = 3  # keys of each kind that an error names
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt` or `.bin`, unwrapped.
+    """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt`, `.ckpt` or `.bin`, unwrapped; see `unwrap`.
+
+    Of a training checkpoint only the tensors are read. Objects of its framework are left out, and nothing in it is executed.
 
     Raises:
-        InputError: the file is missing, truncated, a pickle with code in it (which does not run), or holds no state dict.
+        InputError: the file is missing, truncated, no file of `torch.save`, or holds no state dict.
     """
     path = Path(path)
     try:
@@ -37,31 +40,77 @@ def read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}); copy or download it again") from error
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
-            hint = "it holds Python objects other than tensors, which could run code; save its state dict alone"
-        else:
-            hint = "is it truncated? copy or download it again"
-        raise InputError(f"{path} is not loaded: {hint}") from error
+    except pickle.UnpicklingError:  # objects of classes that torch does not allow, or a damaged file
+        return _tensors_only(path)
     except Exception as error:  # for a damaged file torch raises RuntimeError, EOFError, KeyError, ...
         raise InputError(f"{path} is not a whole checkpoint ({type(error).__name__}); copy or download it again") from error
 
 
+def _tensors_only(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file that holds objects beside it."""
+    left_out: list[str] = []
+
+    def state_dict(checkpoint: Any) -> Mapping[Any, Any]:
+        state, beside = checkpoint_layouts.inner_mapping(checkpoint, str(path))
+        left_out.extend(beside)
+        return state
+
+    try:
+        state, objects = read_archive(path, state_dict)
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not loaded ({one_line(error, 100)}): it is damaged, or holds more than tensors and objects; copy it "
+            "again, or save its state dict alone"
+        ) from error
+    if objects:
+        left_out.append(f"objects of {listed(objects)}")
+    return _checked(state, left_out, str(path))
+
+
 def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]:
-    """The state dict inside a checkpoint: `state_dict`/`model` entries and `module.` prefixes (data parallel) are taken off.
+    """The state dict inside a training checkpoint, without the prefixes of wrappers; what is left out is said.
+
+    It is looked for under the usual entries (`state_dict`, `model`, ...); `module.` (data parallel) and `_orig_mod.`
+    (torch.compile) are taken off.
 
     Raises:
         InputError: there is none, or one of its values is not a tensor.
     """
-    while isinstance(checkpoint, Mapping) and (inner := next((key for key in _WRAPPERS if key in checkpoint), None)):
-        checkpoint = checkpoint[inner]
-    if not isinstance(checkpoint, Mapping) or not checkpoint:
-        raise InputError(f"{source} holds no state dict; save `model.state_dict()`")
-    strangers = [str(key) for key, value in checkpoint.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    return _checked(*checkpoint_layouts.inner_mapping(checkpoint, source), source)
+
+
+def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict[str, Tensor]:
+    strangers = [str(key) for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if strangers:
-        raise InputError(f"{source} is not a state dict: {_listed(strangers)} not tensors; save `model.state_dict()`")
-    prefixed = all(key.startswith("module.") for key in checkpoint)
-    return {key.removeprefix("module.") if prefixed else key: value for key, value in checkpoint.items()}
+        raise InputError(f"{source} is not a state dict: {listed(strangers)} not tensors; save `model.state_dict()`")
+    if left_out:
+        cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
+    return checkpoint_layouts.without_wrappers(state)
+
+
+def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
+    """The part of a file or a state dict that is this model's, without the prefix that it has there; see `read`.
+
+    A module that held the model in training (of Lightning, for instance) puts a prefix before its names, and has tensors of
+    its own, such as those of a loss: these are left out, and named.
+
+    Raises:
+        InputError: see `read`; or the model is in there several times.
+    """
+    if isinstance(weights, Mapping):
+        source, state = "the state dict", unwrap(weights)
+    else:
+        source, state = str(weights), read(Path(weights))
+    names = list(model.state_dict())
+
+    def matches(part: Mapping[str, Tensor]) -> int:
+        rename = layout_of(part)
+        return sum(rename(name) in part for name in names)
+
+    part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
+    if others:
+        cli.note(f"{source}: tensors that are not the model's are left out: {listed(others)}")
+    return part
 
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
@@ -75,10 +124,8 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
         InputError: the file is unreadable, or a key is missing, unexpected or of another shape; the first few are named, as
             the checkpoint's own layout has them.
     """
-    if isinstance(weights, Mapping):
-        source, state = "the state dict", unwrap(weights)
-    else:
-        source, state = str(weights), read(Path(weights))
+    source = "the state dict" if isinstance(weights, Mapping) else str(weights)
+    state = read_for(model, weights)
     rename = layout_of(state)
     parameters = model.state_dict()
     targets = {rename(ours): ours for ours in parameters}
@@ -92,7 +139,7 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
             if key in state and state[key].shape != shape
         ],
     }
-    misfits = [f"{len(keys)} {kind} ({_listed(keys)})" for kind, keys in problems.items() if keys]
+    misfits = [f"{len(keys)} {kind} ({listed(keys)})" for kind, keys in problems.items() if keys]
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
     model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
@@ -124,8 +171,3 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
         except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
-
-
-def _listed(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return ", ".join(keys[:_NAMED]) + more

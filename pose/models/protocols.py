@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pose.crop import CropSpec
 from pose.errors import InputError, one_line
+from pose.heatmaps import HeatmapGrid
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 
@@ -60,7 +61,7 @@ class Teacher(Protocol):
         name: for messages and run settings.
         skeleton: its K joints.
         crop: the crops that it takes.
-        grid_offset: heatmap index u lies at (u + grid_offset) / w of the crop, and the same for rows.
+        grid: where the cells of its heatmaps lie in the crop.
     """
 
     @property
@@ -73,7 +74,7 @@ class Teacher(Protocol):
     def crop(self) -> CropSpec: ...
 
     @property
-    def grid_offset(self) -> float: ...
+    def grid(self) -> HeatmapGrid: ...
 
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""

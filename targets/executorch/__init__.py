@@ -19,6 +19,7 @@ SPEC = TargetSpec(
         ),
     ),
     wheels=("numpy", "torch", "executorch"),
+    python=">=3.10,<3.15",
     runtime="executorch",
     order=10,
 )

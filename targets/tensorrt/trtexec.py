@@ -16,6 +16,8 @@ _NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _SPREAD = rf"\] {{}}: min = {_NUMBER} ms, max = {_NUMBER} ms, mean = {_NUMBER} ms, median = {_NUMBER} ms(.*)"
 _PERCENTILE = re.compile(rf"percentile\({_NUMBER}%\) = {_NUMBER} ms")
 _VERDICT = re.compile(r"^&&&& (PASSED|FAILED) TensorRT\.trtexec \[TensorRT v(\d+)\]", re.MULTILINE)
+_BANNER = re.compile(r"^&&&& \w+ TensorRT\.trtexec \[TensorRT v(\d+)\]", re.MULTILINE)
+OLDEST = 10  # of TensorRT: the first one that reads int8 weights in the file and keeps to the file's types
 _ERROR = re.compile(r"\[E\] (.+)")
 
 
@@ -74,6 +76,20 @@ def command(model: Path, engine: Path, *, seconds: int = 10, percentiles: tuple[
         f"--duration={seconds}",
         f"--percentile={','.join(map(str, percentiles))}",
     ]
+
+
+def version(output: str) -> str:
+    """Of TensorRT, from whatever trtexec printed: 10.3.0; "" where it does not say."""
+    banner = _BANNER.search(output)
+    return _version(banner[1]) if banner else ""
+
+
+def age_problem(version: str) -> tuple[str, str] | None:
+    """Why our files are not built by that version of TensorRT, and how to fix it; None if they are, or it is unknown."""
+    if not version or int(version.partition(".")[0]) >= OLDEST:
+        return None
+    fix = "install JetPack 6.1 or later, or export for another target; edge.doctor names those that suit the board"
+    return f"TensorRT {version} is too old: {OLDEST} is needed (JetPack 6.1)", fix
 
 
 def parse(output: str) -> Timing:

@@ -24,6 +24,7 @@ from distill.teachers import foreign_digest
 from pose.crop import CropSpec, affine, invert, to_normalised, transform
 from pose.errors import InputError
 from pose.foreign import load_teacher
+from pose.heatmaps import HeatmapGrid
 from pose.skeleton import COCO_17
 
 TEACHER = CropSpec(width=64, height=64, padding=1.6)
@@ -42,7 +43,7 @@ def gaussians(points: np.ndarray, size: tuple[int, int], sigma: float = 1.5) -> 
 class Sees:
     """A teacher with heatmaps of 32x32 that finds the white dot, as every joint."""
 
-    name, crop, grid_offset, skeleton = "sees", TEACHER, 0.5, COCO_17
+    name, crop, grid, skeleton = "sees", TEACHER, HeatmapGrid(0.5), COCO_17
 
     def __init__(self) -> None:
         self.asked = 0
@@ -54,24 +55,26 @@ class Sees:
         total = light.sum((1, 2))
         points = np.stack([(light * columns).sum((1, 2)), (light * rows).sum((1, 2))], -1) / total[:, None]
         coords = np.repeat(points[:, None] / TEACHER.size, 17, axis=1).astype(np.float32)
-        maps = np.stack([gaussians(each * VIEW - self.grid_offset, VIEW) for each in coords])
+        maps = np.stack([gaussians(each * VIEW - self.grid.offset, VIEW) for each in coords])
         return maps, coords, np.full(coords.shape[:2], 0.9, np.float32)
 
 
 @given(
     seed=st.integers(0, 10**6),
-    offset=st.sampled_from([0.0, 0.5]),
+    grid=st.sampled_from([HeatmapGrid(), HeatmapGrid(0.5), HeatmapGrid(corners=(64, 64))]),
     lean=st.floats(-60, 60),
     x=st.floats(45, SIZE - 45),
     y=st.floats(45, SIZE - 45),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_peak_lands_on_the_same_pixel_of_the_student(seed: int, offset: float, lean: float, x: float, y: float) -> None:
+def test_a_peak_lands_on_the_same_pixel_of_the_student(
+    seed: int, grid: HeatmapGrid, lean: float, x: float, y: float
+) -> None:
     point, box = np.array([x, y]), np.array([30.0, 30, 60, 60])
     view = affine(box, TEACHER, rotation=lean)
-    index = to_normalised(point, view, TEACHER) * VIEW - offset
+    index = to_normalised(point, view, TEACHER) * grid.steps(*VIEW) - grid.offset
     maps = np.stack([gaussians(index[None], VIEW)[0]] * 17)
-    views = TeacherCache(maps[None], view[None], np.zeros((1, 17, 3)), TEACHER, offset)
+    views = TeacherCache(maps[None], view[None], np.zeros((1, 17, 3)), TEACHER, grid)
     rng = np.random.default_rng(seed)
     matrix, flip = draw_affine(rng, Augmentation(shift=0.1), box, np.zeros((17, 3)), COCO_17, STUDENT)
     to_grid = torch.from_numpy(views.to_grid(0, matrix, STUDENT, GRID))[None]
@@ -196,7 +199,7 @@ def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
     keypoints[0, 0] = (50, 50, 0.7)  # very sure and far from the label; then very sure and near it
     keypoints[0, 1, :2], keypoints[0, 1, 2] = keypoints[0, 1, :2] + 2, 0.9
     keypoints[0, 2] = (50, 50, 0.5)  # far, but not sure enough
-    views = TeacherCache(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, 0.0)
+    views = TeacherCache(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, HeatmapGrid())
     labels, own = merge_teacher_labels(source, views, COCO_17)[0], source.labels(0).keypoints
     assert np.linalg.norm(own[0, :2] - 50) > 0.12 * 60
     assert labels[0].tolist() == [50, 50, 1]

@@ -139,7 +139,7 @@ def test_cached_heatmaps_that_overflow_end_the_run(tmp_path: Path) -> None:
     cache = cache_teacher(Sees(), "weights", source, "data", tmp_path)
     bad = np.array(cache.heatmaps)
     bad[:] = np.nan
-    cache = TeacherCache(bad, cache.matrices, cache.keypoints, cache.crop, cache.grid_offset)
+    cache = TeacherCache(bad, cache.matrices, cache.keypoints, cache.crop, cache.grid)
     batch = Batches(Crops(source, STUDENT, COCO_17), 4, GRID, cache)[0]
     with pytest.raises(BackendError, match=rf"for person {batch.people[0]} "):
         Distillation(cached_teacher, LossWeights(), source)(student, batch)

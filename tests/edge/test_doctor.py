@@ -8,22 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_board import Fake, diagnosis_of, look
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from edge import devices, dist
 from edge.devices import diagnose
 from edge.devices.base import CommandFailed, Unreachable
-from edge.dist import Artefact
 from edge.evaluate.diagnoses import Diagnosis
 from pose import installed
-
-
-def diagnosis_of(severity: str, what: str, fix: str = "") -> Diagnosis:
-    return Diagnosis(severity=severity, what=what, fix=fix)
-
 
 release = st.lists(st.integers(0, 30), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
 clause = st.builds("".join, st.tuples(st.sampled_from(["==", ">=", "<", "<=", ">"]), release))
@@ -72,73 +66,13 @@ def test_a_client_is_needed_by_the_devices_that_are_asked_for(monkeypatch: pytes
     assert severities == ["warn", "error"]
 
 
-FACTS = """@@ model
-Raspberry Pi 4 Model B Rev 1.4
-@@ kernel
-Linux 6.6.20 aarch64
-@@ cpuinfo
-processor : 0
-Features : fp asimd
-CPU part : 0xd08
-@@ governor
-ondemand
-"""
-
-
-class Fake:
-    """A Raspberry Pi 4 with prepared answers."""
-
-    name = "ssh://pi@fake"
-    here = False
-    folder = "/home/pi/.cache/distilpose-edge"
-
-    def __init__(
-        self, *, wheels: str = "numpy 1.26.4\ntflite-runtime 2.14.0", free: int = 9_000_000, apart: float = 0.5
-    ) -> None:
-        self._wheels, self._free, self._apart = wheels, free, apart
-
-    def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
-        line = " ".join(command)
-        if "df -Pk" in line:
-            yield from ("Filesystem 1024-blocks Used Available Capacity Mounted", f"/dev/root 1 1 {self._free} 1% /")
-        elif "@@" in line:
-            yield from FACTS.splitlines()
-        elif "command -v" in line:
-            yield "python3"
-        elif "importlib.metadata" in line:
-            yield from self._wheels.splitlines()
-        elif "version_info" in line:
-            return
-        else:
-            for event in ({"event": "golden", "artefact": "int8", "max_px": 0.5}, {"event": "result"}):
-                yield f"noise @dpe {json.dumps(event)}"
-
-    def push(self, path: Path, digest: str) -> str:
-        return f"{self.folder}/{path.name}"
-
-    def read(self, remote: str) -> str | None:
-        return None
-
-
-def for_target(artefact: Path, target: str) -> Artefact:
-    seen = dist.find(artefact)
-    return Artefact(seen.path, seen.card.model_copy(update={"target": target}), seen.dist)
-
-
-def look(
-    monkeypatch: pytest.MonkeyPatch, device: Any, artefact: Path | None = None, target: str = "tflite"
-) -> list[Diagnosis]:
-    monkeypatch.setattr(devices, "open", lambda spec: device)
-    return list(diagnose.examine(device.name, for_target(artefact, target) if artefact else None))
-
-
 def test_a_good_board_runs_the_artefact(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:
     seen = look(monkeypatch, Fake(), artefact)
     pairs = [(diagnosis.severity, diagnosis.what) for diagnosis in seen]
     assert pairs[0] == ("ok", "Raspberry Pi 4 Model B Rev 1.4, 1 x Cortex-A72, aarch64; board pi4: Raspberry Pi 4")
     assert ("warn", "no dot-product instruction: int8 may be no faster than float") in pairs
     assert any(f.severity == "warn" and "governor" in f.what and f.fix.startswith("sudo cpupower") for f in seen)
-    assert ("ok", "python3: numpy 1.26.4, tflite-runtime 2.14.0") in pairs
+    assert ("ok", "/usr/bin/python3 (Python 3.11.2): numpy 1.26.4, tflite-runtime 2.14.0") in pairs
     assert pairs[-1] == ("ok", f"{artefact.name} runs there: 0.500 px from its card's answer to the golden crop")
     assert {diagnosis.severity for diagnosis in seen} == {"ok", "warn"}
 

@@ -192,6 +192,61 @@ def test_other_disturbances_of_a_run() -> None:
     assert "MAXN to 15W" in mode
 
 
+DENIED = "Can't open device file: /dev/vcio\nTry creating a device file with: sudo mknod /dev/vcio c 100 0\n"
+
+
+def test_a_fact_that_cannot_be_read_is_said() -> None:
+    """Where the user may not use the device of `vcgencmd`, its complaint is no temperature."""
+    text = f"@@ unread throttled\n{DENIED}@@ unread temperature\n{DENIED}@@ core_clock\nfrequency(48)=600117184\n"
+    known = facts.parse_board(text)
+    reason = "Can't open device file: /dev/vcio"
+    assert known.reported() == {
+        "core_clock": "frequency(48)=600117184",
+        "unread": {"throttled": reason, "temperature": reason},
+    }
+    (line,) = facts.warnings(QUIET.with_facts(known), QUIET, [], 1)
+    assert line.startswith(f"not known, as it cannot be read: throttled, temperature ({reason}); let the user read it")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        DENIED,
+        "VCHI initialization failed",
+        'error=1 error_msg="Command not registered"',
+        "bash: /dev/vchiq: Permission denied",
+    ],
+)
+@pytest.mark.parametrize("name", ["temperature", "throttled"])
+def test_a_complaint_with_status_0_is_no_fact(name: str, answer: str) -> None:
+    known = facts.parse_board(f"@@ {name}\n{answer}\n")
+    assert known.reported() == {"unread": {name: answer.splitlines()[0]}}
+    assert known.throttled.raw == ""
+
+
+def test_the_script_tells_failures_from_facts() -> None:
+    script = (
+        facts._FUNCTIONS + "c good echo 1\nc bad sh -c 'echo no >&2; exit 3'\nc none no-such-program\nc long timeout 1 cat\n"
+    )
+    lines = list(Local().run(["sh", "-c", script.replace("timeout 1 cat", "sh -c 'echo 5; exit 124'")], timeout=30))
+    assert facts.parse_board("\n".join(lines)).reported() == {"good": "1", "long": "5", "unread": {"bad": "no"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "bits", "libc"),
+    [
+        ("@@ bits\n32\n@@ debian\narm64\n@@ libc\nldd (Debian GLIBC 2.36-9+rpt2+deb12u9) 2.36\n", 32, "glibc 2.36"),
+        ("@@ debian\narmhf\n@@ libc\nldd (Ubuntu GLIBC 2.27-3ubuntu1.6) 2.27\nCopyright\n", 32, "glibc 2.27"),
+        ("@@ debian\narm64\n@@ libc\nldd (GNU libc) 2.40\n", 64, "glibc 2.40"),
+        ("@@ bits\n64\n@@ libc\nmusl libc (aarch64)\nVersion 1.2.5\n", 64, "musl"),
+        ("@@ unread bits\ngetconf: no variable\n@@ libc\nsh: ldd: not found\n", 0, ""),
+    ],
+)
+def test_the_system_under_the_kernel(text: str, bits: int, libc: str) -> None:
+    known = facts.parse(text)
+    assert (known.bits, known.libc) == (bits, libc)
+
+
 def test_nonsense_is_no_fact() -> None:
     assert facts.parse("").reported() == {"board": "generic", "emulated": False}
     noise = "@@ khz\npermission denied\n@@ meminfo\n\n@@ loadavg\n\n@@ cpuinfo\n:::\n@@ kernel\n\n"
@@ -202,12 +257,11 @@ def test_nonsense_is_no_fact() -> None:
             parsed = facts.parse(f"@@ {name}\n{text}\n").reported()
             assert parsed == {"board": "generic", "emulated": False}, (name, text)
     battery = f"level: {digits}\ntemperature: x"
-    for part in (f"throttled\nthrottled=0x{digits}", f"battery\n{battery}", f"thermal\nThermal Status: {digits}"):
+    for part in (f"battery\n{battery}", f"thermal\nThermal Status: {digits}"):
         assert facts.parse_board(f"@@ {part}\n").reported() == {}
+    assert "throttled" not in facts.parse_board(f"@@ throttled\nthrottled=0x{digits}\n").reported()
     assert len(facts.parse(f"@@ model\n{'x ' * 30_000}\n").model) <= 500
-    assert (
-        facts.parse_board("@@ throttled\nVCHI initialization failed\n@@ battery\n\n@@ thermal\nnothing\n").reported() == {}
-    )
+    assert facts.parse_board("@@ battery\n\n@@ thermal\nnothing\n").reported() == {}
 
 
 def test_this_machine_reports_its_facts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 
 from edge.devices.base import CommandFailed, DiskFull, NoSuchProgram, TimedOut
 from edge.devices.local import Local
-from edge.devices.python import python_of, setup
+from edge.devices.python import setup
+from edge.evaluate.timings import Facts
 from pose.errors import BackendError, InputError
 
 
@@ -97,39 +97,43 @@ class Board:
         yield from answer.splitlines()
 
 
-def test_a_board_without_python() -> None:
-    with pytest.raises(BackendError, match="ssh://board: no Python there; install it there: sudo apt install python3"):
-        python_of(Board(command=9))
-    phone = Board(command=9)
-    phone.name = "adb:1"
-    with pytest.raises(BackendError, match="sshd in Termux"):
-        python_of(phone)
-    with pytest.raises(BackendError, match=r"older than Python 3\.9"):
-        python_of(Board(command="/usr/bin/python3", version_info=9))
-    assert python_of(Local()) == sys.executable
+def pythons(path: str) -> str:
+    return f"@@ {path}\npython 3.11.2 cpython 64 aarch64-linux-gnu -"
+
+
+SYSTEM, OWN = pythons("/usr/bin/python3"), pythons("/home/pi/ours/venv/bin/python")
 
 
 def test_the_runtime_is_installed_once() -> None:
-    missing = Board(command="/usr/bin/python3", **{"import numpy": 1})
-    setup(missing, "tflite")
+    missing = Board(suits=SYSTEM, **{"import numpy": 1})
+    setup(missing, "tflite", Facts())
     assert missing.commands[-2] == ["/usr/bin/python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]
     assert missing.commands[-1][:4] == ["/home/pi/ours/venv/bin/python", "-m", "pip", "install"]
     assert missing.commands[-1][-2:] == ["numpy", "ai-edge-litert"]
-    again = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1})
-    setup(again, "onnx")
+    again = Board(suits=OWN, **{"import numpy": 1})
+    setup(again, "onnx", Facts())
     assert not any("venv" in command[1:] for command in again.commands)
-    cut = Board(command="/home/pi/ours/venv/bin/python", **{"import numpy": 1, "--version": 1})
-    setup(cut, "onnx")
-    assert cut.commands[-2] == ["python3", "-m", "venv", "--clear", "/home/pi/ours/venv"]  # it was made in part
-    present = Board(command="/usr/bin/python3")
-    setup(present, "onnx")
+    cut = Board(**{"probe=$1 own=$2; shift 2": OWN, "import numpy": 1, "--version": 1})
+    setup(cut, "onnx", Facts())
+    assert cut.commands[-2][1:] == ["-m", "venv", "--clear", "/home/pi/ours/venv"]  # it was made in part
+    present = Board(suits=SYSTEM)
+    setup(present, "onnx", Facts())
     assert present.commands[-1][-1] == "import numpy, onnxruntime"
 
 
 def test_what_cannot_be_installed() -> None:
     with pytest.raises(BackendError, match=r"cannot install numpy, ai-edge-litert there \(its last words\)"):
-        setup(Board(command="/usr/bin/python3", **{"import numpy": 1, "pip": 1}), "tflite")
+        setup(Board(suits=SYSTEM, **{"import numpy": 1, "pip": 1}), "tflite", Facts())
     with pytest.raises(BackendError, match=r"\(its last words\)"):
-        setup(Board(command="/usr/bin/python3", **{"import numpy": 1, "-m venv": 1}), "tflite")
+        setup(Board(suits=SYSTEM, **{"import numpy": 1, "-m venv": 1}), "tflite", Facts())
     with pytest.raises(InputError, match=r"pip install 'distilpose-edge\[tflite\]'"):
-        setup(Local(), "tflite")
+        setup(Local(), "tflite", Facts())
+
+
+def test_nothing_is_downloaded_for_a_system_without_wheels() -> None:
+    board = Board(suits=SYSTEM, **{"import numpy": 1})
+    with pytest.raises(
+        BackendError, match=r"cannot install .* there: a 32-bit system under a 64-bit kernel, .*; install a 64"
+    ):
+        setup(board, "onnx", Facts(architecture="aarch64", bits=32))
+    assert not any("pip" in command or "venv" in command for command in board.commands)

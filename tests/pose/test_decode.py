@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose.decode import Method, blur, decode
+from pose.heatmaps import HeatmapGrid
 
 H, W = 24, 18
 
@@ -26,9 +27,23 @@ def test_golden() -> None:
     assert np.allclose(coords, np.array([[[5 / 8, 2 / 4], [0, 0]]]))
     assert np.allclose(scores, [[0.9, 0.5]])
     assert np.allclose(decode(maps, "quarter")[0], [[[5.25 / 8, 1.75 / 4], [0.0, 0.0]]])
-    assert np.allclose(decode(maps, "quarter", offset=0.5)[0], [[[5.75 / 8, 2.25 / 4], [0.5 / 8, 0.5 / 4]]])
+    assert np.allclose(decode(maps, "quarter", grid=HeatmapGrid(0.5))[0], [[[5.75 / 8, 2.25 / 4], [0.5 / 8, 0.5 / 4]]])
     mass = (5 * 0.9 + 6 * 0.4 + 5 * 0.3) / 1.6, (2 * 0.9 + 2 * 0.4 + 1 * 0.3) / 1.6
     assert np.allclose(decode(maps, "soft_argmax", window=3)[0][0, 0], [mass[0] / 8, mass[1] / 4])
+
+
+@pytest.mark.parametrize("method", ["argmax", "dark"])
+@pytest.mark.parametrize(("crop", "cells"), [(192, 48), (257, 9), (256, 64)])
+def test_a_grid_of_corners(method: Method, crop: int, cells: int) -> None:
+    """Its first and last index lie on the first and last pixel: 257 pixels and 9 cells are 32 pixels apart, not 28.6."""
+    stride, sigma = (crop - 1) / (cells - 1), 1.2
+    index = np.array([cells // 2, 3.0 if method == "argmax" else 3.3])  # DARK finds what lies between the cells
+    rows, columns = np.mgrid[:cells, :cells]
+    maps = np.exp(-((columns - index[0]) ** 2 + (rows - index[1]) ** 2) / (2 * sigma**2)).astype(np.float32)[None, None]
+    coords, _ = decode(maps, method, grid=HeatmapGrid(corners=(crop, crop)))
+    assert np.abs(coords[0, 0] * crop - index * stride).max() < 0.05  # pixels of the crop
+    as_cells, _ = decode(maps, method)
+    assert np.abs(as_cells[0, 0] * crop - index * stride).max() > 0.5
 
 
 places = st.tuples(st.floats(5, W - 6), st.floats(5, H - 6))

@@ -34,7 +34,7 @@ def test_heatmaps_are_in_the_skeletons_order(tmp_path: Path, batch: int | str, l
     images = crops()
     plane = {"RGB": (images[..., 0] - 10.0) / 2, "BGR": (images[..., 2] - 30.0) / 8}[colour]
     gains = 15 - np.arange(14)  # joint k is channel 14 - k
-    expected = 0.5 * plane[:, None, ::4, ::4] * gains[:, None, None]
+    expected = plane[:, None, ::4, ::4] / 20000 * gains[:, None, None]
     assert np.allclose(mine.heatmaps(images), expected)
     assert (mine.crop.width, mine.crop.height, mine.crop.padding) == (W, H, 1.25)
 
@@ -45,7 +45,7 @@ def test_decoding_follows_the_yaml(tmp_path: Path) -> None:
     images[0, 20, 8] = 100  # heatmap row 5, column 2
     coords, scores = mine.predict(images)
     assert np.allclose(coords, [2.25 / 8, 5.25 / 12])
-    assert np.allclose(scores, 50 * (15 - np.arange(14)))
+    assert np.allclose(scores, (15 - np.arange(14)) / 200)
     again = mine.decode(mine.heatmaps(images))
     assert np.array_equal(coords, again[0])
     assert np.array_equal(scores, again[1])
@@ -56,7 +56,7 @@ def test_own_keypoints(tmp_path: Path) -> None:
     coords, scores = mine.predict(crops(2))
     channel = 14 - np.arange(14) + 1
     assert np.allclose(coords, np.stack([channel / 50, channel / 100], -1))
-    assert np.allclose(scores, channel)
+    assert np.allclose(scores, channel / 20)
 
 
 WRONG = {
@@ -65,6 +65,10 @@ WRONG = {
     "size": (description(input__width=64), r"takes float32\[1, 48, 32, 3\], its YAML says float32\[1, 48, 64, 3\]"),
     "layout": (description(input__layout="NCHW"), r"its YAML says float32\[1, 3, 48, 32\]"),
     "dtype": (description(input__dtype="uint8"), r"its YAML says uint8"),
+    "corners with an offset": (description(heatmaps__grid="corners"), r"heatmaps: .*offset is of a grid of cells"),
+    "one scale too few": (description(heatmaps__scale=[1.0] * 14), r"scale has 14 numbers for 15 channels"),
+    "zero point of a float output": (description(heatmaps__zero_point=128), r"'maps' is read as float32; leave zero_point"),
+    "activation": (description(heatmaps__activation="softmax"), r"heatmaps.activation: Input should be 'none' or 'sigmoid'"),
     "channel count": (
         description(heatmaps__joints=list(LSP_14.joints)),
         r"'maps' is \[1, 12, 8, 15\], not NHWC with 14 channels",
@@ -139,7 +143,7 @@ def test_a_teacher_of_joints_of_its_own(tmp_path: Path) -> None:
     assert (mine.skeleton.name, mine.skeleton.joints) == ("three", ("a", "b", "c"))
     images = crops(2)
     gains = np.array([3, 4, 1])
-    assert np.allclose(mine.heatmaps(images), 0.5 * images[:, None, ::4, ::4, 0] * gains[:, None, None])
+    assert np.allclose(mine.heatmaps(images), images[:, None, ::4, ::4, 0] / 20000 * gains[:, None, None])
     (tmp_path / "three.yaml").write_text("joints: [a, b, d]\n")
     with pytest.raises(InputError, match=r"mine.yaml: heatmaps.joints must hold each joint of three once; look at c, d"):
         teacher(tmp_path, held)

@@ -25,7 +25,7 @@ def test_add_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(foreign_network, "W", 192)
     monkeypatch.setattr(foreign_network, "H", 256)
-    foreign_network.write_model(tmp_path / "my_pose.onnx")
+    foreign_network.write_model(tmp_path / "my_pose.onnx", strength=0.01)
     people = SyntheticPeople(4)
     write_people(tmp_path / "people.json", tmp_path / "images", [sample_of(people, index) for index in range(4)])
     assert follow("add-a-teacher.md", tmp_path) == 3

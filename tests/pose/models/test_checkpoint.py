@@ -87,14 +87,15 @@ class Hostile:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("writer", ["torch", "pickle"])
-def test_code_in_a_pickle_does_not_run(tmp_path: Path, writer: str) -> None:
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, trace = tmp_path / "w.pth", tmp_path / "trace"
-    checkpoint = {"state_dict": {"a": torch.zeros(1)}, "hook": Hostile(trace)}
-    if writer == "torch":
-        torch.save(checkpoint, path)
-    else:
-        path.write_bytes(pickle.dumps(Hostile(trace)))
+    torch.save({"state_dict": {"a": torch.ones(1)}, "hook": Hostile(trace)}, path)
+    assert read(path) == {"a": torch.ones(1)}
+    assert capsys.readouterr().err == f"{path}: the weights are read; left out: hook, objects of posix.mkdir\n"
+    torch.save({"state_dict": {"a": torch.ones(1), "b": Hostile(trace)}}, path)
+    with pytest.raises(InputError, match="is not a state dict: b not tensors"):
+        read(path)
+    path.write_bytes(pickle.dumps(Hostile(trace)))
     with pytest.raises(InputError) as error:
         read(path)
     assert str(path) in one_line(error.value)

@@ -1,0 +1,87 @@
+"""Which tensors of a training checkpoint are the network's: under which entry, behind which prefix, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pose.errors import InputError
+
+# Entries that hold weights, the first of these that is there: plain, then averages of them, which training keeps beside.
+ENTRIES = (
+    "state_dict", "model", "model_state_dict", "model_state", "module", "network", "net", "weights", "params",
+    "ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "params_ema", "best_state_dict",
+)  # fmt: skip
+_COMPILED = "_orig_mod."  # torch.compile puts it before the names of what it compiled
+_DEEPEST = 6  # entries within entries
+_LONGEST = 3  # segments of a prefix
+_AVERAGES = ("ema", "average", "shadow")
+_NAMED = 3  # entries of each kind that a message names
+
+Value = TypeVar("Value")
+
+
+def inner_mapping(checkpoint: Any, source: str) -> tuple[Mapping[Any, Any], list[str]]:
+    """The innermost mapping of weights, and the names of the entries beside it that were left out.
+
+    Raises:
+        InputError: there is none.
+    """
+    left_out: list[str] = []
+    for _ in range(_DEEPEST):
+        entries = checkpoint if isinstance(checkpoint, Mapping) else {}
+        entry = next((name for name in ENTRIES if isinstance(entries.get(name), Mapping) and entries[name]), None)
+        if entry is None:
+            break
+        left_out += [str(name) for name in checkpoint if name != entry]
+        checkpoint = checkpoint[entry]
+    if not isinstance(checkpoint, Mapping) or not checkpoint:
+        raise InputError(f"{source} holds no state dict; save `model.state_dict()`")
+    return checkpoint, left_out
+
+
+def without_wrappers(state: Mapping[str, Value]) -> dict[str, Value]:
+    """The state dict without the prefixes that torch.compile and data parallel training put before every name."""
+    names = {key.replace(_COMPILED, ""): value for key, value in state.items()}
+    while names and all(key.startswith("module.") for key in names):
+        names = {key.removeprefix("module."): value for key, value in names.items()}
+    return names
+
+
+def under_prefix(
+    state: Mapping[str, Value], matches: Callable[[Mapping[str, Value]], int], count: int, source: str
+) -> tuple[dict[str, Value], list[str]]:
+    """The part of a state dict that is this network's, without its prefix (`model.`, `student.net.`), and the other names.
+
+    Args:
+        matches: the number of the network's tensors that such a part holds; the network has `count` of them.
+
+    Raises:
+        InputError: the state dict holds the network several times.
+    """
+    if matches(state) == count:
+        return dict(state), []
+    segments = [key.split(".") for key in state]
+    prefixes = {".".join(parts[:depth]) + "." for parts in segments for depth in range(1, min(len(parts), _LONGEST + 1))}
+    counts = {prefix: matches(_part(state, prefix)) for prefix in sorted(prefixes, key=lambda one: (one.count("."), one))}
+    most = max(counts.values(), default=0)
+    if 2 * most <= count or most <= matches(state):  # it is another network, or one without a prefix
+        return dict(state), []
+    best = [prefix for prefix, matched in counts.items() if matched == most]
+    plain = [prefix for prefix in best if not any(word in prefix.lower() for word in _AVERAGES)]
+    if len(best) > 1 and len(plain) != 1:
+        raise InputError(
+            f"{source} holds this network {len(best)} times ({listed(best)}); save the state dict of the one that you mean"
+        )
+    chosen = plain[0] if len(best) > 1 else best[0]
+    return _part(state, chosen), [key for key in state if not key.startswith(chosen)]
+
+
+def _part(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def listed(names: list[str]) -> str:
+    """The first few names, and how many there are beyond them."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

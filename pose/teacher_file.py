@@ -1,0 +1,117 @@
+"""The schema of a foreign teacher's YAML: what its network takes, and what its outputs mean; see docs/add-a-teacher.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from pose import decode
+from pose.heatmaps import Activation, GridKind
+
+_Triple = tuple[float, float, float]
+_Layout = Literal["NHWC", "NCHW"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Input(_Part):
+    """The network takes (pixel - mean) / std, pixels 0..255; mean and std are in the order R, G, B whatever `colour` is.
+
+    A quantized TFLite input takes the integers that its file gives these numbers. Without mean and std, an integer input
+    takes the pixels as they are; int8, whose lowest value is -128, takes pixel - 128.
+    """
+
+    width: PositiveInt
+    height: PositiveInt
+    layout: _Layout = "NHWC"
+    dtype: Literal["float32", "int32", "uint8", "int8"] = "float32"
+    colour: Literal["RGB", "BGR"] = "RGB"
+    mean: _Triple = (0.0, 0.0, 0.0)
+    std: _Triple = (1.0, 1.0, 1.0)
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, std: _Triple) -> _Triple:
+        if min(std) <= 0:
+            raise ValueError("must be above 0")
+        return std
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the network takes the pixels as they are."""
+        return self.mean == (0.0, 0.0, 0.0) and self.std == (1.0, 1.0, 1.0)
+
+
+_Scale = Annotated[float, Field(gt=0)]
+
+
+class Heatmaps(_Part):
+    """The output with one channel per joint; `joints` names them in the file's order, null where the skeleton has none.
+
+    In a `grid` of cells, heatmap index u lies at (u + offset) / width of the crop; one of corners reaches from the centre of
+    the crop's first pixel to that of its last one (UDP, PoseNet). A heatmap is activation((value - zero_point) * scale), so
+    that it is about 0 beside a joint and about 1 on it; scale and zero_point are one number, or one for each channel.
+    """
+
+    output: str
+    layout: _Layout = "NHWC"
+    joints: tuple[str | None, ...]
+    grid: GridKind = "cells"
+    offset: float = 0.0
+    activation: Activation = "none"
+    scale: _Scale | tuple[_Scale, ...] = 1.0
+    zero_point: int | tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Heatmaps:
+        if self.grid == "corners" and self.offset:
+            raise ValueError("offset is of a grid of cells; leave it out with grid: corners")
+        for name, value in (("scale", self.scale), ("zero_point", self.zero_point)):
+            if isinstance(value, tuple) and len(value) != len(self.joints):
+                raise ValueError(f"{name} has {len(value)} numbers for {len(self.joints)} channels")
+        return self
+
+
+class Decode(_Part):
+    """See `pose.decode.decode`; `blur` is the kernel in cells, 0 for none."""
+
+    method: decode.Method = "quarter"
+    blur: int = Field(default=0, ge=0, le=99)
+    window: int = Field(default=7, ge=1, le=99)
+
+    @model_validator(mode="after")
+    def _odd(self) -> Decode:
+        if (self.blur and self.blur % 2 == 0) or self.window % 2 == 0:
+            raise ValueError("blur and window must be odd")
+        return self
+
+
+class Keypoints(_Part):
+    """An output with the keypoints themselves, one triple per channel: x and y in 0..1 of the crop, and a score.
+
+    They are those of one person, whoever else is in the crop, and the heatmaps are reduced to this person.
+    """
+
+    output: str
+    order: Literal["xys", "yxs"] = "xys"
+
+
+class TeacherFile(_Part):
+    """The fields of a teacher's YAML.
+
+    Attributes:
+        skeleton: the name of a registered skeleton, or the path of a skeleton's YAML from the folder of this one.
+        file: the model file; see `load_teacher` for where it is looked for.
+        padding: see `CropSpec`.
+    """
+
+    skeleton: str
+    file: str
+    input: Input
+    padding: float = Field(default=1.25, gt=0)
+    heatmaps: Heatmaps
+    decode: Decode = Decode()
+    keypoints: Keypoints | None = None

@@ -1,0 +1,55 @@
+"""A teacher of the user's own whose heatmaps are logits is refused before anything is trained or cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_source import Dots
+from torch import nn
+
+from calib_data.sources import Data
+from distill import task
+from distill.recipe import Recipe
+from distill.request import Request
+from pose import models
+from pose.crop import CropSpec
+from pose.errors import InputError
+from pose.models import ModelSpec
+from pose.models.output import PoseOutput
+
+SPEC = CropSpec(width=64, height=64)
+
+
+class Teacher(nn.Module):
+    """Heatmaps of one value beside the joint, and another one on it."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        maps = torch.full((1, 17, 16, 16), float(low))
+        maps[..., 4, 5] = high
+        self.maps = nn.Parameter(maps)
+
+    def forward(self, images: torch.Tensor) -> PoseOutput:
+        return PoseOutput(heatmaps=self.maps.expand(len(images), -1, -1, -1))
+
+
+def request(folder: Path, monkeypatch: pytest.MonkeyPatch, low: float, high: float, crop: CropSpec) -> Request:
+    """Of a teacher with these values; the student takes crops of `SPEC`."""
+    monkeypatch.setenv("DISTILPOSE_CACHE", str(folder / "cache"))
+    spec = ModelSpec(lambda keypoints: Teacher(low, high), crop, (16, 16), teacher=True, source=Path(__file__))
+    monkeypatch.setitem(models.MODELS, "mine", spec)
+    student = ModelSpec(lambda keypoints: nn.Identity(), SPEC, (16, 16), teacher=False)
+    monkeypatch.setitem(models.MODELS, "student", student)
+    torch.save(Teacher(low, high).state_dict(), folder / "teacher.pt")
+    people = Data(Dots(), "a" * 64)
+    return Request(folder / "run", "student", "mine", folder / "teacher.pt", people, people, Recipe(batch=2, epochs=1))
+
+
+@pytest.mark.parametrize("crop", [SPEC, CropSpec(width=96, height=96)], ids=["live", "cached"])
+def test_logits_are_refused(crop: CropSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"'mine': its heatmaps reach from -9 to 2, not from 0 to about 1; return them"):
+        task.build(request(tmp_path, monkeypatch, -9, 2, crop))
+    assert not list(tmp_path.rglob("heatmaps.npy"))
+    assert task.build(request(tmp_path, monkeypatch, 0, 0.9, crop)).teacher == "mine"
