@@ -42,7 +42,8 @@ class CocoPeople:
     Args:
         annotations: the json. images: the folder of its file names.
         skeleton: needed where the category does not name its joints; otherwise its joints must be the category's.
-        boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size.
+        boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size;
+            the annotated one of a person without labelled joints.
             A path: detected boxes in COCO's results format, one sample per box, best score first. A box is matched to the
             unmatched person that it overlaps most, by an intersection over union of 0.5 or more, and gets that person's
             keypoints, area and id; an unmatched box has no labelled keypoints and a negative id.
@@ -97,6 +98,7 @@ def open_data(
     skeleton: str | Path | None = None,
     boxes: str = "annotation",
     *,
+    min_keypoints: int = 1,
     cache: bool = False,
 ) -> CocoPeople:
     """`CocoPeople` of the values of a command line's options.
@@ -105,13 +107,14 @@ def open_data(
         images: default the folder `images` beside the json, or beside the folder that the json is in.
         skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
         boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
+        min_keypoints, cache: see `CocoPeople`.
     """
     annotations = Path(annotations)
     beside = annotations.parent / "images"
     folder = images or (beside if beside.is_dir() else annotations.parent.parent / "images")
     known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    people = CocoPeople(annotations, folder, known, boxes=chosen, cache=cache)
+    people = CocoPeople(annotations, folder, known, boxes=chosen, min_keypoints=min_keypoints, cache=cache)
     _note_assumed_sigmas(people.skeleton)
     return people
 
@@ -154,6 +157,8 @@ def _annotated_box(annotations: Path, person: PersonEntry) -> np.ndarray:
 def _keypoint_box(annotations: Path, person: PersonEntry) -> np.ndarray:
     keypoints = _keypoints(person)
     points = keypoints[keypoints[:, 2] > 0, :2]
+    if not len(points):
+        return _annotated_box(annotations, person)
     low, high = points.min(0), points.max(0)
     if (high <= low).all():
         where = f"{annotations}: annotation {person.id}"

@@ -25,19 +25,30 @@ class Data:
     digest: str
 
 
-def annotated(annotations: Sequence[Path], images: Sequence[Path], boxes: str, skeleton: str | Path | None = None) -> Data:
+def annotated(
+    annotations: Sequence[Path],
+    images: Sequence[Path],
+    boxes: str,
+    skeleton: str | Path | None = None,
+    min_keypoints: int = 1,
+) -> Data:
     """People of one or more COCO keypoint files.
 
     Args:
         images: the files' image folders in the same order; none for the folders beside the files.
-        boxes, skeleton: see `calib_data.coco.open_data`.
+        boxes, skeleton, min_keypoints: see `calib_data.coco.open_data`.
 
     Raises:
         InputError: see `calib_data.coco.CocoPeople`.
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
-    parts = [open_data(path, folder, skeleton, boxes, cache=True) for path, folder in zip(annotations, folders, strict=True)]
+    parts = [
+        open_data(path, folder, skeleton, boxes, min_keypoints=min_keypoints, cache=True)
+        for path, folder in zip(annotations, folders, strict=True)
+    ]
     contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(sha256(path) for path in annotations)]
+    if min_keypoints != 1:
+        contents.append(f"min_keypoints {min_keypoints}")
     if skeleton is not None:
         contents.append(json.dumps(parts[0].skeleton.to_dict(), sort_keys=True))
     digest = hashlib.sha256("".join(contents).encode()).hexdigest()

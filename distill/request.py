@@ -11,6 +11,8 @@ from calib_data.sources import Data
 from distill.recipe import Recipe
 from pose.errors import InputError
 
+LABELS = "labels"  # as --teacher: the labels themselves, for people whose labels are exact
+
 
 @dataclass(frozen=True)
 class Request:
@@ -45,8 +47,13 @@ def people(
     val_images: Path | None,
     count: int,
     seed: int,
+    *,
+    unlabelled: bool = False,
 ) -> tuple[Data, Data]:
     """Training and validation people of a command line; without `data`, `count` drawn ones.
+
+    Args:
+        unlabelled: train on people without any labelled joint, too: a teacher supervises them.
 
     Raises:
         InputError: files that are wrong, or flags that do not belong together.
@@ -63,5 +70,5 @@ def people(
         if skeleton is not None:
             raise InputError("--skeleton is for --data; drawn people have the joints of COCO")
         return sources.drawn(count, seed), sources.drawn_validation()
-    train = sources.annotated(data, images or [], boxes, skeleton)
+    train = sources.annotated(data, images or [], boxes, skeleton, 0 if unlabelled else 1)
     return train, sources.annotated([val], [val_images] if val_images else [], boxes, skeleton)

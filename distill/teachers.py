@@ -21,7 +21,6 @@ from pose.errors import InputError
 from pose.files import sha256
 from pose.skeleton import Skeleton
 
-LABELS = "labels"  # as --teacher: the labels themselves, for people whose labels are exact
 _RECIPE = "teacher"  # of one that has to be fitted first
 
 

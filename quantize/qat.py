@@ -58,7 +58,10 @@ def main(
 
     student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
     chosen = recipes.read(recipe, epochs, seed)
-    train, validation = requests.people(data, images, skeleton, boxes, val, val_images, people, chosen.seed)
+    unlabelled = teacher != requests.LABELS
+    train, validation = requests.people(
+        data, images, skeleton, boxes, val, val_images, people, chosen.seed, unlabelled=unlabelled
+    )
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
     )  # fmt: skip
