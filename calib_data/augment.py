@@ -29,6 +29,7 @@ class Augmentation:
         scale: uniform in 1 +-.
         shift: of the centre, uniform in +-, as a share of the box.
         light: contrast uniform in 1 +-, brightness uniform in +- of half the pixel range.
+        cut, occlude, blur, gray: probability of each, see `calib_data.degrade`.
     """
 
     flip: _Share = 0.5
@@ -38,6 +39,10 @@ class Augmentation:
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.35
     shift: Annotated[float, Field(ge=0, le=10)] = 0.0
     light: _Share = 0.0
+    cut: _Share = 0.0
+    occlude: _Share = 0.0
+    blur: _Share = 0.0
+    gray: _Share = 0.0
 
 
 def draw_affine(

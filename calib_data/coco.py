@@ -36,7 +36,8 @@ class CocoPeople:
         images: the folder of its file names.
         skeleton: needed where the file does not name its joints; otherwise its joints must be among the file's.
         category: the name or id of one, where the file has several of different joints.
-        boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size.
+        boxes: `annotation`: as annotated. `keypoints`: the tight box of the labelled joints, grown to 1.2 times its size;
+            the annotated one of a person without labelled joints.
             A path: detected boxes in COCO's results format, one sample per box, best score first. A box is matched to the
             unmatched person that it overlaps most, by an intersection over union of 0.5 or more, and gets that person's
             keypoints, area and id; an unmatched box has no labelled keypoints and a negative id.
@@ -68,9 +69,10 @@ class CocoPeople:
         self.skeleton, self._people = file.skeleton, file.people
         detections = read_boxes(boxes, file) if isinstance(boxes, Path) else None
         self._photos = Photos(Path(images), keep=cache, exif=exif or ("apply" if file.turned else None))
-        self._sizes, self.paths = self._survey(detections)
-        geometry.repair(self._people, self._sizes, file.repairs, in_fractions=file.in_fractions)
-        labelled = np.flatnonzero(~self._people.is_crowd & (self._people.labelled >= max(min_keypoints, 1)))
+        self._sizes, self.paths = self._survey(detections, min_keypoints)
+        geometry.repair(self._people, self._sizes, file.repairs, in_fractions=file.in_fractions, least=min_keypoints)
+        is_person = ~self._people.is_crowd & (self._people.labelled >= min_keypoints)
+        labelled = np.flatnonzero(is_person & (self._people.boxes[:, 2:] > 0).all(1))
         if not len(labelled):
             reason = f"; {file.repairs.first_loss}" if file.repairs.first_loss else ""
             raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints{reason}")
@@ -121,9 +123,9 @@ class CocoPeople:
             )
         ]  # fmt: skip
 
-    def _survey(self, detections: Detections | None) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
+    def _survey(self, detections: Detections | None, least: int) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
         """Sizes of all images of annotations, and the photos of those that samples come from."""
-        used = set(self._people.image_ids[(self._people.labelled > 0) & ~self._people.is_crowd].tolist())
+        used = set(self._people.image_ids[(self._people.labelled >= least) & ~self._people.is_crowd].tolist())
         used |= set(detections.image_ids.tolist() if detections is not None else ())
         entries = [self.file.images[number] for number in sorted(used)]
         sizes, paths = self._photos.survey(entries)
@@ -135,6 +137,8 @@ class CocoPeople:
 
     def _joint_boxes(self, annotations: Path) -> np.ndarray:
         boxes = geometry.joint_boxes(self._people.keypoints[self._rows])
+        unlabelled = np.isnan(boxes).any(1)
+        boxes[unlabelled] = self._people.boxes[self._rows[unlabelled]]
         flat = (boxes[:, 2:] <= 0).all(1)
         if flat.any():
             where = f"{annotations}: annotation {self._person_ids[np.argmax(flat)]}"
@@ -157,6 +161,7 @@ def read_data(
     boxes: str = "annotation",
     *,
     split: str = "val",
+    min_keypoints: int = 1,
     cache: bool = False,
     **reading: Unpack[Reading],
 ) -> CocoPeople:
@@ -167,13 +172,16 @@ def read_data(
         skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
         boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
         split: of a YOLO data set.
+        min_keypoints: see `CocoPeople`.
     """
     annotations = Path(annotations)
     beside, above = annotations.parent / "images", annotations.parent.parent / "images"
     folder = images or next((place for place in (beside, above) if place.is_dir()), annotations.parent)
     known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    return CocoPeople(annotations, folder, known, boxes=chosen, split=split, cache=cache, **reading)
+    return CocoPeople(
+        annotations, folder, known, boxes=chosen, split=split, min_keypoints=min_keypoints, cache=cache, **reading
+    )
 
 
 def open_data(
@@ -183,11 +191,14 @@ def open_data(
     boxes: str = "annotation",
     *,
     split: str = "val",
+    min_keypoints: int = 1,
     cache: bool = False,
     **reading: Unpack[Reading],
 ) -> CocoPeople:
     """`read_data`, and print what was repaired or left out, a line each."""
-    people = read_data(annotations, images, skeleton, boxes, split=split, cache=cache, **reading)
+    people = read_data(
+        annotations, images, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=cache, **reading
+    )
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")
     _note_assumed_sigmas(people.skeleton)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib_data.augment import Augmentation, draw_affine, relight
+from calib_data.degrade import degrade
 from calib_data.sample import PoseSource
 from pose.crop import CropSpec, affine, to_normalised, warp
 from pose.skeleton import Skeleton
@@ -19,7 +20,7 @@ class Crop:
     Attributes:
         pixels: uint8 `[H, W, 3]`, RGB.
         coords: float32 `[K, 2]`, (x, y) in 0..1 of the crop.
-        weight: float32 `[K]`, 1 where the joint is labelled and inside the crop, else 0.
+        weight: float32 `[K]`, 1 where the joint is labelled and inside the crop's picture, else 0.
         matrix: float64 `[2, 3]`, image pixels to crop pixels.
         flipped: the picture is mirrored, and left and right are exchanged in the labels.
     """
@@ -60,16 +61,18 @@ class Crops:
         annotation, image = self.source.labels(index), self.source.image(index)
         own = self.source.skeleton.convert(annotation.keypoints, self.skeleton)
         keypoints = own if self.labels is None else self.labels[index]
+        shown = np.array([0.0, 0.0, 1.0, 1.0])
         if self.augmentation is None:
             matrix, flipped = affine(annotation.box, self.spec), False
             pixels = warp(image, matrix, self.spec)
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
             matrix, flipped = draw_affine(rng, self.augmentation, annotation.box, keypoints, self.skeleton, self.spec)
-            pixels = relight(rng, self.augmentation, warp(image, matrix, self.spec))
+            pixels, shown = degrade(rng, self.augmentation, warp(image, matrix, self.spec))
+            pixels = relight(rng, self.augmentation, pixels)
         if flipped:
             keypoints = keypoints[self.skeleton.flip]
         coords = to_normalised(keypoints[:, :2], matrix, self.spec)
-        weight = (keypoints[:, 2] > 0) & ((coords >= 0) & (coords <= 1)).all(-1)
+        weight = (keypoints[:, 2] > 0) & ((coords >= shown[:2]) & (coords <= shown[2:])).all(-1)
         coords = np.where(weight[:, None], coords, 0)
         return Crop(pixels, coords.astype(np.float32), weight.astype(np.float32), matrix, flipped)

@@ -31,34 +31,40 @@ def joint_boxes(keypoints: np.ndarray) -> np.ndarray:
 
 
 def repair(
-    people: PeopleTable, sizes: Mapping[int, tuple[int, int]], repairs: Repairs, *, in_fractions: bool = False
+    people: PeopleTable,
+    sizes: Mapping[int, tuple[int, int]],
+    repairs: Repairs,
+    *,
+    in_fractions: bool = False,
+    least: int = 1,
 ) -> None:
     """Repair a table in place; people who cannot be repaired are left out.
 
     Args:
         sizes: (width, height) of every image of the people.
         in_fractions: the format says that coordinates are in 0..1.
+        least: labelled joints of a person; others are left as they are.
 
-    Afterwards every person with labelled joints who is no crowd has a box with an area that overlaps the image, and an area
+    Afterwards every person with so many labelled joints who is no crowd has a box with an area that overlaps the image, and an area
     above 0.
     """
     images = np.array([sizes[number] for number in people.image_ids.tolist()], np.float64).reshape(-1, 2)
-    _scale(people, images, repairs, in_fractions)
-    is_person = (people.labelled > 0) & ~people.is_crowd
+    is_person = (people.labelled >= least) & ~people.is_crowd
+    _scale(people, images, is_person, repairs, in_fractions)
     outside = is_person & _all_outside(people, images)
     repairs.add(Repair.OUTSIDE, people.ids[outside].tolist())
     people.keep(~outside)
     images, is_person = images[~outside], is_person[~outside]
     _repair_boxes(people, images, is_person, repairs)
-    is_person = (people.labelled > 0) & ~people.is_crowd
+    is_person = (people.labelled >= least) & ~people.is_crowd
     _repair_areas(people, is_person, repairs)
     wrong = np.isfinite(people.stated) & (people.stated != people.labelled) & is_person
     repairs.add(Repair.COUNT_WRONG, people.ids[wrong].tolist())
 
 
-def _scale(people: PeopleTable, images: np.ndarray, repairs: Repairs, stated: bool) -> None:
+def _scale(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs, stated: bool) -> None:
     """Fractions of the image to pixels."""
-    is_person, labelled = (people.labelled > 0) & ~people.is_crowd, people.keypoints[..., 2] > 0
+    labelled = people.keypoints[..., 2] > 0
     rows, joints = np.nonzero(labelled & is_person[:, None])
     boxed = is_person & (people.boxes[:, 2:] > 0).all(1)
     if stated or (len(rows) > 1 and are_fractions(people.keypoints[rows, joints, :2], images[rows])):

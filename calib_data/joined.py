@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 
 from calib_data.sample import Labels, PoseSource
+from pose import cli
 from pose.errors import InputError
 from pose.skeleton import Skeleton
 
@@ -16,14 +18,16 @@ from pose.skeleton import Skeleton
 class Joined:
     """The people of every source, one source after the other; a `calib_data.sample.PoseSource`.
 
+    All have the skeleton of the first source. Of a source with other joints those that the first one has are taken over.
+
     Raises:
-        InputError: the sources' skeletons have different joints.
+        InputError: a source shares no joint with the first.
     """
 
     def __init__(self, sources: Sequence[PoseSource]) -> None:
         self.sources, self.skeleton = sources, sources[0].skeleton
         for source in sources[1:]:
-            _require_same_joints(self.skeleton, source.skeleton)
+            _require_shared_joints(self.skeleton, source.skeleton)
         self._ends = list(accumulate(len(source) for source in sources))
 
     def __len__(self) -> int:
@@ -31,7 +35,10 @@ class Joined:
 
     def labels(self, index: int) -> Labels:
         source, index = self._locate(index)
-        return source.labels(index)
+        labels = source.labels(index)
+        if source.skeleton.joints == self.skeleton.joints:
+            return labels
+        return replace(labels, keypoints=source.skeleton.convert(labels.keypoints, self.skeleton))
 
     def image(self, index: int) -> np.ndarray:
         source, index = self._locate(index)
@@ -44,12 +51,14 @@ class Joined:
         return self.sources[which], index - (self._ends[which - 1] if which else 0)
 
 
-def _require_same_joints(first: Skeleton, other: Skeleton) -> None:
+def _require_shared_joints(first: Skeleton, other: Skeleton) -> None:
     if first.joints == other.joints:
         return
-    if first.name != other.name:
-        names = ", ".join(sorted((first.name, other.name)))
-        raise InputError(f"data of several skeletons ({names}) cannot be joined; train on one at a time")
-    differing = sorted(set(first.joints) ^ set(other.joints))
-    what = f"only one of them has {', '.join(differing)}" if differing else "the order differs"
-    raise InputError(f"the files' skeletons '{first.name}' have other joints ({what}) and cannot be joined; train on one")
+    shared = first.shared(other)
+    if not shared:
+        raise InputError(f"data of skeletons '{first.name}' and '{other.name}' cannot be joined: they share no joint")
+    left_out = [joint for joint in other.joints if joint not in shared]
+    cli.note(
+        f"note: of the joints of '{other.name}', {len(shared)} are joints of '{first.name}', the first file's skeleton"
+        + (f"; left out: {', '.join(left_out)}" if left_out else "")
+    )

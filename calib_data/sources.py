@@ -34,21 +34,26 @@ def annotated(
     skeleton: str | Path | None = None,
     *,
     split: str = "train",
+    min_keypoints: int = 1,
     **reading: Unpack[Reading],
 ) -> Data:
     """People of one or more files.
 
     Args:
         images: the files' image folders in the same order; none for the folders beside the files.
-        boxes, skeleton, split, reading: see `calib_data.coco.open_data`.
+        boxes, skeleton, split, min_keypoints, reading: see `calib_data.coco.open_data`.
 
     Raises:
         InputError: see `calib_data.coco.CocoPeople`.
     """
     folders: list[Path | None] = [*images] if images else [None] * len(annotations)
-    pairs = zip(annotations, folders, strict=True)
-    parts = [open_data(path, folder, skeleton, boxes, split=split, cache=True, **reading) for path, folder in pairs]
+    parts = [
+        open_data(path, folder, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=True, **reading)
+        for path, folder in zip(annotations, folders, strict=True)
+    ]
     contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(_content(part) for part in parts)]
+    if min_keypoints != 1:
+        contents.append(f"min_keypoints {min_keypoints}")
     digest = hashlib.sha256("".join(contents).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
 

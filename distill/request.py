@@ -13,6 +13,8 @@ from calib_data.sources import Data
 from distill.recipe import Recipe
 from pose.errors import InputError
 
+LABELS = "labels"  # as --teacher: the labels themselves, for people whose labels are exact
+
 
 @dataclass(frozen=True)
 class Request:
@@ -47,9 +49,14 @@ def people(
     val_images: Path | None,
     count: int,
     seed: int,
+    *,
+    unlabelled: bool = False,
     **reading: Unpack[Reading],
 ) -> tuple[Data, Data]:
     """Training and validation people of a command line; without `data`, `count` drawn ones.
+
+    Args:
+        unlabelled: train on people without any labelled joint, too: a teacher supervises them.
 
     Raises:
         InputError: files that are wrong, or flags that do not belong together.
@@ -67,6 +74,7 @@ def people(
             flag = "--skeleton" if skeleton is not None else next(f"--{name}" for name, value in reading.items() if value)
             raise InputError(f"{flag} is for --data; drawn people need none")
         return sources.drawn(count, seed), sources.drawn_validation()
-    train = sources.annotated(data, images or [], boxes, skeleton, split="train", **reading)
+    least = 0 if unlabelled else 1
+    train = sources.annotated(data, images or [], boxes, skeleton, split="train", min_keypoints=least, **reading)
     held_out = sources.annotated([val], [val_images] if val_images else [], boxes, skeleton, split="val", **reading)
     return train, held_out

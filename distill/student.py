@@ -42,7 +42,7 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
         backbone = getattr(model, "backbone", None)
         if not isinstance(backbone, MoveNetTrunk):
             raise InputError(f"--trunk {trunk} is MoveNet's, and {request.student} has another; leave it out")
-        import_weights(backbone, trunk)
+        import_weights(backbone, trunk, getattr(model, "maps", None))
     if request.weights is None and task.teacher_model is not None:
         own = checkpoint.load_matching(model, task.teacher_model.state_dict())
         taken = len(model.state_dict()) - len(own)
@@ -127,7 +127,7 @@ def main(
     epochs: options.Epochs = None,
     weights: options.Weights = None,
     trunk: Annotated[
-        Path | None, typer.Option(metavar="ONNX", help="MoveNet Lightning, whose trunk distilpose_edge starts from.")
+        Path | None, typer.Option(metavar="ONNX", help="MoveNet, whose weights a distilpose_edge starts from.")
     ] = None,
     out: options.Out = Path("runs/distill"),
     resume: options.Resume = False,
@@ -145,7 +145,11 @@ def main(
     student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = requests.people(
-        data, images, skeleton, boxes, val, val_images, people, chosen.seed, category=category, exif=exif, strict=strict
+        *(data, images, skeleton, boxes, val, val_images, people, chosen.seed),
+        unlabelled=teacher != requests.LABELS,
+        category=category,
+        exif=exif,
+        strict=strict,
     )
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers

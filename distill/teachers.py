@@ -25,7 +25,6 @@ from pose.heatmaps import HeatmapGrid, require_heatmaps
 from pose.model_files import model_files
 from pose.skeleton import Skeleton
 
-LABELS = "labels"  # as --teacher: the labels themselves, for people whose labels are exact
 _RECIPE = "teacher"  # of one that has to be fitted first
 
 

@@ -63,7 +63,11 @@ def main(
     student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = requests.people(
-        data, images, skeleton, boxes, val, val_images, people, chosen.seed, category=category, exif=exif, strict=strict
+        *(data, images, skeleton, boxes, val, val_images, people, chosen.seed),
+        unlabelled=teacher != requests.LABELS,
+        category=category,
+        exif=exif,
+        strict=strict,
     )
     request = requests.Request(
         out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers

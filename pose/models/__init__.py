@@ -47,7 +47,12 @@ def _lazy(module: str, name: str) -> Callable[[int], nn.Module]:
 
 
 _PORTRAIT = CropSpec()
-_SQUARE = CropSpec(width=192, height=192, mean=(127.5,) * 3, std=(127.5,) * 3)
+
+
+def _square(size: int) -> CropSpec:
+    return CropSpec(width=size, height=size, mean=(127.5,) * 3, std=(127.5,) * 3)
+
+
 _TEACHERS = (
     "tokenpose_t",
     "tokenpose_s_v1",
@@ -58,11 +63,14 @@ _TEACHERS = (
     "tokenpose_l",
 )
 
+_GATED = {"distilpose_edge_t": 160, "distilpose_edge_s": 192, "distilpose_edge_m": 224, "distilpose_edge_l": 256}
+
 MODELS: dict[str, ModelSpec] = {
     **{name: ModelSpec(_lazy("tokenpose", name), _PORTRAIT, (48, 64), teacher=True) for name in _TEACHERS},
     "distilpose_s": ModelSpec(_lazy("distilpose", "distilpose_s"), _PORTRAIT, (48, 64), teacher=False),
     "distilpose_l": ModelSpec(_lazy("distilpose", "distilpose_l"), _PORTRAIT, (48, 64), teacher=False),
-    "distilpose_edge": ModelSpec(_lazy("edge", "DistilPoseEdge"), _SQUARE, (48, 48), teacher=False),
+    **{name: ModelSpec(_lazy("gated", name), _square(size), (size // 4, size // 4), False) for name, size in _GATED.items()},
+    "distilpose_edge": ModelSpec(_lazy("edge", "DistilPoseEdge"), _square(192), (48, 48), teacher=False),
 }
 
 

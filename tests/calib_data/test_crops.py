@@ -131,7 +131,7 @@ def test_an_augmentation_that_makes_no_sense_is_refused(wrong: dict[str, float])
         Augmentation(**wrong)
 
 
-def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
+def test_joined_sources_are_one_after_the_other() -> None:
     a, b = Dots(2), Dots(3, shown=4)
     joined = Joined([a, b])
     assert len(joined) == 5
@@ -141,12 +141,23 @@ def test_joined_sources_are_one_after_the_other_and_of_one_skeleton() -> None:
     assert [joined.labels(index).person_id for index in (0, 1, 2, -1)] == [1, 2, 1, 3]
     with pytest.raises(IndexError):
         joined.labels(5)
-    with pytest.raises(InputError, match="coco17, lsp14"):
-        Joined([a, Dots(skeleton=LSP_14)])
-    one, other = (Dots(shown=0, skeleton=Skeleton("thing", joints)) for joints in (("a", "b"), ("a", "c")))
-    with pytest.raises(InputError, match="only one of them has b, c"):
+
+
+def test_joined_sources_have_the_joints_of_the_first_one(capsys: pytest.CaptureFixture[str]) -> None:
+    joined, own = Joined([Dots(2), Dots(shown=3, skeleton=LSP_14)]), Dots(shown=3, skeleton=LSP_14).labels(0)
+    assert joined.skeleton == COCO_17
+    labels = joined.labels(2).keypoints
+    shared = [joint for joint in LSP_14.joints if joint in COCO_17.joints]
+    assert len(shared) == 12
+    assert np.array_equal(labels[COCO_17.indices(shared)], own.keypoints[LSP_14.indices(shared)])
+    assert (np.delete(labels, COCO_17.indices(shared), axis=0) == 0).all()
+    assert "left out: neck, head_top" in " ".join(capsys.readouterr().err.split())
+    one, other, third = (
+        Dots(shown=0, skeleton=Skeleton("thing", joints)) for joints in (("a", "b"), ("c", "d"), ("b", "a"))
+    )
+    with pytest.raises(InputError, match="share no joint"):
         Joined([one, other])
-    assert len(Joined([one, Dots(shown=0, skeleton=Skeleton("another name", ("a", "b")))])) == 10
+    assert np.array_equal(Joined([one, third]).labels(-1).keypoints, third.labels(-1).keypoints[::-1])
 
 
 def test_half_body_is_off_where_the_joints_are_not_those_of_a_body() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from people_file import person, write_people
 
 from calib_data import photos
+from calib_data.sources import Data
 from distill import request
 from pose.errors import InputError
 
@@ -37,3 +39,19 @@ def test_decoded_photos_fill_their_room_and_no_more(tmp_path: Path, monkeypatch:
     again = [train.source.image(index) for index in range(3)]
     assert [a is b for a, b in zip(seen, again, strict=True)] == [True, True, False]
     assert all((a == b).all() for a, b in zip(seen, again, strict=True))
+
+
+def test_people_without_labels_are_trained_on_where_a_teacher_supervises(tmp_path: Path) -> None:
+    grey, unknown = np.full((72, 64, 3), 90, np.uint8), person(np.full((72, 64, 3), 91, np.uint8), (8, 8, 40, 56), [])
+    labelled = person(grey, (8, 8, 40, 56), [(10 + 2 * joint, 10 + joint) for joint in range(17)])
+    unlabelled = replace(unknown, keypoints=np.zeros((17, 3)))
+    data = write_people(tmp_path / "people.json", tmp_path / "images", [unlabelled, labelled])
+
+    def both(boxes: str, supervised: bool) -> tuple[Data, Data]:
+        return request.people([data], None, None, boxes, data, None, 1, 0, unlabelled=supervised)
+
+    with_teacher, held_out = both("keypoints", True)
+    assert len(with_teacher.source) == 2
+    assert len(held_out.source) == len(both("annotation", False)[0].source) == 1
+    assert with_teacher.source.labels(0).box.tolist() == [8, 8, 40, 56], "without joints, the annotated box"
+    assert with_teacher.digest != both("keypoints", False)[0].digest

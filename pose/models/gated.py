@@ -1,0 +1,157 @@
+"""The gated read: MoveNet's choice of the person in matrix products and softmax, by DistilPose's simulated heatmaps.
+
+MoveNet's heatmaps show everybody's joints; its map of person centres and its displacements from there to the joints choose
+one person. Its decoding takes maxima and gathers, which neither train nor quantize. Here each is an expectation:
+
+1. centre attention w = softmax(t (log s(centre) + log prior)) over the cells; coarse = sum w (cell + displacement);
+2. a = softmax(p log s(heatmap) - d^2 / (2 sigma^2)): a Gaussian about each coarse keypoint, which is DistilPose's simulated
+   heatmap (PAPER: equation 4), gates its heatmap;
+3. keypoint = sum a cell; keypoint token = sum a features, from which a linear layer corrects keypoint and score.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pose.models.backbones.movenet import MoveNetHeads, MoveNetTrunk
+from pose.models.output import PoseOutput
+from pose.models.protocols import Groups, parameter_groups
+
+STRIDE = 4  # pixels of a cell of the trunk's features
+_REFERENCE_CELLS = 48.0  # of MoveNet Lightning's grid, in which its prior is written
+_PRIOR_SOFTENING = 1.8  # cells, added to the distance from the middle (the published graph's constant)
+_CENTRE_SHARPNESS, _HEATMAP_SHARPNESS = 24.0, 4.0  # exponents of the probabilities: powers near a maximum, but smooth
+_GATE_SIGMA = 4 / _REFERENCE_CELLS  # of the gating Gaussians at the start, as a share of the crop
+_LEAST_PROBABILITY = 1e-12  # below, the logarithm has no gradient left
+_LEAST_SIGMA = 0.3  # heatmap cells
+
+
+class GatedRead(nn.Module):
+    """Maps of the heads and features -> keypoints.
+
+    Args:
+        keypoints: K.
+        channels: C, of the features.
+        side: S, of the square grid.
+    """
+
+    cells: Tensor
+    homogeneous: Tensor
+    parabola: Tensor
+    prior: Tensor
+    spread: Tensor
+
+    def __init__(self, keypoints: int, channels: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        axis = (torch.arange(side) + 0.5) / side
+        y, x = (coordinate.flatten() for coordinate in torch.meshgrid(axis, axis, indexing="ij"))
+        distance = _REFERENCE_CELLS * torch.hypot(x - 0.5, y - 0.5)
+        # The parabola times (u, v, 1) is -d^2 / 2 to the point (u, v), but for a constant, which the softmax drops.
+        constants = {
+            "prior": -_CENTRE_SHARPNESS * (distance + _PRIOR_SOFTENING).log()[None],  # [1, S * S]
+            "cells": torch.stack([x, y]),  # [2, S * S], in 0..1 of the crop
+            "homogeneous": torch.stack([x, y, torch.ones_like(x)]),  # [3, S * S]
+            "parabola": torch.stack([x, y, -(x * x + y * y) / 2], -1),  # [S * S, 3]
+            "spread": torch.eye(3, 2) / side,  # cells (x, y) -> 0..1 of the crop, and 0
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
+        self.log_precision = nn.Parameter(torch.full((1, keypoints, 1), -2 * math.log(_GATE_SIGMA)))
+        self.correction = nn.Linear(channels, 3)  # x and y in cells, score
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(self, heatmaps: Tensor, displacements: Tensor, centre: Tensor, features: Tensor) -> PoseOutput:
+        """`PoseOutput` with coordinates, scores, sigmas and keypoint tokens.
+
+        Args:
+            heatmaps: logits `[N, K, S, S]`.
+            displacements: `[N, 2 K, S, S]` in cells; see `MoveNetHeads`.
+            centre: logits `[N, 1, S, S]`.
+            features: `[N, C, S, S]`.
+        """
+        gate = F.linear(self._coarse(centre, displacements) * self.log_precision.exp(), self.parabola)
+        probability = _probability(heatmaps.flatten(2))
+        attention = (_HEATMAP_SHARPNESS * probability.log() + gate).softmax(-1)  # [N, K, S * S]
+        mean = F.linear(attention, self.cells)
+        tokens = torch.bmm(attention, features.flatten(2).transpose(1, 2))
+        correction = self.correction(tokens)
+        variance = F.linear(attention, self.cells.square()) - mean.square()
+        return PoseOutput(
+            coords=mean + correction[..., :2] * (1 / self.side),
+            scores=(attention * probability).sum(-1) + correction[..., 2],
+            sigmas=variance.clamp_min((_LEAST_SIGMA / self.side) ** 2).sqrt() * self.side,
+            keypoint_tokens=tokens,
+        )
+
+    def _coarse(self, centre: Tensor, displacements: Tensor) -> Tensor:
+        """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
+        logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + self.prior
+        weights = logits.softmax(-1)[:, None]  # [N, 1, S * S]
+        moved = torch.bmm(weights, displacements.flatten(2).transpose(1, 2))
+        return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), self.spread) + F.linear(weights, self.homogeneous)
+
+
+def _probability(logits: Tensor) -> Tensor:
+    return logits.sigmoid().clamp_min(_LEAST_PROBABILITY)
+
+
+class GatedPose(nn.Module):
+    """Images `[N, 3, 4 S, 4 S]` in -1..1 -> `PoseOutput` of the gated read.
+
+    Args:
+        keypoints: K.
+        size: side of the input in pixels, a multiple of 32.
+        width: of the trunk: 1 is MoveNet Lightning's, 1.75 Thunder's.
+    """
+
+    def __init__(self, keypoints: int = 17, size: int = 192, width: float = 1.0) -> None:
+        super().__init__()
+        self.backbone = MoveNetTrunk(width)
+        self.maps = MoveNetHeads(keypoints)
+        self.head = GatedRead(keypoints, MoveNetTrunk.channels, size // STRIDE)
+
+    def parameter_groups(self) -> Groups:
+        """The trunk, and the rest; see `pose.models.protocols.Student`."""
+        return parameter_groups(self, [self.backbone], [])
+
+    def forward(self, images: Tensor) -> PoseOutput:
+        features = self.backbone(images)
+        if not torch.is_autocast_enabled(features.device.type):
+            return self._read(features)
+        with torch.autocast(features.device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+            return self._read(features.float())
+
+    def _read(self, features: Tensor) -> PoseOutput:
+        output: PoseOutput = self.head(*self.maps(features), features)
+        return output
+
+    def deploy(self) -> GatedPose:
+        """A copy: batch norm is folded into the weights as they were published, and nothing else differs in what ships."""
+        return copy.deepcopy(self).eval()
+
+
+def distilpose_edge_t(keypoints: int) -> GatedPose:
+    """Lightning's trunk at 160 pixels."""
+    return GatedPose(keypoints, 160)
+
+
+def distilpose_edge_s(keypoints: int) -> GatedPose:
+    """Lightning's trunk at 192 pixels."""
+    return GatedPose(keypoints, 192)
+
+
+def distilpose_edge_m(keypoints: int) -> GatedPose:
+    """Lightning's trunk at 224 pixels."""
+    return GatedPose(keypoints, 224)
+
+
+def distilpose_edge_l(keypoints: int) -> GatedPose:
+    """Thunder's trunk at 256 pixels."""
+    return GatedPose(keypoints, 256, 1.75)
