@@ -45,8 +45,8 @@ def repair(
         in_fractions: the format says that coordinates are in 0..1.
         least: labelled joints of a person; others are left as they are.
 
-    Afterwards every person with so many labelled joints who is no crowd has a box with an area that overlaps the image, and an area
-    above 0.
+    Afterwards every person with so many labelled joints who is no crowd has a box with an area that overlaps the image, and
+    an area above 0.
     """
     images = np.array([sizes[number] for number in people.image_ids.tolist()], np.float64).reshape(-1, 2)
     is_person = (people.labelled >= least) & ~people.is_crowd

@@ -23,10 +23,9 @@ from pose.files import atomic_file
 from pose.heatmaps import HeatmapGrid
 from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
-from pose.teacher_output import require_finite_outputs
+from pose.teacher_output import observe
 
 _VERSION = 2  # of what is cached
-_OUTPUTS = ("heatmaps", "coords", "scores")  # of `Teacher.observe`
 _LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
 _SURE = 0.3  # score from which the teacher's point replaces a missing label
 _OVERRULES = 0.6  # score from which it also replaces a label that is ...
@@ -147,9 +146,8 @@ def _best_view(teacher: Teacher, source: PoseSource, index: int) -> tuple[np.nda
     best: tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
     for rotation in _rotations(labels.keypoints, source.skeleton):
         matrix = affine(labels.box, teacher.crop, rotation=rotation)
-        outputs = dict(zip(_OUTPUTS, teacher.observe(warp(image, matrix, teacher.crop)[None]), strict=True))
-        require_finite_outputs(outputs, teacher.name, [describe_person(source, index)])
-        heatmaps, coords, scores = (output[0] for output in outputs.values())
+        crops = warp(image, matrix, teacher.crop)[None]
+        heatmaps, coords, scores = (output[0] for output in observe(teacher, crops, [describe_person(source, index)]))
         if best is None or scores.mean() > best[0]:
             points = to_image(coords.astype(np.float64), matrix, teacher.crop)
             best = float(scores.mean()), (heatmaps, matrix, np.column_stack([points, scores]))

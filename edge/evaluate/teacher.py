@@ -11,7 +11,7 @@ from edge.evaluate.columns import accuracy
 from edge.evaluate.records import TeacherScore
 from pose import cli
 from pose.scoring import shared_joints
-from pose.teacher_output import require_finite_outputs
+from pose.teacher_output import observe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +27,7 @@ class _CheckedTeacher:
         self._teacher, self._source, self._numbers = teacher, source, itertools.count()
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        heatmaps, coords, scores = self._teacher.observe(crops)
-        outputs = {"heatmaps": heatmaps, "coords": coords, "scores": scores}
-        require_finite_outputs(outputs, self._teacher.name, [describe_person(self._source, next(self._numbers))])
-        return coords, scores
+        return observe(self._teacher, crops, [describe_person(self._source, next(self._numbers))])[1:]
 
 
 def score_teacher(

@@ -175,10 +175,10 @@ def test_a_foreign_teacher_that_overflows_is_neither_cached_nor_scored(
     write_people(tmp_path / "people.json", tmp_path / "images", people, LSP_14)
     source = open_data(tmp_path / "people.json")
     image = source.labels(1).image_id
-    with pytest.raises(BackendError, match=rf"mine answered .* of its heatmaps, for person 1 \(image {image}\) first"):
+    with pytest.raises(InputError, match=rf"heatmaps reach from .* \(seen for person 1 \(image {image}\) first\)"):
         cache_teacher(overflowing, "a", source, "data", tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    with pytest.raises(BackendError, match=rf"mine answered .* of its heatmaps, for person 1 \(image {image}\) first"):
+    with pytest.raises(InputError, match=rf"heatmaps reach from .* \(seen for person 1 \(image {image}\) first\)"):
         score_teacher(overflowing, source, "people.json")
 
 
