@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from edge.evaluate.records import Gate
-from edge.report import joints, latency, scatter, summary, tables, words
+from edge.report import escape, joints, latency, scatter, summary, tables, words
 from edge.report.model import Entry, Report, entries
 from pose.files import write_json, write_text
 from targets import boards
@@ -59,7 +58,7 @@ def render(report: Report, crops: Sequence[Crop], template: str) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = lambda text: html.escape(text, quote=False).replace("|", "\\|")  # of a Markdown table
+    environment.filters |= {"cell": escape.markdown, "fenced": escape.fenced}
     return environment.get_template(template).render(_content(report, crops))
 
 
