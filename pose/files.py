@@ -115,7 +115,8 @@ def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:
 
 def require_writable(path: Path) -> None:
     """Raises InputError unless a file can be written there: to be checked before the work whose result it will hold."""
-    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
+    place = Path(path).absolute()
+    folder = next((parent for parent in place.parents if parent.exists()), place)
     try:
         if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 PROJECT = "distilpose-edge"
-_DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "PIL": "pillow"}  # of modules with another name
+# distributions of modules that have another name, or come with another one
+_DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "PIL": "pillow", "markupsafe": "jinja2"}
 _TOOLS = ("dev", "all")  # extras for developers, and of other extras
 
 _Project = TypedDict(
@@ -49,10 +50,12 @@ def extras() -> dict[str, list[Package]]:
 def install_command(module: str) -> str | None:
     """The command that installs a module that one of our extras brings, the first that does; None if none brings it."""
     name = _DISTRIBUTIONS.get(module, module.replace("_", "-"))
-    for extra, packages in extras().items():
-        if name in (package.name for package in packages):
-            return f"pip install '{PROJECT}[{extra}]'" if extra != "base" else f"pip install {PROJECT}"
-    return None
+    try:
+        bringing = (extra for extra, packages in extras().items() if name in (package.name for package in packages))
+        extra = next(bringing, None)
+    except metadata.PackageNotFoundError:  # a copy of the code that is neither a clone nor installed
+        extra = None
+    return None if extra is None else f"pip install {PROJECT}" if extra == "base" else f"pip install '{PROJECT}[{extra}]'"
 
 
 def python() -> str:

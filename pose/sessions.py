@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pose.errors import BackendError, InputError, one_line
+from pose.installed import install_command
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _import(*modules: str) -> Any:
             return importlib.import_module(module)
         except ImportError:
             continue
-    raise BackendError(f"{modules[0].partition('.')[0]} is not installed; pip install 'distilpose-edge[train]'")
+    name = modules[0].partition(".")[0]
+    raise BackendError(f"{name} is not installed; {install_command(name)}")
 
 
 class _Onnx:

@@ -11,7 +11,7 @@ from edge.dist import Artefact
 from pose.card import Card
 from pose.errors import InputError
 from pose.files import sha256
-from targets.base import SPECS
+from targets.base import SPECS, get_spec
 
 TOLERANCE_PX, TOLERANCE_SCORE = 0.5, 0.05  # of the answer to the golden crop, for a program that is well conditioned
 X86 = ("x86_64", "AMD64", "amd64")
@@ -105,13 +105,18 @@ def runnable_file(artefact: Path, card: Card, architecture: str, folder: Path) -
 
     Args:
         folder: where another file is written to.
+
+    Raises:
+        BackendError: the ONNX backend is not installed.
     """
     if artefact.suffix != ".onnx" or architecture not in X86:
         return artefact
-    import onnx
+    try:
+        import onnx
 
-    from targets.onnx.backend import unsigned
-
+        from targets.onnx.backend import unsigned
+    except ModuleNotFoundError as error:
+        raise get_spec(card.target).not_installed(error.name) from error
     changed = folder / artefact.name
     changed.write_bytes(unsigned(onnx.load(artefact)).SerializeToString())
     return changed

@@ -25,6 +25,7 @@ from edge.evaluate.timings import Facts, Mode, Role
 from pose.card import Card, digest
 from pose.errors import BackendError
 from pose.files import atomic_file, sha256
+from targets.base import SPECS
 
 Result = TypeVar("Result")
 
@@ -114,7 +115,7 @@ class Session:
                 if count > MOST:
                     raise BackendError(f"{self.device.name}: more than {MOST} events, which the agent never sends")
                 if event["event"] == "error":
-                    raise BackendError(f"{self.device.name}: {event['message']}{self._hint(event['kind'])}")
+                    raise BackendError(f"{self.device.name}: {event['message']}{self._hint(event['kind'], job)}")
                 yield event
         finally:
             if isinstance(lines, Generator):
@@ -128,10 +129,13 @@ class Session:
         except BackendError as error:
             raise BackendError(f"{self.device.name}: {error}") from error
 
-    def _hint(self, kind: str) -> str:
+    def _hint(self, kind: str, job: agent.Job) -> str:
+        """How to install a runtime that the agent did not find."""
         if kind != "runtime":
             return ""
-        return "; pip install the extra of the artefact's target" if self.device.here else "; install it there with --setup"
+        runtimes = [artefact["runtime"] for artefact in job["artefacts"]]
+        spec = next((spec for spec in SPECS.values() if spec.runtime in runtimes), None)
+        return f"; {spec.install_hint()}" if self.device.here and spec else "; install it there with --setup"
 
     def retry(self, action: Callable[[], Result]) -> Result:
         """The action's result, with `ATTEMPTS` attempts when the connection is cut; a device out of reach gets only one."""

@@ -13,6 +13,7 @@ import numpy as np
 from edge.devices.job import device_targets
 from edge.evaluate.records import SCHEMA, Check, validated
 from edge.evaluate.timings import Bench, Device, Shape, Timing
+from edge.report.escape import own_commands
 from edge.report.model import Report, belongs
 from pose import card as cards
 from pose.errors import InputError
@@ -58,7 +59,7 @@ def collect(checks: Sequence[Check], benches: Sequence[Bench], commands: Sequenc
         checks=checks,
         benches=benches,
         warnings=list(dict.fromkeys([*_bench_warnings(benches), *_check_warnings(checks, benches)])),
-        commands=list(dict.fromkeys(command for command in (*named, *commands) if command)),
+        commands=own_commands([*named, *commands]),
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
+
 from edge.evaluate.records import Gate
-from edge.report import joints, latency, scatter, summary, tables, words
+from edge.report import escape, joints, latency, scatter, summary, tables, words
 from edge.report.model import Entry, Report, entries
-from pose.errors import BackendError
 from pose.files import write_json, write_text
 from targets import boards
 
@@ -29,7 +29,6 @@ def write(report: Report, crops: Sequence[Crop], out: Path) -> list[Path]:
 
     Raises:
         InputError: they cannot be written.
-        BackendError: jinja2 is not installed.
     """
     page, markdown = render(report, crops, "page.html.j2"), render(report, crops, "report.md.j2")
     written = paths(out)
@@ -51,10 +50,6 @@ def verdict(report: Report) -> list[str]:
 
 def render(report: Report, crops: Sequence[Crop], template: str) -> str:
     """The page, or Markdown."""
-    try:
-        import jinja2
-    except ModuleNotFoundError as error:
-        raise BackendError("the report needs jinja2; pip install 'distilpose-edge[device]'") from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
@@ -63,7 +58,7 @@ def render(report: Report, crops: Sequence[Crop], template: str) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = lambda text: html.escape(text, quote=False).replace("|", "\\|")  # of a Markdown table
+    environment.filters |= {"cell": escape.markdown, "fenced": escape.fenced}
     return environment.get_template(template).render(_content(report, crops))
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from edge.evaluate.records import Column
 from edge.evaluate.timings import Device
 from edge.report import words
+from edge.report.escape import spreadsheet
 from edge.report.model import Entry, Report
 from edge.report.svg import Scale, canvas, line, span, tag
 
@@ -208,12 +209,13 @@ def as_csv(every: Sequence[Entry]) -> str:
         score, time, timing = entry.accuracy, entry.latency, entry.timing if entry.latency else None
         far = score.keypoint_px if score and entry.precision != "fp32" else None
         about = (entry.artefact, entry.student, entry.target, entry.precision, entry.device, entry.board, entry.emulated)
-        writer.writerow([
+        cells = [
             *about, entry.mode, entry.threads or None, entry.scored if score else None,
             *((score.persons, score.ap, score.pck) if score else (None,) * 3),
             *((far.median, far.p99) if far else (None,) * 2),
             *((time.p50, time.p90, time.p99, time.mean, time.runs) if time else (None,) * 5),
             *((timing.first_ms, timing.load_ms, timing.peak_memory_mb) if timing else (None,) * 3),
             entry.bytes,
-        ])  # fmt: skip
+        ]  # fmt: skip
+        writer.writerow([spreadsheet(cell) if isinstance(cell, str) else cell for cell in cells])
     return out.getvalue()

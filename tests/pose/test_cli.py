@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
+PROGRAM = r"""
 import logging, os, sys, time, warnings
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +36,22 @@ def command(what: str, count: Annotated[int, typer.Option(min=1)] = 1, json: cli
         for i in range(20_000):
             cli.console().print(f"line {i}")
         raise GateError("still fails")
+    if what == "notes":
+        for i in range(3):
+            cli.note(f"note {i} \x1b[31m \xfc \u202e [/b] " + "x" * 70_000)
+        cli.console().print("done")
+        raise GateError("fails after all")
+    if what == "names":
+        from rich.table import Table
+        name = "[/b] \x1b[31m\x07 \u202e\r\nerror: \xfc :dog: [fe80::1] \udcff"
+        table = Table(name, "b", title=name)
+        table.add_row(name, "x")
+        cli.console().print(table)
+        cli.console().print(name, soft_wrap=True)
+        raise InputError(name)
     if what == "track":
         assert list(cli.track(range(3), "Counting", 3)) == [0, 1, 2]
-    errors = {"input": InputError("wrong:\\n here"), "gate": GateError("too much"), "backend": BackendError("no"),
+    errors = {"input": InputError("wrong:\n here"), "gate": GateError("too much"), "backend": BackendError("no"),
               "memory": MemoryError(), "bug": ZeroDivisionError("a bug")}
     if what in errors:
         raise errors[what]
@@ -115,3 +128,52 @@ def test_a_full_disk_behind_standard_output() -> None:
     with open("/dev/full", "w") as full:
         answer = call("hello", stdout=full)
     assert (answer.returncode, answer.stderr) == (2, "error: No space left on device\n")
+
+
+NAME = r"[/b] \x1b[31m\x07 \u202e\r\nerror: ü :dog: [fe80::1] \xff"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [{}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["utf-8", "ascii", "C"],
+)
+def test_names_are_shown_and_never_obeyed(encoding: dict[str, str]) -> None:
+    """Markup, terminal escapes, bells, changes of direction, new lines, and bytes that are no UTF-8, in whatever prints."""
+    answer = call("names", env=os.environ | encoding)
+    shown = NAME.replace("ü", "\\xfc") if encoding else NAME
+    assert answer.returncode == 2
+    assert answer.stderr == f"error: {shown.replace(chr(92) + 'r' + chr(92) + 'n', ' ')}\n"
+    *table, line = answer.stdout.splitlines()
+    assert line == shown
+    assert sum(shown in row for row in table) == 3  # title, heading, cell
+    assert len(table) < 10
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("what", "code"), [("hello", 0), ("input", 2)])
+def test_closed_streams_do_not_change_the_exit_code(what: str, code: int, closed: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" "$2" {closed}; echo $? >"$3"', sys.executable, PROGRAM, what, str(tmp_path / "code")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (tmp_path / "code").read_text() == f"{code}\n"
+    expected = {"hello": ("hello 1 0 None\n", ""), "input": ("", "error: wrong: here\n")}[what]
+    wanted = ("" if ">&-" in closed.replace("2>&-", "") else expected[0], "" if "2>&-" in closed else expected[1])
+    assert (done.stdout, done.stderr) == wanted
+
+
+def test_notes_that_nobody_reads_do_not_end_the_command() -> None:
+    line = '"$0" -c "$1" notes 2>&1 >/dev/null | head -c 6; exit ${PIPESTATUS[0]}'
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable, PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "note 0")
+
+
+@pytest.mark.parametrize("arguments", [["hello", "--json", ""], ["hello", "--json="], [""], ["hello", "--seed", ""]])
+def test_an_empty_value_is_refused(arguments: list[str]) -> None:
+    answer = call(*arguments)
+    assert answer.returncode == 2
+    assert answer.stderr.endswith("has an empty value; name something, or leave it out\n")
+    assert answer.stderr.startswith("error: " + (arguments[1].rstrip("=") if len(arguments) > 1 else "an argument"))
