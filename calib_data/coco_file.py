@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pose import joint_names
 from pose import skeleton as skeletons
 from pose.errors import InputError
+from pose.files import read_bytes
 from pose.skeleton import Skeleton
 
+_MOST = 1 << 29  # bytes of a file; that of COCO's 150,000 people has half as many
 Id = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]  # far beyond any image; what is larger is a mistake, and overflows later
 
@@ -117,9 +119,7 @@ def check_box(where: str, box: tuple[float, float, float, float], image: ImageEn
 
 def _validated(path: Path, adapter: TypeAdapter) -> Any:
     try:
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; --data takes a COCO keypoint json") from error
+        return adapter.validate_json(read_bytes(path, _MOST))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")

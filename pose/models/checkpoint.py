@@ -12,8 +12,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from pose.archives import require_checkpoint
 from pose.errors import InputError
-from pose.files import atomic_file
+from pose.files import atomic_file, open_regular, require_regular
 from pose.models.official import layout_of
 
 _WRAPPERS = ("state_dict", "model")
@@ -29,8 +30,9 @@ def read(path: Path) -> dict[str, Tensor]:
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return unwrap(torch.load(path, map_location="cpu", weights_only=True), str(path))
+            require_regular(path)
+            return unwrap(safetensors.torch.load_file(path), str(path))
+        return unwrap(load_pickled(path), str(path))
     except InputError:
         raise
     except OSError as error:
@@ -47,19 +49,41 @@ def read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is not a whole checkpoint ({type(error).__name__}); copy or download it again") from error
 
 
+def load_pickled(path: Path) -> Any:
+    """What `torch.save` wrote: tensors in lists and dictionaries, on the CPU.
+
+    Raises:
+        InputError: the file cannot be read, or would become far larger than it is.
+        Exception: whatever torch raises for a damaged file, or one with other objects.
+    """
+    with open_regular(path) as file:
+        require_checkpoint(file, path.stat().st_size, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]:
     """The state dict inside a checkpoint: `state_dict`/`model` entries and `module.` prefixes (data parallel) are taken off.
 
     Raises:
-        InputError: there is none, or one of its values is not a tensor.
+        InputError: there is none, or one of its values is not a tensor, or not one of plain numbers.
     """
+    seen: set[int] = set()
     while isinstance(checkpoint, Mapping) and (inner := next((key for key in _WRAPPERS if key in checkpoint), None)):
+        if id(checkpoint) in seen:
+            raise InputError(f"{source} holds no state dict: its entry '{inner}' contains itself; save `model.state_dict()`")
+        seen.add(id(checkpoint))
         checkpoint = checkpoint[inner]
     if not isinstance(checkpoint, Mapping) or not checkpoint:
         raise InputError(f"{source} holds no state dict; save `model.state_dict()`")
-    strangers = [str(key) for key, value in checkpoint.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-    if strangers:
-        raise InputError(f"{source} is not a state dict: {_listed(strangers)} not tensors; save `model.state_dict()`")
+    others = [key for key, value in checkpoint.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if others:
+        names = [key if isinstance(key, str) else type(key).__name__ for key in others]
+        raise InputError(f"{source} is not a state dict: {_listed(names)} not tensors; save `model.state_dict()`")
+    for key, value in checkpoint.items():
+        if kind := _special_kind(value):
+            raise InputError(
+                f"{source}: {key} is {kind}; save plain tensors, as `model.state_dict()` of a float model has them"
+            )
     prefixed = all(key.startswith("module.") for key in checkpoint)
     return {key.removeprefix("module.") if prefixed else key: value for key, value in checkpoint.items()}
 
@@ -73,7 +97,7 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
 
     Raises:
         InputError: the file is unreadable, or a key is missing, unexpected or of another shape; the first few are named, as
-            the checkpoint's own layout has them.
+            the checkpoint's own layout has them. Or a tensor has integers for real numbers, or NaN or infinity.
     """
     if isinstance(weights, Mapping):
         source, state = "the state dict", unwrap(weights)
@@ -95,7 +119,9 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     misfits = [f"{len(keys)} {kind} ({_listed(keys)})" for kind, keys in problems.items() if keys]
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
-    model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
+    model.load_state_dict(
+        {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in targets.items()}
+    )
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
@@ -106,7 +132,8 @@ def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("head.")}
     common = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
-    model.load_state_dict(common, strict=False)
+    cast = {key: _cast(value, own[key].dtype, f"the other network's {key}") for key, value in common.items()}
+    model.load_state_dict(cast, strict=False)
     return [key for key in own if key not in common]
 
 
@@ -124,6 +151,32 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
         except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
+
+
+def _special_kind(value: Tensor) -> str | None:
+    """What a tensor is other than numbers in memory, one beside the other."""
+    if value.layout != torch.strided:
+        return f"sparse ({str(value.layout).removeprefix('torch.')})"
+    if value.is_quantized:
+        return f"quantized ({str(value.dtype).removeprefix('torch.')})"
+    if value.is_complex():
+        return "complex"
+    return "on the device meta, without values" if value.is_meta else None
+
+
+def _cast(value: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """A checkpoint's tensor in the type of the model's; only as many elements are read as the model has.
+
+    Raises:
+        InputError: it is of integers where the model has real numbers or the other way round, or a value is not finite.
+    """
+    if value.is_floating_point() != dtype.is_floating_point:
+        actual, expected = (str(one).removeprefix("torch.") for one in (value.dtype, dtype))
+        raise InputError(f"{name} is {actual}, the model has {expected}; give the checkpoint of the float model")
+    cast = value.to(dtype)
+    if dtype.is_floating_point and (wrong := int((~torch.isfinite(cast)).sum())):
+        raise InputError(f"{name} has {wrong} of {cast.numel()} values that are NaN or infinite; train the model again")
+    return cast
 
 
 def _listed(keys: Sequence[str]) -> str:
