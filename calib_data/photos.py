@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 
 from calib_data.photo_header import Header, read_header, upright
-from pose import cli
+from pose import MOST_PIXELS, cli
 from pose.errors import InputError
+from pose.files import read_bytes
 
 KEPT_BYTES = 4 << 30  # of decoded pixels, in each process that makes crops
-_LAST = 8  # images; the people of one image follow one another
+_LAST, _LAST_BYTES = 8, 256 << 20  # images, and their bytes; the people of one image follow one another
+_MOST_BYTES = 512 << 20  # of an image file
 _MANY = 2000  # photos whose headers take about a second: from there on a progress bar is shown
 
 Exif = Literal["apply", "ignore"]
@@ -140,12 +142,15 @@ class Photos:
             raise InputError(f"image {path} is {actual}, the json says {stated}; are they of one data set?")
         if not self._keep:
             self._kept[entry.id] = image
-            if len(self._kept) > _LAST:
+            while len(self._kept) > 1 and (len(self._kept) > _LAST or self._kept_bytes() > _LAST_BYTES):
                 self._kept.popitem(last=False)
         elif image.nbytes <= self._room:
             self._kept[entry.id] = image
             self._room -= image.nbytes
         return image
+
+    def _kept_bytes(self) -> int:
+        return sum(image.nbytes for image in self._kept.values())
 
 
 def name_parts(name: str) -> list[str]:
@@ -182,16 +187,13 @@ def _require_different(paths: Mapping[int, Path], entries: Mapping[int, ImageEnt
 
 
 def _decoded(path: Path) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+    data = read_bytes(path, _MOST_BYTES)
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # sizes that no memory holds
-        image = None
+    except cv2.error as error:
+        raise InputError(f"image {path} has more than {MOST_PIXELS} pixels, or is damaged; give a smaller one") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
     if image is None:

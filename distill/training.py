@@ -26,6 +26,7 @@ from distill.run_files import CHECKPOINT, LOG, SETTINGS
 from distill.run_folder import check_resume_settings, cut_log, require_new_run_dir
 from pose import files
 from pose.errors import InputError
+from pose.models.checkpoint import load_pickled
 
 _CHECKPOINT_SECONDS = 120.0
 _VALIDATIONS, _LEAST_BETWEEN = 10, 100  # over a run, and steps from one to the next
@@ -202,7 +203,9 @@ class Run:
 
     def _load(self, checkpoint: Path) -> None:
         try:
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            state = load_pickled(checkpoint)
+        except InputError:
+            raise
         except Exception as error:  # torch raises many types for a damaged file
             raise InputError(f"{checkpoint} cannot be read ({type(error).__name__}); remove it to begin anew") from error
         try:

@@ -4,4 +4,9 @@ Start reading with `skeleton` (joints), `crop` (from an image to a network's inp
 student and a teacher are) and `card` (the description of everything that is written). It imports no other package of ours.
 """
 
+import os
+
+MOST_PIXELS = 1 << 27  # of an image, 400 MB in memory; a small file can state far more
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is first imported
+
 __version__ = "0.1.0"

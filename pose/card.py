@@ -31,7 +31,7 @@ from pydantic import (
 
 from pose.crop import CropSpec
 from pose.errors import InputError, first_problem, one_line
-from pose.files import CARD_SUFFIX, sha256, write_text
+from pose.files import CARD_SUFFIX, read_yaml_value, sha256, write_text
 from pose.skeleton import Skeleton, SkeletonFile
 
 SCHEMA: Literal[3] = 3
@@ -262,12 +262,9 @@ def read(path: Path) -> Card:
         InputError: the file is missing, truncated or of another schema version, or a field is missing, unknown or wrong.
     """
     path = Path(path)
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the card {path}: {error.strerror or error}") from error
-    except Exception as error:  # PyYAML's constructors of tagged values raise any exception
-        raise InputError(f"{path} is not valid YAML ({one_line(error)}); is it truncated?") from error
+    if not path.exists():
+        raise InputError(f"cannot read the card {path}: No such file or directory; export it again")
+    value = read_yaml_value(path)
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a card: it holds no fields; export again")
     if value.get("schema_version") != SCHEMA:

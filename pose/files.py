@@ -12,12 +12,14 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pose.errors import InputError, first_problem, one_line
 
 T = TypeVar("T")
+DOCUMENT, LARGEST = 16 << 20, 8 << 30  # bytes of a text that a command reads, and of any file: weights, a program
 CARD_SUFFIX = ".card.yaml"  # of the card beside a file: `x.pte.card.yaml`
 
 
@@ -151,16 +153,81 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextlib.contextmanager
+def open_regular(path: Path, most: int = LARGEST) -> Iterator[BufferedReader]:
+    """A file to read from, for every file that others may have made; native readers get the path after `require_regular`.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it is larger. Or it is a folder, a pipe, a socket or a device: those
+            have no end that is known before, and may never come to one.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+            raise InputError(f"cannot read {path}: it is {kind}, not a file; give a file")
+        if status.st_size > most:
+            raise InputError(f"cannot read {path}: it has {_megabytes(status.st_size)} MB, more than {_megabytes(most)} MB")
+    except InputError:
+        os.close(number)
+        raise
+    with open(number, "rb") as file:
+        try:
+            yield file
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def require_regular(path: Path, most: int = LARGEST) -> None:
+    """Raises InputError unless a path is a file that `open_regular` opens."""
+    with open_regular(path, most):
+        pass
+
+
+def read_bytes(path: Path, most: int = DOCUMENT) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: see `open_regular`.
+    """
+    with open_regular(path, most) as file:
+        content = file.read(most + 1)  # files of the kernel have more than they say
+    if len(content) > most:
+        raise InputError(f"cannot read {path}: it has more than {_megabytes(most)} MB")
+    return content
+
+
+def read_text(path: Path, most: int = DOCUMENT) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        InputError: see `open_regular`; or it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}); is it another file?") from error
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f}"
+
+
 def read_json(path: Path) -> Any:
     """The json in a file.
 
     Raises:
-        InputError: no such file, or it is not json.
+        InputError: see `read_text`; or it is not json.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid json ({error}); is it truncated?") from error
 
@@ -171,15 +238,9 @@ def read_yaml(path: Path, model: type[T]) -> T:
     Raises:
         InputError: it cannot be read, or a field is missing, unknown or wrong; the first one is named.
     """
-    import yaml
     from pydantic import TypeAdapter, ValidationError
 
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # PyYAML's constructors of tagged values raise any exception
-        raise InputError(f"{path} is not valid YAML ({one_line(error, 200)})") from error
+    value = read_yaml_value(path)
     try:
         return TypeAdapter(model).validate_python({} if value is None else value)
     except ValidationError as error:
@@ -187,9 +248,27 @@ def read_yaml(path: Path, model: type[T]) -> T:
         raise InputError(f"{path}: {field + ': ' if field else ''}{reason}") from error
 
 
+def read_yaml_value(path: Path) -> Any:
+    """The value in a YAML file; None of an empty one.
+
+    Raises:
+        InputError: see `read_text`; or it is not YAML, or more than `pose.yaml_text` reads.
+    """
+    from pose import yaml_text
+
+    try:
+        return yaml_text.parse(read_text(path))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid YAML ({one_line(error, 200)}); is it truncated?") from error
+
+
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with open(path, "rb") as file:
+    """Hex digest of a file's bytes.
+
+    Raises:
+        InputError: see `open_regular`.
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose import card as cards
+from pose.archives import require_checkpoint, stored_members
 from pose.card import Card, Precision
 from pose.errors import InputError
-from pose.files import atomic_file, sha256
+from pose.files import atomic_file, open_regular, sha256
 from pose.operators import OPERATORS
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def _load(path: Path) -> ExportedProgram:
     # refuses, unpickles custom objects and opens compiled libraries in the archive, takes any attribute of `torch` or `math`
     # for a node's target, and evaluates symbolic shapes and guards. A student needs none of them, and of the operators only
     # those of `pose.operators`. Its reader of archives is not Python's, and of two members with one name it may take the
-    # other: it gets a copy of the checked ones only. They are stored, not deflated, so they are no larger than the file.
+    # other: it gets a copy of the checked ones only, which are no larger than the file.
     try:
         return torch.export.load(_without_code(path))
     except InputError:
@@ -143,21 +145,24 @@ def _without_code(path: Path) -> io.BytesIO:
     import torch
 
     copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
-        for member in archive.infolist():
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as checked:
+        members = stored_members(archive, path.stat().st_size, path)
+        sizes = {member.filename: member.file_size for member in members}
+        for member in members:
             name = member.filename
             if not _MEMBERS.fullmatch(name) or name in checked.namelist():
                 raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors, or twice")
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise InputError(f"{path} is not loaded: {name} is compressed, which a program's members never are")
-            content = archive.read(name)
+            content = archive.read(member)
             checked.writestr(name, content)
             if name.endswith("sample_inputs/model.pt"):
+                require_checkpoint(io.BytesIO(content), len(content), path)
                 torch.load(io.BytesIO(content), weights_only=True)
             elif name.endswith(".json"):
                 document, text = json.loads(content), content
                 if b'"as_expr"' in text:
                     _refuse_dynamic(path, document)
+                if name.endswith("_config.json"):
+                    _require_whole_tensors(path, document, name, sizes)
                 for key, value in _items(document):
                     code = (
                         (key == "use_pickle" and value is not False)
@@ -171,6 +176,15 @@ def _without_code(path: Path) -> io.BytesIO:
                         raise InputError(f"{path} is not loaded: {key} '{str(value)[:60]}' could run code")
     copy.seek(0)
     return copy
+
+
+def _require_whole_tensors(path: Path, config: Any, name: str, sizes: Mapping[str, int]) -> None:
+    """Raises InputError where a tensor has more elements than its member has bytes: by strides of 0 a small one is huge."""
+    for tensor, held in config["config"].items():
+        member = f"{name.rpartition('/')[0]}/{held['path_name']}"
+        elements = math.prod(size["as_int"] for size in held["tensor_meta"]["sizes"])
+        if elements > sizes.get(member, 0):
+            raise InputError(f"{path} is not loaded: {tensor} has {elements} elements, more than {member} holds")
 
 
 def _refuse_dynamic(path: Path, document: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pose.errors import BackendError, InputError, one_line
+from pose.files import require_regular
 from pose.installed import install_command
 
 
@@ -71,6 +72,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
         raise InputError(f"{path} is neither .onnx nor .tflite; a foreign teacher is one of these")
     if not path.is_file():
         raise InputError(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
+    require_regular(path)
     try:
         return kinds[path.suffix](path, threads)
     except (InputError, BackendError):

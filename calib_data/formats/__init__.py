@@ -16,6 +16,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from pose.errors import InputError
+from pose.files import read_bytes
+
+_MOST_BYTES = 1 << 29  # of an annotation file; that of COCO's 150,000 people has half as many
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,7 @@ def parse_json(path: Path) -> Any:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; --data takes a COCO keypoint json") from error
+    data = read_bytes(path, _MOST_BYTES)
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             data = data.decode("utf-16").encode()

@@ -117,10 +117,7 @@ def _lines(path: Path) -> list[list[float | None]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    return files.read_text(path).removeprefix("\ufeff")
 
 
 def _number(word: str) -> float | None:

@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose import cli
+from pose.archives import require_checkpoint
 from pose.errors import InputError, one_line
-from pose.files import atomic_file
+from pose.files import atomic_file, open_regular, require_regular
 from pose.models import checkpoint_layouts
 from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import listed
@@ -32,8 +33,9 @@ def read(path: Path) -> dict[str, Tensor]:
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return unwrap(torch.load(path, map_location="cpu", weights_only=True), str(path))
+            require_regular(path)
+            return unwrap(safetensors.torch.load_file(path), str(path))
+        return unwrap(load_pickled(path), str(path))
     except InputError:
         raise
     except OSError as error:
@@ -67,6 +69,18 @@ def _tensors_only(path: Path) -> dict[str, Tensor]:
     return _checked(state, left_out, str(path))
 
 
+def load_pickled(path: Path) -> Any:
+    """What `torch.save` wrote: tensors in lists and dictionaries, on the CPU.
+
+    Raises:
+        InputError: the file cannot be read, or would become far larger than it is.
+        Exception: whatever torch raises for a damaged file, or one with other objects.
+    """
+    with open_regular(path) as file:
+        require_checkpoint(file, path.stat().st_size, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]:
     """The state dict inside a training checkpoint, without the prefixes of wrappers; what is left out is said.
 
@@ -74,15 +88,24 @@ def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]
     (torch.compile) are taken off.
 
     Raises:
-        InputError: there is none, or one of its values is not a tensor.
+        InputError: there is none, or one of its values is not a tensor, or not one of plain numbers.
     """
     return _checked(*checkpoint_layouts.inner_mapping(checkpoint, source), source)
 
 
 def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict[str, Tensor]:
-    strangers = [str(key) for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    strangers = [
+        key if isinstance(key, str) else type(key).__name__
+        for key, value in state.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if strangers:
         raise InputError(f"{source} is not a state dict: {listed(strangers)} not tensors; save `model.state_dict()`")
+    for key, value in state.items():
+        if kind := _special_kind(value):
+            raise InputError(
+                f"{source}: {key} is {kind}; save plain tensors, as `model.state_dict()` of a float model has them"
+            )
     if left_out:
         cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
     return checkpoint_layouts.without_wrappers(state)
@@ -122,7 +145,7 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
 
     Raises:
         InputError: the file is unreadable, or a key is missing, unexpected or of another shape; the first few are named, as
-            the checkpoint's own layout has them.
+            the checkpoint's own layout has them. Or a tensor has integers for real numbers, or NaN or infinity.
     """
     source = "the state dict" if isinstance(weights, Mapping) else str(weights)
     state = read_for(model, weights)
@@ -142,7 +165,9 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     misfits = [f"{len(keys)} {kind} ({listed(keys)})" for kind, keys in problems.items() if keys]
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
-    model.load_state_dict({ours: state[theirs] for theirs, ours in targets.items()})
+    model.load_state_dict(
+        {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in targets.items()}
+    )
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
@@ -153,7 +178,8 @@ def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("head.")}
     common = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
-    model.load_state_dict(common, strict=False)
+    cast = {key: _cast(value, own[key].dtype, f"the other network's {key}") for key, value in common.items()}
+    model.load_state_dict(cast, strict=False)
     return [key for key in own if key not in common]
 
 
@@ -171,3 +197,29 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
         except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
+
+
+def _special_kind(value: Tensor) -> str | None:
+    """What a tensor is other than numbers in memory, one beside the other."""
+    if value.layout != torch.strided:
+        return f"sparse ({str(value.layout).removeprefix('torch.')})"
+    if value.is_quantized:
+        return f"quantized ({str(value.dtype).removeprefix('torch.')})"
+    if value.is_complex():
+        return "complex"
+    return "on the device meta, without values" if value.is_meta else None
+
+
+def _cast(value: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """A checkpoint's tensor in the type of the model's; only as many elements are read as the model has.
+
+    Raises:
+        InputError: it is of integers where the model has real numbers or the other way round, or a value is not finite.
+    """
+    if value.is_floating_point() != dtype.is_floating_point:
+        actual, expected = (str(one).removeprefix("torch.") for one in (value.dtype, dtype))
+        raise InputError(f"{name} is {actual}, the model has {expected}; give the checkpoint of the float model")
+    cast = value.to(dtype)
+    if dtype.is_floating_point and (wrong := int((~torch.isfinite(cast)).sum())):
+        raise InputError(f"{name} has {wrong} of {cast.numel()} values that are NaN or infinite; train the model again")
+    return cast

@@ -135,3 +135,97 @@ def test_missing_files_and_folders(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path / name)
     assert name in one_line(error.value)
+
+
+def endless() -> dict:
+    held: dict = {}
+    held["state_dict"] = held
+    return held
+
+
+def endless_pair() -> dict:
+    outer: dict = {"model": {}}
+    outer["model"]["state_dict"] = outer
+    return outer
+
+
+SPECIAL = {
+    "sparse": (lambda value: value.to_sparse(), "is sparse"),
+    "compressed rows": (
+        lambda value: value.flatten(1).to_sparse_csr() if value.dim() > 1 else value.to_sparse(),
+        "is sparse",
+    ),
+    "quantized": (lambda value: torch.quantize_per_tensor(value.float(), 0.1, 0, torch.qint8), r"is quantized \(qint8\)"),
+    "complex": (lambda value: value.to(torch.complex64), "is complex"),
+    "meta": (lambda value: value.to("meta"), "is on the device meta"),
+    "int64": (lambda value: value.to(torch.int64), "is int64, the model has float32"),
+    "int8": (lambda value: value.to(torch.int8), "is int8, the model has float32"),
+    "bool": (lambda value: value.to(torch.bool), "is bool, the model has float32"),
+    "NaN": (lambda value: value.clone().fill_(float("nan")), "values that are NaN or infinite"),
+    "infinity": (lambda value: value.clone().fill_(float("inf")), "values that are NaN or infinite"),
+    "beyond float32": (lambda value: value.double().fill_(1e300), "values that are NaN or infinite"),
+    "huge by strides": (lambda value: torch.zeros(1).expand(1 << 40), "of another shape"),
+    "a list": (lambda value: value.tolist(), "not tensors"),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.filterwarnings("ignore")  # torch: quantized and sparse tensors are old or new
+def test_tensors_that_are_no_weights_are_named(model: nn.Module, tmp_path: Path, name: str) -> None:
+    change, match = SPECIAL[name]
+    state, path, key = model.state_dict(), tmp_path / "w.pt", "keypoint_token"
+    torch.save({**state, key: change(state[key])}, path)
+    before = {key: value.clone() for key, value in state.items()}
+    with pytest.raises(InputError, match=match) as error:
+        load(model, path, NAME)
+    assert key in one_line(error.value)
+    assert same(model, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_other_floating_types_are_cast(model: nn.Module, tmp_path: Path, dtype: torch.dtype) -> None:
+    state = {key: v.to(dtype) if v.is_floating_point() else v for key, v in model.state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
+    expected = {key: value.to(model.state_dict()[key].dtype) for key, value in state.items()}
+    assert same(build(NAME, 3, tmp_path / "w.pt"), expected)
+
+
+@pytest.mark.parametrize("make", [endless, endless_pair])
+def test_a_checkpoint_that_contains_itself(make, tmp_path: Path) -> None:
+    torch.save(make(), tmp_path / "w.pt")
+    with pytest.raises(InputError, match="contains itself"):
+        read(tmp_path / "w.pt")
+
+
+HEADERS = {
+    "more bytes than there are": ('{"a":{"dtype":"F32","shape":[1000000],"data_offsets":[0,4000000]}}', 16),
+    "another size than its shape": ('{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,16]}}', 16),
+    "overlapping": (
+        '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}',
+        16,
+    ),
+    "one name twice": (
+        '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}',
+        16,
+    ),
+    "deep": ("[" * 100_000, 0),
+    "an overflow": ('{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}', 0),
+    "no tensors": ("{}", 0),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_safetensors_header_that_lies(name: str, tmp_path: Path) -> None:
+    header, size = HEADERS[name]
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(size))
+    with pytest.raises(InputError, match=r"w\.safetensors") as error:
+        read(path)
+    one_line(error.value)
+
+
+def test_a_safetensors_header_longer_than_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
+    with pytest.raises(InputError, match="not a whole safetensors file"):
+        read(path)
