@@ -11,7 +11,7 @@ from calib_data.repairs import Repair, Repairs
 
 GROWTH = 1.2  # of boxes about joints: with a crop's padding of 1.25 the crop is 1.5 times their longer side
 _FRACTION = 1.5  # coordinates of a whole file up to this are fractions: people may reach beyond the photo by half of it
-_LARGEST = 4  # widths or heights of its image that a box may have: people of whom a photo shows a part have large boxes
+_LARGEST = 4  # widths or heights of its image that a box and joints may span: a photo may show a small part of somebody
 _LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
 # Share of width x height of its box that an area may have. In COCO it is 0.5 in the median, and from 0.02 to 1 for nearly
 # all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
@@ -51,10 +51,12 @@ def repair(
     images = np.array([sizes[number] for number in people.image_ids.tolist()], np.float64).reshape(-1, 2)
     is_person = (people.labelled >= least) & ~people.is_crowd
     _scale(people, images, is_person, repairs, in_fractions)
-    outside = is_person & _all_outside(people, images)
-    repairs.add(Repair.OUTSIDE, people.ids[outside].tolist())
-    people.keep(~outside)
-    images, is_person = images[~outside], is_person[~outside]
+    far, outside = is_person & _any_far(people, images), is_person & _all_outside(people, images)
+    repairs.add(Repair.FAR, people.ids[far].tolist())
+    repairs.add(Repair.OUTSIDE, people.ids[outside & ~far].tolist())
+    lost = far | outside
+    people.keep(~lost)
+    images, is_person = images[~lost], is_person[~lost]
     _repair_boxes(people, images, is_person, repairs)
     is_person = (people.labelled >= least) & ~people.is_crowd
     _repair_areas(people, is_person, repairs)
@@ -73,6 +75,13 @@ def _scale(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repai
     if stated or are_fractions(people.boxes[boxed], images[boxed]):
         people.boxes *= np.hstack([images, images])
         repairs.add(Repair.BOX_FRACTIONS, [] if stated else people.ids[boxed].tolist())
+
+
+def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:
+    """Whether a labelled joint is so far from the image that it is a mistake, bool [N]."""
+    from_centre = np.abs(people.keypoints[..., :2] - images[:, None] / 2)
+    farthest = np.where(people.keypoints[..., 2:] > 0, from_centre, 0).max(1)
+    return (farthest > _LARGEST / 2 * images).any(1)
 
 
 def _all_outside(people: PeopleTable, images: np.ndarray) -> np.ndarray:

@@ -79,8 +79,8 @@ class Photos:
         """Sizes (width, height) and paths of images by id, and how each photo is to be turned.
 
         Raises:
-            InputError: a photo is missing, empty or HEIC, two images are the same photo, a size is neither in the
-                annotations nor in the photo, or nothing tells whether the annotations are made on the turned photos.
+            InputError: a photo is missing, empty, HEIC or of another size, two images are the same photo, a size is neither
+                in the annotations nor in the photo, or nothing tells whether the annotations are made on turned photos.
         """
         by_id = {entry.id: entry for entry in entries}
         paths = {number: self.path(entry) for number, entry in by_id.items()}
@@ -92,7 +92,9 @@ class Photos:
         for number, entry in by_id.items():
             header = headers[number]
             size = header.shown_size if number in self.turns else header.size
-            if entry.width:
+            if entry.width and size is not None:
+                _require_size(paths[number], size, entry)
+            elif entry.width:  # the decoder says what is wrong with the photo
                 size = entry.width, entry.height
             if size is None:
                 raise InputError(
@@ -137,9 +139,8 @@ class Photos:
             return self._kept[entry.id]
         path = self.path(entry)
         image = np.ascontiguousarray(upright(_decoded(path), self.turns.get(entry.id, 1)))
-        if entry.width and image.shape[:2] != (entry.height, entry.width):
-            actual, stated = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
-            raise InputError(f"image {path} is {actual}, the json says {stated}; are they of one data set?")
+        if entry.width:
+            _require_size(path, (image.shape[1], image.shape[0]), entry)
         if not self._keep:
             self._kept[entry.id] = image
             while len(self._kept) > 1 and (len(self._kept) > _LAST or self._kept_bytes() > _LAST_BYTES):
@@ -172,6 +173,12 @@ def _require_file(path: Path, entry: ImageEntry) -> Path:
     if size == 0:
         raise InputError(f"image {path} (id {entry.id}) is empty; fetch it again")
     return path
+
+
+def _require_size(path: Path, size: tuple[int, int], entry: ImageEntry) -> None:
+    if size != (entry.width, entry.height):
+        actual, stated = f"{size[0]} x {size[1]}", f"{entry.width} x {entry.height}"
+        raise InputError(f"image {path} is {actual}, the json says {stated}; are they of one data set?")
 
 
 def _require_different(paths: Mapping[int, Path], entries: Mapping[int, ImageEntry]) -> None:

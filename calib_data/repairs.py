@@ -33,6 +33,7 @@ class Repair(Enum):
     NOT_A_NUMBER = "left out: {what} with keypoints that are no numbers of pixels", True
     VISIBILITY = "left out: {what} with a visibility other than 0, 1 or 2 (every third keypoint number)", True
     NO_BOX = "left out: {what} without a box with an area, whose labelled joints span no box either", True
+    FAR = "left out: {what} with labelled joints far outside the image", True
     OUTSIDE = "left out: {what} with a box and all labelled joints outside the image", True
     NO_OBJECT = "left out: {what} that are no JSON objects with an image_id and an iscrowd of 0 or 1", True
     NO_CATEGORY = "left out: {what} of categories that are not in 'categories'", True

@@ -1,8 +1,8 @@
 """The README's commands, Python example and tables.
 
-Every flag in a command exists; the edge commands run as written on a small network, in the README's order. The recipes of
-`make` are read, not run, because they call this test. Training commands take long, and no board is at hand: the flags of
-both are parsed; tests/distill and tests/quantize train small networks, and tests/edge has emulated boards.
+Every flag in a command exists; the commands of edge and calib_data run as written on a small network, in the README's order.
+The recipes of `make` are read, not run, because they call this test. Training commands take long, and no board is at hand:
+the flags of both are parsed; tests/distill and tests/quantize train small networks, and tests/edge has emulated boards.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def test_every_flag_exists(line: str) -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None:
+def test_the_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None:
     joints = [(12 + 2 * joint, 18 + 3 * joint) for joint in range(17)]
     someone = person(np.zeros((80, 64, 3), np.uint8), (10, 10, 40, 60), joints)
     write_people(tmp_path / "people.json", tmp_path / "photos", [someone])
@@ -78,8 +78,8 @@ def test_the_edge_commands_run_as_written(tmp_path: Path, tiny_program: Path) ->
     samples = [sample_of(found, index) for index in range(len(found))]
     write_people(tmp_path / "found.json", tmp_path / "found", samples)
     for line in PYTHON:
-        if module(line).startswith("edge.") and "ssh://" not in line:
-            small = [word.format(program=tiny_program) for word in SMALLER[module(line)]]
+        if module(line).startswith(("calib_data.", "edge.")) and "ssh://" not in line:
+            small = [word.format(program=tiny_program) for word in SMALLER.get(module(line), [])]
             small += ["--data", "found.json", "--images", "found"] if "--max-drop" in line else []
             answer = run(line.replace("distilpose_edge-", "tiny-"), tmp_path, *small)
             assert answer.returncode == 0, f"{line}: {answer.stderr}"

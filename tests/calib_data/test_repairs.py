@@ -97,6 +97,7 @@ LEFT_OUT = {
         change("annotations.0", {**FIRST, "bbox": [9, 9, 0, 0], "keypoints": keypoints((9, 9, 2))}),
         "1 annotation (1) without a box with an area, whose labelled joints span no box",
     ),
+    "a joint far outside": (change("annotations.0.keypoints.0", -3000), "1 annotation (1) with labelled joints far outside"),
     "outside": (
         change("annotations.0", {**FIRST, "bbox": [90, 9, 9, 9], "keypoints": keypoints((90, 9, 2), (95, 12, 2))}),
         "1 annotation (1) with a box and all labelled joints outside the image",
