@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler
 from edge.evaluate.records import Record, validated
 
 Mode = Literal["quick", "rigorous", "sustained"]
-Role = Literal["fp32", "int8"]  # the float twin, and the artefact that is timed beside it
+Role = Literal["fp32", "fp16", "int8"]  # the float twin, and the artefact that is timed beside it
+ROLES: tuple[Role, ...] = ("fp32", "fp16", "int8")
 
 
 class Throttled(Record):
@@ -171,6 +172,8 @@ class DeviceFacts(Record):
 class Device(Record):
     """What was measured on one device; `error` is the reason why something is missing."""
 
+    OPTIONAL = frozenset({"fp16"})
+
     device: str
     board: str = "generic"
     emulated: bool = False
@@ -178,11 +181,12 @@ class Device(Record):
     facts: DeviceFacts = DeviceFacts()
     warnings: list[str] = Field(default=[])
     fp32: Timing | None = None
+    fp16: Timing | None = None
     int8: Timing | None = None
 
     def timing(self, precision: str) -> Timing | None:
-        """Of the float twin, or of the artefact beside it."""
-        return self.fp32 if precision == "fp32" else self.int8
+        """Of the float twin, or of the artefact beside it; None of a precision that was not timed."""
+        return {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}.get(precision)
 
 
 class File(Record):
@@ -205,10 +209,15 @@ class Bench(Record):
     threads: int
     affinity: list[int] = Field(default=[])
     created: str = ""
-    artefacts: dict[Role, File]
+    artefacts: dict[Role, File] = Field(min_length=1)
     devices: list[Device]
     label: str = ""
     key: str = ""
+
+    @property
+    def timed(self) -> Role:
+        """The precision of the artefact that is timed beside its float twin; `fp32` where that is timed alone."""
+        return max(self.artefacts, key=ROLES.index)
 
 
 def read_bench(path: Path) -> Bench:
