@@ -34,7 +34,7 @@ QUICK, RIGOROUS = (200, 0.0), (1024, 60.0)
 
 
 def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean: bool = False) -> Bench:
-    """Latency, load time and memory of an int8 artefact and its float twin on each device.
+    """Latency, load time and memory of an artefact and its float twin on each device.
 
     Args:
         install: install the runtime on the devices before.
@@ -70,20 +70,19 @@ def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean
 
 
 def twins(artefact: Artefact) -> dict[Role, Artefact]:
-    """The float and the int8 artefact of one program for one target.
+    """The artefacts that are timed in turns: of int8 or fp16 the float one beside it; of fp32 what lies beside it, or none.
 
     Args:
         artefact: one of the two.
 
     Raises:
-        InputError: one of them is missing, or it is neither.
+        InputError: the float one is missing.
     """
-    pair: dict[Role, Artefact] = {"fp32": artefact.twin("fp32"), "int8": artefact.twin("int8")}
-    if artefact not in pair.values():
-        raise InputError(
-            f"{artefact.path} is {artefact.card.precision}; int8 is timed beside its float twin: name {pair['int8'].path}"
-        )
-    return pair
+    fp32 = artefact.twin("fp32")
+    if artefact.card.precision != "fp32":
+        return {"fp32": fp32, artefact.card.precision or "int8": artefact}
+    reduced = artefact.find_twin("int8") or artefact.find_twin("fp16")
+    return {"fp32": artefact, **({reduced.card.precision or "int8": reduced} if reduced else {})}
 
 
 def _measure_all(plan: Plan, devices: Sequence[Device], install: bool, clean: bool) -> list[DeviceRecord]:
@@ -162,7 +161,7 @@ def main(
         typer.Option(min=1, metavar="SECONDS", help="Of one job [default: estimated from its first inference]."),
     ] = None,
     max_p90_ms: Annotated[
-        float | None, typer.Option(min=0, help="Exit with 1 if int8's p90 is above this anywhere.")
+        float | None, typer.Option(min=0, help="Exit with 1 if the artefact's p90 is above this anywhere.")
     ] = None,
     setup: Annotated[bool, typer.Option("--setup", help="Install the runtime in an environment of our own there.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Afterwards, remove our files from the devices.")] = False,

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from pose.errors import InputError, first_problem, one_line
 
 T = TypeVar("T")
+_CHUNK = 1 << 20  # bytes
 DOCUMENT, LARGEST = 16 << 20, 8 << 30  # bytes of a text that a command reads, and of any file: weights, a program
 CARD_SUFFIX = ".card.yaml"  # of the card beside a file: `x.pte.card.yaml`
 
@@ -198,7 +199,9 @@ def read_bytes(path: Path, most: int = DOCUMENT) -> bytes:
         InputError: see `open_regular`.
     """
     with open_regular(path, most) as file:
-        content = file.read(most + 1)  # files of the kernel have more than they say
+        content = file.read(os.fstat(file.fileno()).st_size + 1)
+        while len(content) <= most and (more := file.read(_CHUNK)):  # files of the kernel have more than they say
+            content += more
     if len(content) > most:
         raise InputError(f"cannot read {path}: it has more than {_megabytes(most)} MB")
     return content

@@ -62,20 +62,11 @@ _ARM_CORES = {
     "0xd40": "Neoverse-V1", "0xd41": "Cortex-A78", "0xd42": "Cortex-A78AE", "0xd44": "Cortex-X1", "0xd46": "Cortex-A510",
     "0xd47": "Cortex-A710", "0xd48": "Cortex-X2", "0xd4b": "Cortex-A78C", "0xd4d": "Cortex-A715", "0xd4e": "Cortex-X3",
     "0xd80": "Cortex-A520", "0xd81": "Cortex-A720", "0xd82": "Cortex-X4",
+    "0xd83": "Neoverse-V3AE", "0xd85": "Cortex-X925", "0xd87": "Cortex-A725", "0x004": "Carmel",
 }  # fmt: skip
 _FEATURES = (
-    "atomics",
-    "asimd",
-    "asimdhp",
-    "asimddp",
-    "i8mm",
-    "sve",
-    "avx2",
-    "avx512f",
-    "avx512_vnni",
-    "avx_vnni",
-    "amx_int8",
-)
+    "atomics", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8",
+)  # fmt: skip
 # https://www.raspberrypi.com/documentation/computers/os.html#get_throttled: bits for now; 16 bits higher: since boot
 _THROTTLED = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 # what programs print in the place of a fact, some of them with status 0

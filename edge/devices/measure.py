@@ -86,7 +86,7 @@ class _Run:
         cards = {name: jobs.require_runnable(artefact) for name, artefact in plan.artefacts.items()}
         session.open()
         self._before = session.facts
-        card = cards["int8"]
+        card = next(iter(cards.values()))  # all are for one target
         self._warnings += _undelegated(cards)
         if jobs.device_tool(card) and session.facts.trtexec:
             self._time_engines(cards)
@@ -111,8 +111,7 @@ class _Run:
             error=error,
             facts=DeviceFacts(before=self._before, after=self._after),
             warnings=self._all_warnings(before, emulated),
-            fp32=timing.get("fp32"),
-            int8=timing.get("int8"),
+            **timing,
         )
 
     def _all_warnings(self, before: Facts, emulated: bool) -> list[str]:
@@ -224,7 +223,8 @@ class _Run:
     def _time_engines(self, cards: dict[Role, Card]) -> None:
         trt.require_supported(self._session)
         seconds = max(10, round(self._plan.seconds))
-        self._warnings.append("trtexec times one engine after the other, not in turns")
+        if len(cards) > 1:
+            self._warnings.append("trtexec times one engine after the other, not in turns")
         for name, artefact in self._plan.artefacts.items():
             engine = trt.measure(self._session, artefact.path, cards[name], seconds, self._plan.timeout)
             self._times[name] = engine.timing.times_ms or []

@@ -38,7 +38,7 @@ class Plan:
     """What is measured, on every device alike.
 
     Attributes:
-        artefacts: the float twin and the artefact.
+        artefacts: the float twin and the artefact, or a float artefact alone.
         runs, seconds: at least so many inferences and seconds of each.
         timeout: seconds for one job; None estimates it from the first inference.
     """

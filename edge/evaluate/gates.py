@@ -94,8 +94,9 @@ def latency(benches: Sequence[Bench], limits: dict[str | None, float]) -> list[G
             limit = limits.get(device.device, limits.get(None))
             if limit is None or device.emulated:
                 continue
-            time = device.int8.latency_ms if device.int8 else None
-            where = f"{bench.label or bench.artefacts['int8'].target} on {device.device}"
+            timing = device.timing(bench.timed)
+            time = timing.latency_ms if timing else None
+            where = f"{bench.label or bench.artefacts[bench.timed].target} on {device.device}"
             gate = _gate("p90 latency", where, limit, time.p90 if time else None, "ms")
             gates[bench.key, bench.mode, bench.threads, device.device] = gate
     return list(gates.values())

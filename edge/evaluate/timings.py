@@ -14,7 +14,8 @@ from pose.card import Digest
 Mode = Literal["quick", "rigorous", "sustained"]
 _Celsius = Annotated[float, Field(ge=-274, le=1e4)]
 _Mhz = Annotated[float, Field(ge=0, le=1e6)]
-Role = Literal["fp32", "int8"]  # the float twin, and the artefact that is timed beside it
+Role = Literal["fp32", "fp16", "int8"]  # the float twin, and the artefact that is timed beside it
+ROLES: tuple[Role, ...] = ("fp32", "fp16", "int8")
 
 
 class Throttled(Record):
@@ -192,6 +193,8 @@ class DeviceFacts(Record):
 class Device(Record):
     """What was measured on one device; `error` is the reason why something is missing."""
 
+    OPTIONAL = frozenset({"fp16"})
+
     device: str
     board: str = "generic"
     emulated: bool = False
@@ -199,11 +202,12 @@ class Device(Record):
     facts: DeviceFacts = DeviceFacts()
     warnings: list[str] = Field(default=[])
     fp32: Timing | None = None
+    fp16: Timing | None = None
     int8: Timing | None = None
 
     def timing(self, precision: str) -> Timing | None:
-        """Of the float twin, or of the artefact beside it."""
-        return self.fp32 if precision == "fp32" else self.int8
+        """Of the float twin, or of the artefact beside it; None of a precision that was not timed."""
+        return {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}.get(precision)
 
 
 class File(Record):
@@ -226,19 +230,24 @@ class Bench(Record):
     threads: Number
     affinity: list[Count] = Field(default=[])
     created: str = ""
-    artefacts: dict[Role, File]
+    artefacts: dict[Role, File] = Field(min_length=1)
     devices: list[Device]
     label: str = ""
     key: str = ""
 
     @model_validator(mode="after")
-    def _of_one_pair_and_each_device_once(self) -> Self:
-        if set(self.artefacts) != {"fp32", "int8"}:
-            raise ValueError(f"artefacts are {', '.join(self.artefacts) or 'none'}, not fp32 and int8")
+    def _of_two_artefacts_and_each_device_once(self) -> Self:
+        if len(self.artefacts) > 2 or ("int8" in self.artefacts and "fp32" not in self.artefacts):
+            raise ValueError(f"artefacts are {', '.join(self.artefacts)}, not one and its float twin, fp32")
         names = [device.device for device in self.devices]
         if len(set(names)) < len(names):
             raise ValueError(f"devices name {max(names, key=names.count)} twice")
         return self
+
+    @property
+    def timed(self) -> Role:
+        """The precision of the artefact that is timed beside its float twin; `fp32` where that is timed alone."""
+        return max(self.artefacts, key=ROLES.index)
 
 
 def read_bench(path: Path) -> Bench:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.devices.job import device_targets
 from edge.evaluate.records import SCHEMA, Check, validated
-from edge.evaluate.timings import Bench, Device, Shape, Timing
+from edge.evaluate.timings import ROLES, Bench, Device, Shape, Timing
 from edge.report.escape import own_commands
 from edge.report.model import Report, belongs
 from pose import card as cards
@@ -102,7 +102,7 @@ def _labelled(checks: list[Check]) -> list[Check]:
 
 
 def _named(bench: Bench, checks: list[Check]) -> Bench:
-    file = bench.artefacts["int8"]
+    file = bench.artefacts[bench.timed]
     names = ((check.label, check.key) for check in checks if belongs(check, bench))
     label, key = next(names, (file.target, Path(file.path).name))
     return bench.model_copy(update={"label": label, "key": key})
@@ -111,7 +111,7 @@ def _named(bench: Bench, checks: list[Check]) -> Bench:
 def drop_emulated_timings(device: Device) -> Device:
     """The device with times as shapes. Of an emulated device, nothing that could be taken for speed or memory is kept."""
     update: dict[str, Timing] = {}
-    for name in ("fp32", "int8"):
+    for name in ROLES:
         timing = device.timing(name)
         if timing is not None and device.emulated:
             update[name] = Timing(golden_px=timing.golden_px)

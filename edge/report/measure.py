@@ -61,7 +61,8 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     for pair in pairs:
         limits = benching.RIGOROUS if order.rigorous else benching.QUICK
         plan = Plan(pair, "rigorous" if order.rigorous else "quick", *limits, order.threads)
-        command = ["edge.bench", "--artefact", str(pair["int8"].path), *(f"--device={name}" for name in order.devices)]
+        *_, timed_artefact = pair.values()
+        command = ["edge.bench", "--artefact", str(timed_artefact.path), *(f"--device={name}" for name in order.devices)]
         command += ["--threads", str(order.threads), *(["--rigorous"] if order.rigorous else [])]
         benches.append(benching.bench(plan, devices).model_copy(update={"command": _line(command)}))
     return checks, benches

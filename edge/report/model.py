@@ -82,7 +82,7 @@ class Entry(Record):
 
 def belongs(check: Check, bench: Bench) -> bool:
     """Whether both are of the same artefact: by sha256 where both have it, else by target and file name."""
-    timed = bench.artefacts["int8"]
+    timed = bench.artefacts[bench.timed]
     if check.sha256 and timed.sha256:
         return check.sha256 == timed.sha256
     return check.target == timed.target and PurePath(check.artefact).name == PurePath(timed.path).name
@@ -107,11 +107,11 @@ def _of_checks(report: Report) -> Iterator[Entry]:
 def _of_benches_alone(report: Report) -> Iterator[Entry]:
     for bench in report.benches:
         if not any(belongs(check, bench) for check in report.checks):
-            yield from (_entry(name, None, bench, device) for device in bench.devices for name in ("fp32", "int8"))
+            yield from (_entry(name, None, bench, device) for device in bench.devices for name in bench.artefacts)
 
 
 def _entry(precision: Precision, check: Check | None, bench: Bench | None, device: Device | None) -> Entry:
-    file = bench.artefacts["fp32" if precision == "fp32" else "int8"] if bench else None
+    file = bench.artefacts.get("fp32" if precision == "fp32" else bench.timed) if bench else None
     accuracy, size = None, file.bytes if file else None
     scored: Literal["host", "device"] = "host"
     if check and precision == "fp32":

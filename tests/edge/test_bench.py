@@ -26,7 +26,6 @@ from edge.devices.session import Plan
 from edge.dist import Artefact
 from edge.evaluate import gates
 from edge.evaluate.timings import Facts, Throttled
-from edge.export import export
 from pose.card import Card, card_path, digest
 from pose.errors import BackendError, GateError, InputError
 
@@ -296,16 +295,6 @@ def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Artefact]) -> None
     (record,) = bench(quick(engines), [Local()]).devices
     assert record.error is None
     assert any("not TensorRT" in warning for warning in record.warnings)
-
-
-def test_the_float16_artefact_is_not_timed_as_another(tiny_program: Path, tmp_path: Path) -> None:
-    for precision in ("int8", "fp16"):
-        export(tiny_program, "onnx", precision, tmp_path)
-    folder = dist.Dist(tmp_path)
-    int8, fp32, fp16 = (folder.artefact(tmp_path / f"tiny-onnx-{name}.onnx") for name in ("int8", "fp32", "fp16"))
-    assert twins(int8) == twins(fp32) == {"fp32": fp32, "int8": int8}
-    with pytest.raises(InputError, match=rf"fp16\.onnx is fp16; int8 is timed .* name {int8.path}$"):
-        twins(fp16)
 
 
 def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Artefact], tmp_path: Path) -> None:

@@ -128,7 +128,11 @@ def test_a_sha_is_one(digest: str, tmp_path: Path) -> None:
             "devices.0.int8: latency_ms.runs is 7, and there",
         ),
         (read_bench, changed(bench(), "devices.0.int8.latency_ms.p50", 99.0), "devices.0.int8.latency_ms: p50 99, p90"),
-        (read_bench, changed(bench(), "artefacts", {"int8": bench()["artefacts"]["int8"]}), "artefacts are int8, not fp32"),
+        (
+            read_bench,
+            changed(bench(), "artefacts", {"int8": bench()["artefacts"]["int8"]}),
+            "artefacts are int8, not one and its float twin",
+        ),
         (read_bench, bench(device(), device()), "devices name local twice"),
         (read_teacher_score, TEACHER | {"ap": 101}, "ap: "),
         (read_teacher_score, TEACHER | {"persons": -1}, "persons: "),

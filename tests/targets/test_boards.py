@@ -22,6 +22,10 @@ MODELS = {
     "NVIDIA Jetson Nano Developer Kit": "jetson_nano",
     "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super": "jetson_orin_nano",
     "NVIDIA Jetson AGX Orin Developer Kit": "jetson_agx_orin",
+    "NVIDIA Jetson Orin NX Engineering Reference Developer Kit": "jetson_orin_nx",
+    "NVIDIA Jetson Orin NX Engineering Reference Developer Kit Super": "jetson_orin_nx",
+    "NVIDIA Jetson Xavier NX Developer Kit": "jetson_xavier_nx",
+    "NVIDIA Jetson AGX Thor Developer Kit": "jetson_agx_thor",
     "Radxa ROCK 5B": "generic",
     "": "generic",
 }
@@ -56,6 +60,11 @@ def test_every_board_can_be_used() -> None:
         assert len({choice.target for choice in board.runs}) == len(board.runs)
         assert board.choice(board.runs[0].target) == board.runs[0]
         assert board.choice("torch") is None
+
+
+def test_tensorrt_is_offered_only_where_version_10_can_be_installed() -> None:
+    offered = {name for name, board in boards.known().items() if board.choice("tensorrt")}
+    assert offered == {"jetson_orin_nano", "jetson_orin_nx", "jetson_agx_orin", "jetson_agx_thor"}
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
