@@ -153,7 +153,7 @@ def _kept_float(source: Program, target: str, out: Path, chosen: dict[str, str])
             artefact = dist.artefact(path)
             card = artefact.card
             if card.precision == "fp32" and artefact.variant == variant and _is_of(card, source):
-                card.verify(path)
+                card.verify_artefact(path)
                 new = _with_program(card, source.card)
                 if new != card:
                     new.write(cards.card_path(path))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -226,6 +227,23 @@ class Card(_Part):
         if digest(path) != self.files[path.name]:
             raise InputError(f"{path} is not the file its card describes (sha256 differs); export it again")
 
+    def verify_artefact(self, path: Path) -> None:
+        """Raises InputError unless `path` is the one file that the card describes, byte for byte."""
+        self.verify(path)
+        self.require_files(card_path(path), [Path(path).name])
+
+    def require_files(self, where: Path, names: Sequence[str]) -> None:
+        """Raises InputError unless the card states the sha256 of these files and of no others.
+
+        Args:
+            where: the card, for the message.
+        """
+        missing, extra = [name for name in names if name not in self.files], sorted(set(self.files) - set(names))
+        if missing:
+            raise InputError(f"{where} has no sha256 of {', '.join(missing)}, which belongs to it; make it again")
+        if extra:
+            raise InputError(f"{where} has the sha256 of {', '.join(extra)}, which does not belong to it; make it again")
+
     def instructions(self) -> str:
         """How an app uses the file, as text of several lines: from an image and a box to keypoints in the image."""
         take, width, height = self.input, self.spec.width, self.spec.height
@@ -294,11 +312,19 @@ def card_path(artefact: Path) -> Path:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files with their relative names."""
+    """sha256 of a file, or of a folder's files with their relative names.
+
+    Raises:
+        InputError: a file cannot be read, or something in the folder is neither a file nor a folder.
+    """
     path = Path(path)
     if not path.is_dir():
         return sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    entries = sorted(path.rglob("*"))
+    for entry in entries:
+        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+            raise InputError(f"{entry} is a link, pipe, socket or device, which {path.name} cannot hold; export it again")
+    files = [entry for entry in entries if entry.is_file()]
     lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from pose.errors import InputError, first_problem, one_line
 
 T = TypeVar("T")
-_CHUNK = 1 << 20  # bytes
 DOCUMENT, LARGEST = 16 << 20, 8 << 30  # bytes of a text that a command reads, and of any file: weights, a program
+_PART = 16 << 20
 CARD_SUFFIX = ".card.yaml"  # of the card beside a file: `x.pte.card.yaml`
 
 
@@ -172,8 +172,8 @@ def open_regular(path: Path, most: int = LARGEST) -> Iterator[BufferedReader]:
     try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-            raise InputError(f"cannot read {path}: it is {kind}, not a file; give a file")
+            kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(status.st_mode) else "it is a pipe, socket or device"
+            raise InputError(f"cannot read {path}: {kind}; give a file")
         if status.st_size > most:
             raise InputError(f"cannot read {path}: it has {_megabytes(status.st_size)} MB, more than {_megabytes(most)} MB")
     except InputError:
@@ -198,13 +198,13 @@ def read_bytes(path: Path, most: int = DOCUMENT) -> bytes:
     Raises:
         InputError: see `open_regular`.
     """
+    content = bytearray()
     with open_regular(path, most) as file:
-        content = file.read(os.fstat(file.fileno()).st_size + 1)
-        while len(content) <= most and (more := file.read(_CHUNK)):  # files of the kernel have more than they say
-            content += more
-    if len(content) > most:
-        raise InputError(f"cannot read {path}: it has more than {_megabytes(most)} MB")
-    return content
+        while part := file.read(_PART):
+            content += part
+            if len(content) > most:  # a file of the kernel has more than it says
+                raise InputError(f"cannot read {path}: it has more than {_megabytes(most)} MB")
+    return bytes(content)
 
 
 def read_text(path: Path, most: int = DOCUMENT) -> str:

@@ -52,7 +52,9 @@ class Program:
         """
         path = self.path(precision)
         self.card.verify(path)
-        return _load(path)
+        graph = _load(path)
+        _require_shapes(graph, self.card, path)
+        return graph
 
 
 def graph_name(precision: Precision) -> str:
@@ -82,6 +84,7 @@ def load_program(folder: Path) -> Program:
     """
     folder = Path(folder)
     program = Program(folder, cards.read(folder / CARD))
+    program.card.require_files(folder / CARD, [graph_name(precision) for precision in _PRECISIONS])
     for precision in _PRECISIONS:
         program.card.verify(program.path(precision))
     return program
@@ -138,6 +141,17 @@ def _load(path: Path) -> ExportedProgram:
         raise
     except Exception as error:  # torch raises RuntimeError, KeyError, AssertionError, ... on damaged archives
         raise InputError(f"{path} is not a whole program ({type(error).__name__}); quantize the student again") from error
+
+
+def _require_shapes(graph: ExportedProgram, card: Card, path: Path) -> None:
+    """Raises InputError unless a graph maps one input to coords and scores, in this order, of the shapes on its card."""
+    values = {node.name: node.meta.get("val") for node in graph.graph.nodes}
+    names = graph.graph_signature.user_inputs, graph.graph_signature.user_outputs
+    actual = tuple([tuple(getattr(values.get(name), "shape", ())) for name in side] for side in names)
+    expected = [card.input.shape], [output.shape for output in card.outputs]
+    if actual != expected:
+        does, says = (f"{side[0]} to {side[1]}" for side in (actual, expected))
+        raise InputError(f"{path} maps {does}, its card says {says}; quantize the student again")
 
 
 def _without_code(path: Path) -> io.BytesIO:

@@ -12,6 +12,7 @@ import numpy as np
 from pose.errors import BackendError, InputError, one_line
 from pose.files import require_regular
 from pose.installed import install_command
+from pose.onnx_graph import require_plain
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class _Onnx:
 
     def __init__(self, path: Path, threads: int) -> None:
         ort = _import("onnxruntime")
+        require_plain(_import("onnx").load(path, load_external_data=False), path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -50,7 +50,7 @@ def require_runnable(artefact: Artefact) -> Card:
         raise InputError(
             f"{artefact.path} needs the delegate {delegate} and never answered here: there is nothing to replay"
         )
-    card.verify(artefact.path)
+    card.verify_artefact(artefact.path)
     return card
 
 

@@ -36,7 +36,7 @@ from pose.program import Program
 from targets.base import Artefact, LintFinding, Runner
 from targets.common import OneByOneRunner, accepted, artefact_card, verified_card, with_answer
 from targets.coreml import SPEC
-from targets.coreml.reference import MilProgram
+from targets.coreml.reference import MilProgram, require_inside
 from targets.graph import quantization_findings
 from targets.patches import deduplicate_small_constants, validate_mil_once
 from targets.torch.backend import on_threads
@@ -134,6 +134,7 @@ def open(path: Path, threads: int = 1) -> Runner:  # noqa: A001, named by the Ta
     """Open a package beside its card: in Core ML on macOS, which chooses its own number of threads, in torch elsewhere."""
     path = Path(path)
     card = verified_card(path, "coreml")
+    require_inside(path)
     return _runner(path, card, threads)
 
 
@@ -227,7 +228,9 @@ def _save(model: Any, folder: Path) -> None:
 
 def _runner(path: Path, card: Card, threads: int, program: MilProgram | None = None) -> Runner:
     if sys.platform != "darwin":
-        return ReferenceRunner(program or MilProgram(path), card, threads)
+        program = program or MilProgram(path)
+        program.require_interface(path, card)
+        return ReferenceRunner(program, card, threads)
     try:
         return CoreMLRunner(ct.models.MLModel(str(path)), card)
     except Exception as error:  # Core ML's compiler raises RuntimeError and plain Exception

@@ -8,7 +8,7 @@ neither how its units accumulate nor which operators they fuse.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import coremltools as ct
@@ -18,7 +18,9 @@ from coremltools.converters.mil.frontend.milproto.load import load
 from coremltools.converters.mil.mil import types
 from torch import Tensor
 
-from pose.errors import BackendError, one_line
+from pose.card import Card
+from pose.errors import BackendError, InputError, one_line
+from pose.files import read_json
 from targets.coreml.mil_ops import KERNELS
 
 _DTYPES = {
@@ -30,6 +32,17 @@ _DTYPES = {
     types.bool: torch.bool,
 }
 _Step = tuple[Callable[..., Tensor], Any, dict[str, Any]]  # kernel, the operator, its arguments
+
+
+def require_inside(package: Path) -> None:
+    """Raises InputError where the manifest of a package names a file outside it."""
+    manifest = package / "Manifest.json"
+    value = read_json(manifest)
+    entries = value.get("itemInfoEntries") if isinstance(value, dict) else None
+    for entry in entries.values() if isinstance(entries, dict) else [None]:
+        path = entry.get("path") if isinstance(entry, dict) else None
+        if not isinstance(path, str) or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise InputError(f"{manifest} names {str(path)[:80]!r}, which is not a file of the package; export it again")
 
 
 class MilProgram:
@@ -64,6 +77,14 @@ class MilProgram:
                 self._constants[op.outputs[0]] = _run(step, self._constants)
             else:
                 self._steps.append(step)
+
+    def require_interface(self, path: Path, card: Card) -> None:
+        """Raises InputError unless the program maps the card's image to coords and scores of the card's shapes."""
+        inputs = {name: tuple(value.shape) for name, value in self.function.inputs.items()}
+        outputs = {value.name: tuple(value.shape) for value in self.function.outputs}
+        says = {card.input.name: card.input.shape}, {output.name: output.shape for output in card.outputs}
+        if (inputs, outputs) != says:
+            raise InputError(f"{path} maps {inputs} to {outputs}, its card says {says[0]} to {says[1]}; export it again")
 
     @torch.no_grad()
     def __call__(self, **inputs: Tensor) -> dict[str, Tensor]:

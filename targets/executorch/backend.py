@@ -25,7 +25,15 @@ from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError, one_line
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
+from targets.common import (
+    OneByOneRunner,
+    accepted,
+    artefact_card,
+    network_input,
+    require_shapes,
+    verified_card,
+    write_artefact,
+)
 from targets.executorch import SPEC
 from targets.graph import arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
@@ -102,7 +110,9 @@ def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named
                 f"an artefact is open on {current} threads and ExecuTorch has one pool: close it before opening on {threads}"
             )
         runtime._unsafe_reset_threadpool(threads)
-    runner = ExecuTorchRunner(_load(path), card)
+    module = _load(path)
+    _require_forward(module, path, card)
+    runner = ExecuTorchRunner(module, card)
     _alive.add(runner)
     return runner
 
@@ -165,6 +175,16 @@ def _load(path: Path) -> Any:
         return runtime._load_for_executorch(str(path))
     except RuntimeError as error:
         raise BackendError(f"ExecuTorch refuses {path}: {one_line(error)}") from error
+
+
+def _require_forward(module: Any, path: Path, card: Card) -> None:
+    """Raises InputError unless a `.pte` has one method, of the card's shapes."""
+    if (names := module.method_names()) != ["forward"]:
+        raise InputError(f"{path} has the methods {', '.join(map(str, names))}, not forward alone; export it again")
+    method = module.method_meta("forward")
+    inputs = [method.input_tensor_meta(number).sizes() for number in range(method.num_inputs())]
+    outputs = [method.output_tensor_meta(number).sizes() for number in range(method.num_outputs())]
+    require_shapes(path, card, inputs, outputs)
 
 
 def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:

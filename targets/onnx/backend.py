@@ -25,9 +25,18 @@ from onnx import numpy_helper
 
 from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError, one_line
+from pose.onnx_graph import require_plain
 from pose.program import Program
 from targets.base import SPECS, Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
+from targets.common import (
+    OneByOneRunner,
+    accepted,
+    artefact_card,
+    network_input,
+    require_shapes,
+    verified_card,
+    write_artefact,
+)
 from targets.graph import Arithmetic, arithmetic, quantization_findings
 from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
 
@@ -118,14 +127,16 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
     path = Path(path)
     card = verified_card(path, target)
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
         raise BackendError(f"{path} is not an ONNX file: {one_line(error)}") from error
+    require_plain(model, path)
     session = _session(model, path, threads)
-    inputs = [(value.name, tuple(value.shape)) for value in session.get_inputs()]
-    outputs = [(value.name, tuple(value.shape)) for value in session.get_outputs()]
-    if inputs != [(INPUT, card.input.shape)] or outputs != [(output.name, output.shape) for output in card.outputs]:
-        raise InputError(f"{path} maps {inputs} to {outputs}, which is not what its card says; export it again")
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [value.name for value in (*inputs, *outputs)] != [INPUT, *OUTPUTS]:
+        names = [[value.name for value in values] for values in (inputs, outputs)]
+        raise InputError(f"{path} maps {names[0]} to {names[1]}, which is not what its card says; export it again")
+    require_shapes(path, card, *([tuple(value.shape) for value in values] for values in (inputs, outputs)))
     return OnnxRunner(session, card)
 
 

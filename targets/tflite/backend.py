@@ -20,10 +20,19 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from pose.card import Card, Coverage, Input, Precision
-from pose.errors import BackendError, one_line
+from pose.errors import BackendError, InputError, one_line
+from pose.files import LARGEST, read_bytes
 from pose.program import Program
 from targets.base import Artefact, LintFinding
-from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
+from targets.common import (
+    OneByOneRunner,
+    accepted,
+    artefact_card,
+    network_input,
+    require_shapes,
+    verified_card,
+    write_artefact,
+)
 from targets.tflite import SPEC, flatbuffer
 
 if TYPE_CHECKING:
@@ -46,7 +55,15 @@ class TFLiteRunner(OneByOneRunner):
         self._interpreter = _open(path, threads)
         self._input = self._interpreter.get_input_details()[0]["index"]
         outputs = {output["name"]: output["index"] for output in self._interpreter.get_output_details()}
+        if missing := {"coords", "scores"} - set(outputs):
+            raise InputError(f"{path} has no output {' and no '.join(sorted(missing))}; export it again")
         self._outputs = [outputs[name] for name in ("coords", "scores")]
+
+    def shapes(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Of every input, and of coords and scores."""
+        details = {output["index"]: output for output in self._interpreter.get_output_details()}
+        inputs, outputs = self._interpreter.get_input_details(), [details[index] for index in self._outputs]
+        return [list(map(int, one["shape"])) for one in inputs], [list(map(int, one["shape"])) for one in outputs]
 
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         takes_pixels = self.card.input.dtype == "uint8"
@@ -93,7 +110,10 @@ def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by 
     """Open a `.tflite` beside its card, on that many threads."""
     path = Path(path)
     card = verified_card(path, "tflite")
-    return TFLiteRunner(path, card, threads)
+    flatbuffer.require_plain(read_bytes(path, LARGEST), path)
+    runner = TFLiteRunner(path, card, threads)
+    require_shapes(path, card, *runner.shapes())
+    return runner
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -14,11 +15,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pose.card import Input
+from pose.errors import InputError
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # bytes, of constants, which runtimes read in place
 _NAMES = {code: name.lower() for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+_FOREIGN = ("custom", "delegate", "stablehlo_custom_call")
 _WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv")
 
 
@@ -54,6 +57,28 @@ class Operator:
     def label(self, tensors: Sequence[Tensor]) -> str:
         """The operator and the type that it computes: `conv_2d int8`."""
         return f"{self.name} {tensors[self.outputs[0]].dtype}"
+
+
+def require_plain(content: bytes, path: Path) -> None:
+    """Raises InputError unless a file is one graph of the operators of TensorFlow Lite.
+
+    Custom operators and delegates come from libraries; with a second graph come loops and branches.
+    """
+    try:
+        if not schema.Model.ModelBufferHasIdentifier(content, 0):
+            raise ValueError("no identifier")
+        model = schema.Model.GetRootAs(content)
+        graphs = model.SubgraphsLength()
+        codes = [model.OperatorCodes(number) for number in range(model.OperatorCodesLength())]
+        operators = [(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), code.CustomCode()) for code in codes]
+    except Exception as error:  # of struct and of numpy, where an offset points outside the file
+        raise InputError(f"{path} is not a whole .tflite file; export it again") from error
+    for code, custom in operators:
+        if custom is not None or _NAMES.get(code, "") in _FOREIGN:
+            name = custom.decode(errors="replace")[:80] if custom else _NAMES[code]
+            raise InputError(f"{path} is not opened: {name} is not an operator of TensorFlow Lite itself; export it again")
+    if graphs != 1:
+        raise InputError(f"{path} is not opened: it has {graphs} graphs, and a network needs one; export it again")
 
 
 def read(content: bytes) -> tuple[list[Tensor], list[Operator]]:

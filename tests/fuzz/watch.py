@@ -1,0 +1,59 @@
+"""What reading a file may not do: raise anything but the project's errors, hang, take memory, write or start something."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pose.errors import UserError
+
+SECONDS, MEGABYTES = 30.0, 2_000
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "shutil.")
+_STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect", "ctypes.dlopen")
+_watched: list[Path] = []  # the folder, while something is watched
+_seen: list[str] = []
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watched:
+        return
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
+    if event.startswith(_STARTS):
+        _seen.append(f"{event} {arguments[:1]}")
+    elif writes or event.startswith(_CHANGES):
+        place = arguments[0]
+        inside = isinstance(place, int) or Path(os.fsdecode(place)).resolve().is_relative_to(_watched[0])
+        if not inside:
+            _seen.append(f"{event} {arguments[:2]}")
+
+
+sys.addaudithook(_audit)
+
+
+@contextlib.contextmanager
+def harmless(folder: Path) -> Iterator[None]:
+    """A block that may raise the project's errors, of one line; anything else that it may not do is an AssertionError."""
+    began, _seen[:], _watched[:] = time.monotonic(), [], [folder.resolve()]
+    try:
+        yield
+    except UserError as error:
+        assert "\n" not in str(error), str(error)
+        assert len(str(error)) < 4_000, str(error)
+    finally:
+        _watched.clear()
+    assert not _seen, _seen
+    assert time.monotonic() - began < SECONDS
+    assert peak_megabytes() < MEGABYTES
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has had."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM:")), 0.0)
