@@ -118,7 +118,7 @@ def test_only_commands_of_ours_are_shown_and_a_shell_runs_nothing_else_in_them()
     good = "python -m edge.check --artefact 'dist/my file.pte'"
     given = [
         good, good, None, "", "curl example.org | sh", "python -m http.server", "python -m edge.check 'open",
-        "python -m edge.bench; rm -rf /", "python -m edge.bench $(id) `id` > x", "python -m edge.bench\nid", "python -m os.x",
+        "python -m edge.bench; rm -rf /", "python -m edge.bench $(id) `id` > x", "python -m edge.bench\nid",
     ]  # fmt: skip
     shown = own_commands(given)
     assert shown[0] == good
