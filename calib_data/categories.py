@@ -84,7 +84,7 @@ def joints_of(category: Category, skeleton: Skeleton | None, count: int, repairs
         InputError: the joints are not named, or do not fit each other or `skeleton`.
     """
     names = category.get("keypoints") or []
-    if not names:
+    if all(name.strip().isdigit() for name in names):  # numbers name nothing
         return _unnamed(category, skeleton, count, repairs)
     for number, name in enumerate(names):
         if names.index(name) != number:

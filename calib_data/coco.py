@@ -12,6 +12,7 @@ import numpy as np
 from calib_data import geometry
 from calib_data.coco_file import read_people
 from calib_data.detections import Detections, read_boxes
+from calib_data.formats import yolo
 from calib_data.photos import Exif, Photos
 from calib_data.repairs import Repair
 from calib_data.sample import Labels
@@ -84,7 +85,7 @@ class CocoPeople:
         else:
             self._rows, self._image_ids = labelled, self._people.image_ids[labelled]
             self._person_ids, self.scores = self._people.ids[labelled], np.ones(len(labelled))
-            self._boxes = self._people.boxes[labelled] if boxes == "annotation" else self._joint_boxes(annotations)
+            self._boxes = self._people.boxes[labelled] if boxes == "annotation" else self._joint_boxes()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -135,15 +136,12 @@ class CocoPeople:
         others = {entry.id: (entry.width, entry.height) for entry in self.file.images.values()}
         return others | sizes, paths
 
-    def _joint_boxes(self, annotations: Path) -> np.ndarray:
+    def _joint_boxes(self) -> np.ndarray:
+        """Boxes of the labelled joints; annotated ones of people without labels, or whose joints lie on one point."""
         boxes = geometry.joint_boxes(self._people.keypoints[self._rows])
-        unlabelled = np.isnan(boxes).any(1)
-        boxes[unlabelled] = self._people.boxes[self._rows[unlabelled]]
-        flat = (boxes[:, 2:] <= 0).all(1)
-        if flat.any():
-            where = f"{annotations}: annotation {self._person_ids[np.argmax(flat)]}"
-            raise InputError(f"{where}: its labelled joints lie on one point and have no box; use --boxes annotation")
-        return boxes
+        flat, unlabelled = boxes[:, 2:].max(1) <= 0, np.isnan(boxes).any(1)
+        self.file.repairs.add(Repair.ON_ONE_POINT, self._person_ids[flat].tolist())
+        return np.where((flat | unlabelled)[:, None], self._people.boxes[self._rows], boxes)
 
 
 class Reading(TypedDict, total=False):
@@ -175,6 +173,8 @@ def read_data(
         min_keypoints: see `CocoPeople`.
     """
     annotations = Path(annotations)
+    if images is not None and yolo.description(annotations) is not None:
+        raise InputError(f"{annotations} names its photos itself; leave out --images {images}")
     beside, above = annotations.parent / "images", annotations.parent.parent / "images"
     folder = images or next((place for place in (beside, above) if place.is_dir()), annotations.parent)
     known = skeletons.load(skeleton) if skeleton else None

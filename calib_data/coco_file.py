@@ -178,12 +178,10 @@ def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
         raise InputError(f"{where}.file_name: {name!r:.60} must be the name of a file in the image folder")
     sides = []
     for field in ("width", "height"):
-        side = entry.get(field)
-        if side is not None and (
-            isinstance(side, bool) or not isinstance(side, int | float) or not 0 <= side <= _LARGEST_SIDE
-        ):
-            raise InputError(f"{where}.{field}: {side!r:.40} is no number of pixels")
-        sides.append(round(side or 0))
+        side = scalars([entry.get(field) or 0])[0]  # 0, null or missing: the photo says it
+        if isinstance(entry.get(field), bool) or not 0 <= side <= _LARGEST_SIDE:
+            raise InputError(f"{where}.{field}: {entry[field]!r:.40} is no number of pixels")
+        sides.append(round(side))
     width, height = sides if all(sides) else (0, 0)
     path = entry.get("path")
     return ImageEntry(

@@ -97,15 +97,9 @@ def are_fractions(boxes: np.ndarray, images: np.ndarray) -> bool:
 
 
 def overlap(boxes: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Whether boxes [N, 4] have an area, a pixel at least and a few images at most, and a part in their images, bool [N]."""
+    """Whether boxes [N, 4] are from a pixel to a few images wide and high, with a part in their images [N, 2], bool [N]."""
     low, size = boxes[:, :2], boxes[:, 2:]
-    return (
-        (size <= _LARGEST * images).all(1)
-        & (size > 0).all(1)
-        & (size.max(1) >= 1)
-        & (low < images).all(1)
-        & (low + size > 0).all(1)
-    )
+    return (size <= _LARGEST * images).all(1) & (size >= 1).all(1) & (low < images).all(1) & (low + size > 0).all(1)
 
 
 def _repair_boxes(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:

@@ -41,16 +41,22 @@ def read_header(path: Path) -> Header:
     with open(path, "rb") as file:
         start = file.read(12)
         if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-            raise InputError(f"image {path} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
+            raise _heic(path)
         file.seek(0)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of very large photos
                 image = Image.open(file)
                 orientation = image.getexif().get(_ORIENTATION, 1)
-        except Exception:  # of a damaged file Pillow may raise anything; the decoder then says what is wrong
+        except Exception as error:  # of a damaged file Pillow may raise anything; the decoder then says what is wrong
+            if path.suffix.lower() in (".heic", ".heif"):
+                raise _heic(path) from error
             return Header(None, 1)
     return Header(image.size, orientation if orientation in range(1, 9) else 1)
+
+
+def _heic(path: Path) -> InputError:
+    return InputError(f"image {path} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:

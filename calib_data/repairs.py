@@ -20,6 +20,7 @@ class Repair(Enum):
     AREA_MISSING = "no area in {what}: width x height of the box is taken", False
     AREA_FAR = "area far from width x height of the box in {what}: width x height is taken", True
     BOX_MISSING = "no usable box in {what}: the box of the labelled joints, grown to 1.2 times its size, is taken", False
+    ON_ONE_POINT = "labelled joints on one point in {what}: annotated boxes are taken instead of those of the joints", False
     BOX_FRACTIONS = "boxes in 0..1 in {what}: multiplied by the size of the image", True
     JOINT_FRACTIONS = "keypoints in 0..1 in {what}: multiplied by the size of the image", True
     COUNT_WRONG = "another num_keypoints than labelled joints in {what}: counted anew", False
@@ -32,7 +33,7 @@ class Repair(Enum):
     WRONG_LENGTH = "left out: {what} with another number of keypoint numbers than {detail}", True
     NOT_A_NUMBER = "left out: {what} with keypoints that are no numbers of pixels", True
     VISIBILITY = "left out: {what} with a visibility other than 0, 1 or 2 (every third keypoint number)", True
-    NO_BOX = "left out: {what} without a box with an area, whose labelled joints span no box either", True
+    NO_BOX = "left out: {what} without a box of a pixel or more, whose labelled joints span none either", True
     FAR = "left out: {what} with labelled joints far outside the image", True
     OUTSIDE = "left out: {what} with a box and all labelled joints outside the image", True
     NO_OBJECT = "left out: {what} that are no JSON objects with an image_id and an iscrowd of 0 or 1", True
@@ -41,7 +42,7 @@ class Repair(Enum):
     DETECTION_IMAGE = "left out: {what} of images that are not in the annotations", False
     DETECTION_CATEGORY = "left out: {what} of other categories", False
     DETECTION_WRONG = "left out: {what} without a score or an area", True
-    OUTSIDE_BOX = "left out: {what} outside the image", True
+    OUTSIDE_BOX = "left out: {what} under a pixel or outside the image", True
 
     @property
     def sentence(self) -> str:

@@ -60,9 +60,10 @@ def annotated(
 
 def _content(people: CocoPeople) -> str:
     """Digest of everything that a source's samples follow from: annotations, photos, how these are turned, joints."""
+    kinds = json.dumps([category["id"] for category in people.file.categories])
     names = [f"{number} {people.file.images[number].file_name} {people.turn(number)}" for number in people.paths]
     skeleton = json.dumps(people.skeleton.to_dict(), sort_keys=True)
-    parts = [*names, *digests(people.file.sources), *digests(people.paths.values()), skeleton]
+    parts = [*names, *digests(people.file.sources), *digests(people.paths.values()), kinds, skeleton]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

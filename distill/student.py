@@ -84,7 +84,8 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     from distill.run_folder import require_new_run_dir
     from distill.training import Run
     from pose import models
-    from pose.files import sha256, write_json
+    from pose.files import write_json
+    from pose.model_files import model_digest
     from pose.models import checkpoint
 
     out, student = request.out, request.student
@@ -94,7 +95,7 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     network = start(request, task, trunk)
     model = project(network, task.live, task.batches.crops.spec)
     files = {"weights": request.weights, "trunk": trunk, "student's code": models.MODELS[student].source}
-    given = {name: sha256(path) for name, path in files.items() if path}
+    given = {name: model_digest(path) for name, path in files.items() if path}
     settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
     run = Run(
         out, model, task.objective, task.batches, request.recipe, settings,

@@ -22,7 +22,7 @@ from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
 from pose.heatmaps import HeatmapGrid, require_heatmaps
-from pose.model_files import model_files
+from pose.model_files import model_digest
 from pose.skeleton import Skeleton
 
 _RECIPE = "teacher"  # of one that has to be fitted first
@@ -83,7 +83,7 @@ def foreign_digest(name: str, teacher: foreign.HeatmapTeacher) -> str:
     """
     described = Path(name) if Path(name).suffix else foreign.PACKAGED / f"{name}.yaml"
     skeleton = json.dumps(teacher.skeleton.to_dict(), sort_keys=True)
-    contents = [*map(sha256, [*model_files(teacher.path), described]), skeleton]
+    contents = [model_digest(teacher.path), sha256(described), skeleton]
     return hashlib.sha256(" ".join(contents).encode()).hexdigest()
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pose.files import sha256
+
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
+
+
+def model_digest(path: Path) -> str:
+    """sha256 of a model: of its file, or of the digests of all its files."""
+    digests = [sha256(file) for file in model_files(path)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def model_files(path: Path) -> list[Path]:

@@ -78,9 +78,12 @@ def test_boxes_about_keypoints(folder: Path) -> None:
     """Joints span 10 x 20 about (15, 20): grown to 12 x 24."""
     assert np.allclose(opened(folder, good(), boxes="keypoints").labels(0).box, [9, 8, 12, 24])
     held = good()
-    held["annotations"][0]["keypoints"] = keypoints((10, 10, 2))
-    with pytest.raises(InputError, match="annotation 1: its labelled joints lie on one point"):
-        opened(folder, held, boxes="keypoints")
+    held["annotations"][0] |= {"keypoints": keypoints((10, 10, 2)), "num_keypoints": 1}
+    people = opened(folder, held, boxes="keypoints")
+    assert people.labels(0).box.tolist() == [10, 5, 20, 30]
+    assert [sentence.partition(" (1): ")[0] for sentence in people.file.repairs] == [
+        "people.json: labelled joints on one point in 1 annotation"
+    ]
 
 
 def test_detected_boxes(folder: Path) -> None:
@@ -198,7 +201,7 @@ WRONG = {
         r"another number of keypoint numbers than 3 x 2 = 6",
     ),
     "joint twice": (change("categories.0.keypoints", ["nose"] * 14), "joint 'nose' is named twice"),
-    "width text": (change("images.0.width", "60"), "width: '60' is no number of pixels"),
+    "width text": (change("images.0.width", "wide"), "width: 'wide' is no number of pixels"),
     "width huge": (change("images.0.width", 1e9), "width: .* is no number of pixels"),
     "image elsewhere": (change("images.0.file_name", "../people.json"), r"images/people.json \(id 7\) is missing"),
     "image at root": (change("images.0.file_name", "/etc/passwd"), r"images/etc/passwd \(id 7\) is missing"),

@@ -120,6 +120,16 @@ def test_heic_is_to_be_converted(brand: bytes, tmp_path: Path) -> None:
         opened(path)
 
 
+def test_an_unreadable_file_that_is_named_heic_too(tmp_path: Path) -> None:
+    path = write(tmp_path, {"1.png": 1})
+    path.write_text(path.read_text().replace("1.png", "1.HEIC"))
+    (tmp_path / "images" / "1.png").rename(tmp_path / "images" / "1.HEIC")
+    assert len(opened(path)) == 1, "a PNG with a wrong name"
+    (tmp_path / "images" / "1.HEIC").write_bytes(b"what a phone wrote")
+    with pytest.raises(InputError, match="convert it to JPEG"):
+        opened(path)
+
+
 def test_a_header_that_cannot_be_read_is_left_to_the_decoder(tmp_path: Path) -> None:
     path = write(tmp_path, {"1.png": 1})
     for data in (b"no image", (tmp_path / "images" / "1.png").read_bytes()[:20], b"\xff\xd8\xff\xe1\xff\xffExif\0\0II*\0"):

@@ -103,6 +103,8 @@ def test_a_skeleton_names_the_joints_of_a_file_that_does_not(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"name its 17 joints with --skeleton: coco17, "):
         opened(tmp_path, held)
     assert opened(tmp_path, held, skeleton=COCO_17).labels(0).keypoints[0].tolist() == [*POINTS["nose"], 2]
+    held["categories"][0]["keypoints"] = [str(number) for number in range(17)]
+    assert opened(tmp_path, held, skeleton=COCO_17).labels(0).keypoints[0].tolist() == [*POINTS["nose"], 2]
     assert opened(tmp_path, published.halpe(), skeleton=COCO_17).labels(0).keypoints.shape == (17, 3)
     with pytest.raises(InputError, match="annotations have 17 joints, skeleton mpii16 has 16"):
         opened(tmp_path, held, skeleton=MPII_16)

@@ -62,6 +62,7 @@ REPAIRED = {
     "joints in triples": (change("annotations.0.keypoints", [*JOINTS, *[[0, 0, 0]] * 12]), None, None, 300),
     "visibility as a boolean": (change("annotations.0.keypoints.5", True), None, None, 300),
     "size missing": (change("images.0.width", ...), "no size of 1 image: read from the photos", None, 300),
+    "size as text": (change("images.0.width", "60"), None, None, 300),
     "size zero": (change("images.0.height", 0), "no size of 1 image: read from the photos", None, 300),
 }
 
@@ -95,7 +96,7 @@ LEFT_OUT = {
     "a confidence": (change("annotations.0.keypoints.2", 0.8), "1 annotation (1) with a visibility other than 0, 1 or 2"),
     "a point": (
         change("annotations.0", {**FIRST, "bbox": [9, 9, 0, 0], "keypoints": keypoints((9, 9, 2))}),
-        "1 annotation (1) without a box with an area, whose labelled joints span no box",
+        "1 annotation (1) without a box of a pixel or more, whose labelled joints span none",
     ),
     "a joint far outside": (change("annotations.0.keypoints.0", -3000), "1 annotation (1) with labelled joints far outside"),
     "outside": (

@@ -45,6 +45,16 @@ def test_another_folder_of_other_photos_is_another_digest(data: Path) -> None:
     assert digest(data, other) != digest(data)
 
 
+def test_the_category_belongs_to_the_digest(data: Path) -> None:
+    held = json.loads(data.read_text())
+    held["categories"].append({**held["categories"][0], "id": 2, "name": "statue"})
+    held["annotations"][1]["category_id"] = 2
+    data.write_text(json.dumps(held))
+    parts = [sources.annotated([data], [], "annotation", category=name) for name in ("person", "statue")]
+    assert [len(part.source) for part in parts] == [1, 1]
+    assert parts[0].digest != parts[1].digest
+
+
 def test_labels_and_turns_belong_to_the_digest(data: Path) -> None:
     before = digest(data)
     held = json.loads(data.read_text())

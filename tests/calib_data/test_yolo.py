@@ -85,6 +85,12 @@ def test_names_of_joints(tmp_path: Path) -> None:
         open_data(write(tmp_path / "nothing", [line(points)], kpt_shape=[3, 3], flip_idx=None))
 
 
+def test_images_are_those_of_the_description(tmp_path: Path) -> None:
+    path = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])])
+    with pytest.raises(InputError, match="names its photos itself; leave out --images"):
+        open_data(path, tmp_path / "images")
+
+
 def test_training_takes_the_split_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path / "cache"))
     path = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])])
