@@ -49,6 +49,7 @@ MODULES = {
 DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime", "tensorflow", "onnxruntime", "executorch", "torch", "numpy")
 
 Call = Callable[[Any], Any]  # the input tensor -> [coords, scores]
+Opened = tuple[Call, Callable[[], str]]  # and what runs the graph: not what was asked for, but what the runtime took
 
 
 class Golden(TypedDict):
@@ -118,7 +119,7 @@ def import_first(*names: str) -> Any:
     raise JobError("runtime", f"no {' or '.join(name.split('.')[0] for name in names)} in {sys.executable} ({reason})")
 
 
-def open_tflite(path: str, threads: int) -> Call:
+def open_tflite(path: str, threads: int) -> Opened:
     interpreter = import_first(*MODULES["tflite"]).Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
@@ -130,26 +131,29 @@ def open_tflite(path: str, threads: int) -> Call:
         interpreter.invoke()
         return interpreter.get_tensor(coords), interpreter.get_tensor(scores)
 
-    return call
+    return call, lambda: "XNNPACK" if "'DELEGATE'" in str(interpreter._get_ops_details()) else "built-in kernels"
 
 
-def open_onnx(path: str, threads: int) -> Call:
+def open_onnx(path: str, threads: int) -> Opened:
     runtime = import_first(*MODULES["onnx"])
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
-    return lambda tensor: session.run(["coords", "scores"], {source: tensor})
+    return (lambda tensor: session.run(["coords", "scores"], {source: tensor})), lambda: session.get_providers()[0]
 
 
-def open_executorch(path: str, threads: int) -> Call:
+def open_executorch(path: str, threads: int) -> Opened:
     runtime, torch = import_first(*MODULES["executorch"]), import_first("torch")
     if runtime._threadpool_get_thread_count() != threads:
         runtime._unsafe_reset_threadpool(threads)
     program = runtime._load_for_executorch(path)
+    names: Any = getattr(runtime, "_get_registered_backend_names", list)()
+    backends = [name for name in names if name.encode() in Path(path).read_bytes()] or ["portable kernels"]
     # outputs are in the runtime's own memory, which the next call overwrites
-    return lambda tensor: [output.numpy().copy() for output in program.forward([torch.from_numpy(tensor)])]
+    call: Call = lambda tensor: [part.numpy().copy() for part in program.forward([torch.from_numpy(tensor)])]  # noqa: E731
+    return call, lambda: ", ".join(backends)
 
 
 OPENERS = {"tflite": open_tflite, "onnx": open_onnx, "executorch": open_executorch}
@@ -168,7 +172,7 @@ class Model:
             digest = hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
             if digest != artefact["sha256"]:
                 raise JobError("artefact", f"{self.path} is not what was sent (sha256 differs); run again with --clean")
-            self.call = OPENERS[artefact["runtime"]](self.path, threads)
+            self.call, self._accelerator = OPENERS[artefact["runtime"]](self.path, threads)
         except (JobError, MemoryError):
             raise
         except Exception as error:  # every runtime has exceptions of its own
@@ -195,7 +199,7 @@ class Model:
             raise JobError("artefact", f"{self.path} does not run: {one_line(error)}") from error
         elapsed = 1e3 * (time.perf_counter() - start)
         pixels, score = golden_error(self.path, coords, scores, self._artefact["golden"], self._size)
-        send("golden", artefact=self.name, max_px=pixels, max_score=score)
+        send("golden", artefact=self.name, max_px=pixels, max_score=score, accelerator=self._accelerator())
         return elapsed
 
 

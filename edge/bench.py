@@ -109,8 +109,9 @@ def _print(result: Bench) -> None:
         before = device.facts.before
         known = [fact for fact in (before.model, before.cpu, before.os) if fact] if before else []
         title = f"{device.device}: {', '.join(known)}" if known else device.device
-        out.print(f"{title}, {result.threads} thread(s)")
         timings = {name: device.timing(name) for name in result.artefacts}
+        ran_on = dict.fromkeys(timing.accelerator for timing in timings.values() if timing and timing.accelerator)
+        out.print(f"{title}, {result.threads} thread(s){', on ' if ran_on else ''}{', '.join(ran_on)}")
         if any(timing and timing.latency_ms for timing in timings.values()):
             out.print(_table(device, result.artefacts))
         elif device.emulated and not device.error:

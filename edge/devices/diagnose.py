@@ -177,13 +177,15 @@ def _trial(session: Session, artefact: Artefact) -> Iterator[Diagnosis]:
         yield Diagnosis(severity="ok", what=f"{name}: trtexec builds and times it there", fix=fix)
         return
     described = session.push(card.precision or "artefact", artefact.path, card)
-    golden_px = None
+    golden_px, ran_on = None, ""
     for event in session.run({"job": "load", "artefacts": [described]}, SECONDS):
-        golden_px = event["max_px"] if event["event"] == "golden" else golden_px
+        if event["event"] == "golden":
+            golden_px, ran_on = event["max_px"], event.get("accelerator", "")
     if golden_px is None:
         yield Diagnosis(severity="error", what=f"{name} did not answer its golden crop there", fix="export it again")
     else:
         what = f"{name} runs there: {golden_px:.3f} px from its card's answer to the golden crop"
+        what += f", on {ran_on}" if ran_on else ""
         yield Diagnosis(severity="ok", what=what)
 
 

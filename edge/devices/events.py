@@ -36,6 +36,7 @@ class _Golden(_Event):
     artefact: _Text = ""
     max_px: _Size
     max_score: _Size | None = None
+    accelerator: _Text = ""
 
 
 class _Stages(_Event):

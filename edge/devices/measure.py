@@ -134,13 +134,14 @@ class _Run:
 
     def _timing(self, name: Role, emulated: bool) -> Timing:
         fields, times = self._fields[name], self._times[name]
-        timed = {field: fields.get(field) for field in _FIELDS}
+        timed: dict[str, Any] = {field: fields.get(field) for field in _FIELDS}
         latency = fields.get("latency_ms") or (summary(times) if times else None)
+        answered: dict[str, Any] = {"golden_px": fields["golden_px"], "accelerator": fields.get("accelerator", "")}
         if not emulated:
-            return Timing(latency_ms=latency, times_ms=times, golden_px=fields["golden_px"], **timed)
+            return Timing(latency_ms=latency, times_ms=times, **answered, **timed)
         hidden = EmulatedTiming(**timed, **(latency.model_dump() if latency else {}))
         some = latency is not None or any(timed.values())
-        return Timing(times_ms=[], golden_px=fields["golden_px"], emulated_ms=hidden if some else None)
+        return Timing(times_ms=[], **answered, emulated_ms=hidden if some else None)
 
     def _load(self, artefacts: Jobs) -> float:
         """Open each artefact alone in a process; returns the seconds that the slower one took."""
@@ -202,6 +203,7 @@ class _Run:
                 raise BackendError(f"{self._session.device.name}: more than {MOST_TIMES} latencies of {name}; ask for fewer")
         elif kind == "golden":
             fields["golden_px"] = event["max_px"]
+            fields["accelerator"] = event.get("accelerator", "")
         elif kind == "stages":
             fields["stages_ms"] = {stage: float(np.median(ms)) for stage, ms in event["ms"].items()}
         elif kind == "clock":
@@ -231,7 +233,8 @@ class _Run:
             self._warnings += [f"{name}: trtexec: {line}" for line in engine.warnings]
             before = self._before or Facts()
             self._before = before.model_copy(update={"runtime": {**before.runtime, "tensorrt": engine.version}})
-            self._fields[name] = {field: getattr(engine.timing, field) for field in ("latency_ms", "golden_px", *_FIELDS)}
+            kept = ("latency_ms", "golden_px", "accelerator", *_FIELDS)
+            self._fields[name] = {field: getattr(engine.timing, field) for field in kept}
 
 
 def _slowed(name: str, times: list[float]) -> list[str]:

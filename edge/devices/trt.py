@@ -88,6 +88,7 @@ def measure(session: Session, artefact: Path, card: Card, seconds: int, timeout:
         stages_ms={"model": compute.median},
         load_ms=1e3 * parsed.build_seconds if parsed.build_seconds is not None else None,
         golden_px=golden_px,
+        accelerator=f"TensorRT {parsed.version}",
     )
     return EngineTiming(timing, parsed.version, list(parsed.warnings))
 

@@ -152,11 +152,12 @@ class Timing(Record):
         stages_ms: median of preprocess, model and decode.
         times_ms: of each inference, in order; None in a report.
         shape: of `times_ms`; only in a report.
+        accelerator: what ran the graph, as the runtime reports it: `XNNPACK`, `CPUExecutionProvider`, `TensorRT 10.3.0`.
         golden_px: distance between the device's answer to the golden crop and the card's, in pixels.
         emulated_ms: only of an emulated device, which has no other times.
     """
 
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms", "accelerator"})
 
     latency_ms: Percentiles | None = None
     emulated_ms: EmulatedTiming | None = None
@@ -168,6 +169,7 @@ class Timing(Record):
     peak_memory_mb: Megabytes | None = None
     runtime_memory_mb: Megabytes | None = None
     golden_px: Distance | None = None
+    accelerator: str = ""
 
     @model_validator(mode="after")
     def _of_the_same_runs(self) -> Self:

@@ -65,6 +65,8 @@ def test_it_answers_as_the_host_does(lowered: Path, target: str, tmp_path: Path)
     job = {"job": "infer", "artefacts": [artefact], "crops": f"{tmp_path}/crops.npy", "answers": f"{tmp_path}/a.npz"}
     golden, runtime, result = run_job(job)
     assert golden["max_px"] == 0
+    ran_on = {"executorch": "XnnpackBackend", "tflite": "XNNPACK", "onnx": "CPUExecutionProvider"}
+    assert golden["accelerator"] == ran_on[target]
     assert runtime["versions"]["numpy"] == np.__version__
     assert runtime["own_s"] < 1
     assert result["done"] == 3

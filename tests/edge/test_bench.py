@@ -29,7 +29,17 @@ from edge.evaluate.timings import Facts, Throttled
 from pose.card import Card, card_path, digest
 from pose.errors import BackendError, GateError, InputError
 
-KEYS = {"latency_ms", "times_ms", "stages_ms", "first_ms", "load_ms", "peak_memory_mb", "runtime_memory_mb", "golden_px"}
+KEYS = {
+    "latency_ms",
+    "times_ms",
+    "stages_ms",
+    "first_ms",
+    "load_ms",
+    "peak_memory_mb",
+    "runtime_memory_mb",
+    "golden_px",
+    "accelerator",
+}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +113,7 @@ def test_what_is_measured(pair: dict[str, Artefact]) -> None:
         assert set(mine["stages_ms"]) == {"preprocess", "model", "decode"}
         assert mine["peak_memory_mb"] >= mine["runtime_memory_mb"] > 0
         assert mine["golden_px"] == 0
+        assert mine["accelerator"] == "CPUExecutionProvider"
 
 
 def test_a_bad_device_does_not_stop_the_others(pair: dict[str, Artefact]) -> None:
@@ -175,6 +186,7 @@ def test_emulated_time_is_not_latency(pair: dict[str, Artefact], monkeypatch: py
         timing = record.timing(name).as_json()
         assert timing.pop("emulated_ms")["runs"] == measure.EMULATED_RUNS
         assert timing.pop("golden_px") == 0
+        assert timing.pop("accelerator") == "CPUExecutionProvider"
         assert all(value in (None, []) for value in timing.values())
     assert any("emulated" in warning for warning in record.warnings)
     with pytest.raises(InputError, match="needs a latency of a real device"):
@@ -279,6 +291,7 @@ def test_trtexec_where_there_is_one(engines: dict[str, Artefact], tmp_path: Path
     assert record.facts.before.runtime == {"tensorrt": "10.3.0"}
     assert record.int8.latency_ms.as_json() == {"p50": 1.4, "p90": 1.9, "p99": 2.0, "mean": 1.5, "runs": 2}
     assert record.int8.stages_ms == {"model": 1.3}
+    assert record.int8.accelerator == "TensorRT 10.3.0"
     assert record.int8.golden_px == pytest.approx(0, abs=1e-6)
     assert any("not in turns" in warning for warning in record.warnings)
 
@@ -295,6 +308,7 @@ def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Artefact]) -> None
     (record,) = bench(quick(engines), [Local()]).devices
     assert record.error is None
     assert any("not TensorRT" in warning for warning in record.warnings)
+    assert record.int8.accelerator == "CPUExecutionProvider"  # what ran, not what the artefact is for
 
 
 def test_the_runtime_is_not_installed_on_this_machine(pair: dict[str, Artefact], tmp_path: Path) -> None:

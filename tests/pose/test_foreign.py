@@ -51,6 +51,16 @@ def test_decoding_follows_the_yaml(tmp_path: Path) -> None:
     assert np.array_equal(scores, again[1])
 
 
+def test_a_grid_of_corners_places_the_first_and_the_last_cell_on_the_crops_edge_pixels(tmp_path: Path) -> None:
+    """8 x 12 cells over 32 x 48 pixels: (32 - 1) / (8 - 1) and (48 - 1) / (12 - 1) pixels apart."""
+    mine = teacher(tmp_path, description(heatmaps__grid="corners", heatmaps__offset=0.0))
+    for column, row in ((0, 0), (2, 5), (7, 11)):
+        image = np.zeros((1, H, W, 3), np.uint8)
+        image[0, 4 * row, 4 * column] = 100
+        coords, _ = mine.predict(image)
+        assert np.allclose(coords * [W, H], [column * 31 / 7, row * 47 / 11], atol=1e-4)
+
+
 def test_own_keypoints(tmp_path: Path) -> None:
     mine = teacher(tmp_path, description(keypoints={"output": "points", "order": "yxs"}))
     coords, scores = mine.predict(crops(2))
