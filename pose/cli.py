@@ -81,7 +81,8 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
     except UserError as error:
         code = _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        code = _fail(f"{error.format_message()} (python -m {module} --help)", InputError.exit_code)
+        problem = error.format_message().replace(": Value error, ", ": ")  # pydantic's prefix
+        code = _fail(f"{problem} (python -m {module} --help)", InputError.exit_code)
     except Exception as error:
         known = as_user_error(error, inspect.signature(command).parameters)
         if isinstance(error, BrokenPipeError) and is_abandoned():
@@ -130,7 +131,7 @@ def _with_version(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _require_finite(options: dict[str, Any]) -> None:
-    """Raises InputError where a number is NaN or infinite: every comparison with NaN is false, so no range keeps it out."""
+    """Raises InputError where a number is NaN or infinite: a range that is open above lets infinity pass."""
     for name, value in options.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"--{name.replace('_', '-')} {value} is no number to measure by; give a finite one")

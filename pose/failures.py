@@ -24,6 +24,8 @@ _NO_MEMORY = re.compile(
     "unable to (mmap|write to file)|received 0 items of ancdata",
     re.IGNORECASE,
 )
+_PYBIND = re.compile(r"incompatible function arguments.*'([^']*\\ud[89a-f][^']*)'", re.DOTALL)
+_NO_UTF8 = "a name that is no UTF-8, which a library of the backend cannot open; rename it"
 _AMOUNT = re.compile(r"([\d.]+) ?(bytes|[KMGTPE]i?B)( for an array with shape \([\d, ]*\))?")
 _WORKER = re.compile(r"DataLoader worker \(pid\S* [\d, ]+\) (is killed by signal|exited unexpectedly)")
 
@@ -46,7 +48,9 @@ def as_user_error(error: BaseException, parameters: Iterable[str] = ()) -> UserE
     if isinstance(error, ImportError):
         return _not_installed(error)
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        return InputError(f"{one_line(error.object, 200)}: a name that is no UTF-8, which a library cannot open; rename it")
+        return InputError(f"{one_line(error.object, 200)}: {_NO_UTF8}")
+    if isinstance(error, TypeError) and (name := _PYBIND.search(text)):  # what pybind11 makes of the same
+        return InputError(f"{name[1]}: {_NO_UTF8}")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return InputError(f"{where}{error.strerror or error}")

@@ -12,8 +12,8 @@ Path_ = tuple[str | int, ...]
 
 NASTY: list[Any] = [
     None, True, False, 0, -1, 1, 1e-320, 1e-9, 100.0000001, 1e9, 1e300, 10**300, -(10**300), 2**63,
-    float("nan"), float("inf"), float("-inf"), "", "0", "12", "NaN", "\0", "\x1b[31m", "\ud800", "x" * 5000, "[/b]", "../../x",
-    "|\n#", [], {}, [[]], [None], {"": None}, [1e300, -1e300], {"a": {"a": {}}}, ["x"] * 300,
+    float("nan"), float("inf"), float("-inf"), "", "0", "12", "NaN", "\0", "\x1b[31m", "\ud800", "x" * 5000, "[/b]",
+    "../../x", "|\n#", [], {}, [[]], [None], {"": None}, [1e300, -1e300], {"a": {"a": {}}}, ["x"] * 300,
 ]  # fmt: skip
 BYTES = (b"[" * 3000, b"1" * 5000, b"\xff", b"")
 values = st.one_of(

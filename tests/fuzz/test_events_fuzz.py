@@ -28,7 +28,8 @@ from pose.errors import BackendError
 from pose.files import sha256
 from pose.weights import bundled
 
-together = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+HALF = max(1, settings.default.max_examples // 2)  # of what the profile asks for: each one takes some hundredths of a second
+together = settings(max_examples=HALF, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 RUNTIME = {"event": "runtime", "python": "3.11.7", "versions": {"numpy": "2.0"}, "emulated": False, "own_s": 0.1}
 LOAD = [

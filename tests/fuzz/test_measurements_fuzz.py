@@ -27,8 +27,10 @@ from edge.report.collect import collect, read_report
 from edge.report.model import Report
 from pose.errors import InputError, UserError
 
+HALF = max(1, settings.default.max_examples // 2)  # of what the profile asks for: each one takes some hundredths of a second
 together = settings(
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+    max_examples=HALF,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 
 
