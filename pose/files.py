@@ -8,9 +8,12 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
+import socket
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -38,6 +41,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         special = path.exists() and not path.is_file() and not path.is_dir()
         target = path.resolve() if path.is_symlink() and not special else path
         folder = Path(tempfile.gettempdir()) if special else target.parent
@@ -72,6 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=path.suffix[-_SUFFIX:]))
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
@@ -91,8 +96,41 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 _NAME, _SUFFIX = 40, 20  # characters of a name that its temporary file has: a name of 255 bytes leaves no room for more
 
 
+_LEFTOVER = re.compile(r"\..{1,40}\.([0-9a-f]{8})-(\d{1,10})\..+", re.DOTALL)
+_swept: set[tuple[int, Path]] = set()  # process and folder
+
+
 def _temporary_prefix(path: Path) -> str:
-    return f".{path.name[:_NAME]}."
+    """With the computer and the process, whose end makes it a leftover."""
+    return f".{path.name[:_NAME]}.{_computer()}-{os.getpid()}."
+
+
+def _computer() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders of killed processes, the first time that this process writes to a folder."""
+    key = os.getpid(), folder.absolute()
+    if key in _swept or os.name != "posix":
+        return
+    _swept.add(key)
+    for entry in list(folder.iterdir()):
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match is None or match[1] != _computer() or _is_running(int(match[2])):
+            continue
+        with contextlib.suppress(OSError):
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,3 +64,53 @@ def test_the_others_end_and_leave_nothing_half_written(tmp_path: Path, monkeypat
         list(run_in_subprocesses(work, {what: (what, tmp_path / "file") for what in ("write", "refuse")}))
     assert time.monotonic() - began < 50
     assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from edge import processes
+
+def work(path):
+    Path(path).write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    processes._processors = lambda: 2
+    list(processes.run_in_subprocesses(work, {name: (name,) for name in sys.argv[1:]}))
+"""
+
+
+def test_they_end_when_this_process_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    files = [tmp_path / "one", tmp_path / "two"]
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    with subprocess.Popen([sys.executable, str(tmp_path / "script.py"), *map(str, files)], env=environment) as process:
+        deadline = time.monotonic() + 60
+        while not all(file.exists() and file.read_text() for file in files):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    while [file for file in files if Path(f"/proc/{file.read_text()}").exists()]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_process_that_crashes_is_reported() -> None:
+    with pytest.raises(BackendError, match=r"the process for one crashed \(SIGSEGV\)"):
+        list(run_in_subprocesses(crash, {"one": ()}))
+
+
+def break_off() -> None:
+    raise KeyError("a bug")
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match="KeyError: 'a bug'") as error:
+        list(run_in_subprocesses(break_off, {"one": ()}))
+    assert "in break_off" in error.value.__notes__[0]

@@ -40,13 +40,15 @@ sys.addaudithook(_audit)
 def harmless(folder: Path) -> Iterator[None]:
     """A block that may raise the project's errors, of one line; anything else that it may not do is an AssertionError."""
     began, _seen[:], _watched[:] = time.monotonic(), [], [folder.resolve()]
+    message = ""
     try:
         yield
     except UserError as error:
-        assert "\n" not in str(error), str(error)
-        assert len(str(error)) < 4_000, str(error)
+        message = str(error)
     finally:
         _watched.clear()
+    assert "\n" not in message
+    assert len(message) < 4_000
     assert not _seen, _seen
     assert time.monotonic() - began < SECONDS
     assert peak_megabytes() < MEGABYTES

@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +177,28 @@ def test_what_is_read_is_not_written_over(
     with pytest.raises(InputError, match="write over"):
         files.require_apart(map(Path, writes), map(Path, reads))
     files.require_apart([Path("new.json"), Path("photos/old.json")], [Path("people.json"), Path("photos"), Path("x.pte")])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pose import files
+here = Path(sys.argv[1])
+with files.atomic_file(here / "student.safetensors") as file, files.atomic_folder(here / "a.mlpackage") as folder:
+    file.write_text("half"), (folder / "part").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=environment).returncode == -signal.SIGKILL
+    left = names(tmp_path)
+    assert len(left) == 2
+    elsewhere = left[0].replace(files._computer(), "0123abcd")
+    mine = left[0].replace(re.search(r"-(\d+)\.", left[0])[0], f"-{os.getppid()}.")
+    kept = [".gitignore", ".student.safetensors.abc", elsewhere, mine]
+    for name in kept:
+        (tmp_path / name).touch()
+    files.write_text(tmp_path / "other.txt", "new")
+    assert names(tmp_path) == sorted([*kept, "other.txt"])
