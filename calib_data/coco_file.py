@@ -73,6 +73,19 @@ class CocoFile(_Entry):
     categories: list[CategoryEntry]
 
 
+class _AnnotatedBox(_Entry):
+    image_id: Id
+    category_id: Id
+    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
+    iscrowd: int = Field(default=0, ge=0, le=1)
+
+
+class _BoxesFile(_Entry):
+    images: list[ImageEntry]
+    annotations: list[_AnnotatedBox]
+    categories: list[CategoryEntry] = []
+
+
 def read_people(path: Path, skeleton: Skeleton | None) -> tuple[Skeleton, dict[int, ImageEntry], list[PersonEntry]]:
     """The skeleton, the images by id, and every annotation of the category that has keypoints, crowds included.
 
@@ -104,6 +117,32 @@ def read_boxes(path: Path, images: dict[int, ImageEntry]) -> list[BoxEntry]:
             raise InputError(f"{path}: [{number}].image_id {box.image_id} is not an image of the annotations")
         check_box(f"{path}: [{number}]", box.bbox, images[box.image_id])
     return boxes
+
+
+def read_image_boxes(path: Path) -> dict[str, tuple[ImageEntry, list[tuple[float, float, float, float]]]]:
+    """File name -> the image and the annotated boxes of people in it, crowds excluded; joints need not be annotated.
+
+    Of several categories the one called person counts.
+
+    Raises:
+        InputError: the file cannot be read or a value in it is wrong; the message names the place.
+    """
+    held: _BoxesFile = _validated(path, TypeAdapter(_BoxesFile))
+    _unique(path, "image", [image.id for image in held.images])
+    images = {image.id: image for image in held.images}
+    boxes: dict[int, list[tuple[float, float, float, float]]] = {number: [] for number in images}
+    named = {category.id for category in held.categories if category.name == "person"}
+    people = named or {annotation.category_id for annotation in held.annotations}
+    if len(people) > 1 and not named:
+        raise InputError(f"{path} holds boxes of several categories, none of them named person; keep those of people")
+    for number, annotation in enumerate(held.annotations):
+        where = f"{path}: annotations[{number}]"
+        if annotation.image_id not in images:
+            raise InputError(f"{where}: image_id {annotation.image_id} is not in 'images'")
+        if not annotation.iscrowd and annotation.category_id in people:
+            check_box(where, annotation.bbox, images[annotation.image_id])
+            boxes[annotation.image_id].append(annotation.bbox)
+    return {image.file_name: (image, boxes[image.id]) for image in held.images}
 
 
 def check_box(where: str, box: tuple[float, float, float, float], image: ImageEntry) -> None:

@@ -47,7 +47,7 @@ class Photos:
             self._kept.move_to_end(entry.id)
             return self._kept[entry.id]
         self.require(entry)
-        image = _decoded(self.folder / entry.file_name)
+        image = read_photo(self.folder / entry.file_name)
         if image.shape[:2] != (entry.height, entry.width):
             actual, stated = f"{image.shape[1]} x {image.shape[0]}", f"{entry.width} x {entry.height}"
             raise InputError(
@@ -63,15 +63,24 @@ class Photos:
         return image
 
 
-def _decoded(path: Path) -> np.ndarray:
+def read_photo(path: Path, *, upright: bool = False) -> np.ndarray:
+    """The pixels of an image file, uint8 [H, W, 3], RGB; gray, CMYK and 16 bits are converted, transparency is dropped.
+
+    Args:
+        upright: turn it as its EXIF data says, instead of leaving the pixels as stored.
+
+    Raises:
+        InputError: it is missing, truncated or no image.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # sizes that no memory holds
         image = None
     finally:

@@ -18,11 +18,11 @@ from distill.batches import Batches, resized
 from distill.heatmap_fit import HeatmapFit, with_auxiliary_heads
 from distill.recipe import Recipe
 from distill.run_files import RESULT, TEACHER
-from distill.teacher_cache import cache_folder
 from distill.training import Run
 from distill.validation import DecodedNetwork
 from distill.validation import validate as validate_network
 from pose import cli, models
+from pose.cache import cache_folder
 from pose.errors import InputError
 from pose.files import sha256, write_json
 from pose.models import checkpoint

@@ -17,10 +17,11 @@ from distill.batches import Batches, network_input, resized
 from distill.memory import keep_freed_memory
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import Request
-from distill.teacher_cache import TeacherCache, cache_folder, cache_teacher, merge_teacher_labels
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
 from distill.teachers import LABELS, NetworkTeacher, find, is_foreign
 from distill.validation import DecodedNetwork
 from pose import foreign, models
+from pose.cache import cache_folder
 from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256

@@ -7,7 +7,6 @@ affine map, whatever its own rotation, scale and flip. So a pass over the data d
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +28,6 @@ _LEANING = 30.0  # degrees of the torso from which the person is shown to the te
 _SURE = 0.3  # score from which the teacher's point replaces a missing label
 _OVERRULES = 0.6  # score from which it also replaces a label that is ...
 _FAR = 0.12  # ... farther from it than this share of the box's longer side (about 0.4 of a torso)
-
-
-def cache_folder() -> Path:
-    """Where fitted teachers and teachers' predictions are kept: `$DISTILPOSE_CACHE`, or the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DISTILPOSE_CACHE") or Path(home) / "distilpose-edge")
 
 
 @dataclass(frozen=True)

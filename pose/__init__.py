@@ -2,6 +2,11 @@
 
 Start reading with `skeleton` (joints), `crop` (from an image to a network's input and back), `models.protocols` (what a
 student and a teacher are) and `card` (the description of everything that is written). It imports no other package of ours.
+
+`pose.load` opens a student: see `pose.loading`.
 """
 
+from pose.loading import load
+
+__all__ = ["__version__", "load"]
 __version__ = "0.1.0"
