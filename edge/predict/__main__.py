@@ -37,6 +37,9 @@ def main(
     boxes: Annotated[
         str, typer.Option(metavar="track|whole|JSON", help="One person looked for, one who fills the picture, or annotated.")
     ] = "track",
+    detector: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Of several people: any ONNX or TFLite file, see docs/detectors.md.")
+    ] = None,
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Filter the keypoints of a video over time.")] = True,
     compare: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
@@ -50,7 +53,9 @@ def main(
     threads: cli.Threads = 1,
 ) -> None:
     """Find the keypoints of people in photos, videos and cameras; draw them, write them, and say how fast it was."""
+    from edge.predict.detector import Detector
     from edge.predict.outputs import result_paths
+    from edge.predict.people import Detected
     from edge.predict.session import Session, Twin
     from edge.predict.sources import find_sources
     from edge.predict.student import artefact_path, open_estimator, twin_path
@@ -72,7 +77,13 @@ def main(
         if other == path:
             raise InputError(f"--compare {compare}: {path} is {compare} itself; compare another precision")
         twin = Twin(compare, open_estimator(other, threads), _precision(path))
-    finder = _finder(boxes, estimator, named, smooth=smooth and compare is None)
+    smooth = smooth and compare is None
+    if detector is None:
+        finder = _finder(boxes, estimator, named, smooth=smooth)
+    elif boxes == "track":
+        finder = Detected(estimator, Detector(detector, threads), smooth=smooth)
+    else:
+        raise InputError(f"--detector and --boxes {boxes} both say whose box is taken; choose one")
     summary = Session(finder, estimator, twin, window).run(named, paths, json)
     _print(summary, path)
     if out is not None and summary.frames:

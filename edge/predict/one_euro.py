@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 # Chosen on a drawn person, filmed still and walking with a camera's noise: jitter a third, lag under two frames.
-CUTOFF = 0.5  # Hz, of what does not move
-SPEED = 12.0  # Hz of cutoff for each body size a second
+CUTOFF = 0.4  # Hz, of what does not move
+SPEED = 17.0  # Hz of cutoff for each body size a second
 SPEED_CUTOFF = 1.0  # Hz, of the speed itself
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from edge.predict.identities import Identities
 from edge.predict.tracking import PERSON_SCORE, Search, Tracking
 from pose.errors import InputError
 from pose.poses import Poses, no_poses
@@ -109,6 +111,24 @@ class Tracked:
         if self._tracking is not None:
             return self._tracking.find(frame.image)
         return Search(self._estimator).everywhere(frame.image) or no_poses(self._estimator.skeleton)
+
+
+class Detected:
+    """Everybody whom a detector finds; in a video they keep their numbers."""
+
+    upright = True
+
+    def __init__(self, estimator: Estimator, detector: Callable[[np.ndarray], np.ndarray], *, smooth: bool) -> None:
+        self._estimator, self._detector, self._smooth = estimator, detector, smooth
+        self._identities: Identities | None = None
+
+    def start(self, stream: Stream) -> None:
+        is_photo = stream.source.kind == "photo"
+        self._identities = None if is_photo else Identities(stream.fps, smooth=self._smooth)
+
+    def find(self, frame: Frame) -> Poses:
+        poses = self._estimator(frame.image, self._detector(frame.image))
+        return poses if self._identities is None else self._identities(poses)
 
 
 def apart(poses: Poses, others: Poses) -> np.ndarray:

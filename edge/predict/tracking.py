@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.predict.one_euro import OneEuro
-from pose.poses import JOINT_SCORE, Poses, no_poses
+from pose.poses import Poses, no_poses
 
 if TYPE_CHECKING:
     from pose.loading import Estimator
 
-# A person is seen where the mean of the joints' scores is at least PERSON_SCORE, and lost below LOST_SCORE. Measured for
-# distilpose_edge in int8 on boxes: of 746 empty ones (parts of COCO photos without people, plain colours, noise) 0.7 % score
-# 0.15 or more and 1.9 % score 0.1 or more; of 300 people of LSP-extended 98 % and 99.7 %, of 135 people of COCO with 8 or
-# more labelled joints 67 % and 81 %.
-PERSON_SCORE, LOST_SCORE = 0.15, 0.1
+# A person is seen where the mean of the joints' scores is at least PERSON_SCORE. Measured for distilpose_edge in int8: 0.7 %
+# of 746 empty boxes (parts of COCO photos without people, plain colours, noise) score that much, 98 % of 300 people of
+# LSP-extended, and 67 % of 135 people of COCO with 8 or more labelled joints. One who was seen in the last frame is lost
+# below LOST_SCORE, which 3 % of the empty boxes reach.
+PERSON_SCORE, LOST_SCORE = 0.15, 0.08
 GROWTH = 1.2  # of a box about keypoints, as in `--boxes keypoints`: with a crop's padding of 1.25 the crop is 1.5 times it
+BOX_SCORE = 0.03  # of the joints that a box is made of: legs that are seen badly stay in the crop, and are then seen better
 REFINEMENTS = 2  # crops about the keypoints of a first look, which sees the person small or cut
 _STILL = 0.75  # intersection over union above which the crop stays where it is, so that it does not shake with the keypoints
 _SHRINKING = 0.9  # of the box's sides from frame to frame at most: an arm that is not seen for a moment stays inside
@@ -28,8 +29,8 @@ Box = np.ndarray  # float64 [4]: x, y, width, height
 
 
 def body_box(poses: Poses) -> Box:
-    """The box about the keypoints of the one person: of the sure joints, of all where fewer than three are sure."""
-    sure = poses.scores[0] >= min(JOINT_SCORE, float(np.sort(poses.scores[0])[-3]))
+    """The box about the keypoints of the first person: those that are not out of sight, the three surest at least."""
+    sure = poses.scores[0] >= min(BOX_SCORE, float(np.sort(poses.scores[0])[-3:][0]))
     points = poses.keypoints[0][sure]
     low, high = points.min(0), points.max(0)
     size = np.maximum((high - low) * GROWTH, 2.0)
