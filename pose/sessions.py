@@ -56,7 +56,7 @@ def _import(*modules: str) -> Any:
             return importlib.import_module(module)
         except ImportError:
             continue
-    raise BackendError(f"{modules[0].partition('.')[0]} is not installed; pip install 'distilpose-edge[train]'")
+    raise BackendError(f"{modules[0].partition('.')[0]} is not installed; pip install distilpose-edge")
 
 
 class _Onnx:

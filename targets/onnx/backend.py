@@ -28,11 +28,12 @@ from pose.errors import BackendError, InputError, one_line
 from pose.program import Program
 from targets.base import SPECS, Artefact, LintFinding
 from targets.common import OneByOneRunner, accepted, artefact_card, network_input, verified_card, write_artefact
-from targets.graph import Arithmetic, arithmetic, quantization_findings
-from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
+from targets.onnx import INPUT, OUTPUTS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from targets.graph import Arithmetic
 
 _INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat", "MatMulInteger", "ConvInteger")
 _FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
@@ -67,6 +68,8 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
     """Quantization that costs accuracy. (An operator that ONNX lacks stops the lowering.)"""
+    from targets.graph import quantization_findings
+
     return quantization_findings(program)
 
 
@@ -84,9 +87,11 @@ def write(
         coverage: computes the card's coverage of the model and the arithmetic of its program.
         lint: that of the target.
     """
+    from targets.graph import arithmetic
+
     graph = program.graph(precision)
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
-    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
+    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16", target)
     path = Path(out) / SPECS[target].file_name(program.card.student, precision)
     card = artefact_card(program, target, precision, None, findings)
     return write_artefact(
@@ -98,8 +103,16 @@ def write(
     )
 
 
-def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:
-    """`qdq_model`, or the model that it made of the same file for another target before."""
+def _model(graph: ExportedProgram, digest: str, half: bool, target: str) -> onnx.ModelProto:
+    """`qdq_model`, or the model that it made of the same file for another target before.
+
+    Raises:
+        BackendError: the exporter is not installed, which opening an artefact does not need.
+    """
+    try:
+        from targets.onnx.qdq import qdq_model
+    except ModuleNotFoundError as error:
+        raise SPECS[target].not_installed(error.name) from error
     key = digest, half
     if key not in _models:
         while len(_models) > 1:  # keep two: a float one and an int8 one
