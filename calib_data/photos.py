@@ -76,6 +76,11 @@ def read_photo(path: Path, *, upright: bool = False) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
+    return decode_photo(data, path, upright=upright)
+
+
+def decode_photo(data: bytes, where: object, *, upright: bool = False) -> np.ndarray:
+    """`read_photo` of the bytes of a file; `where` they are from is named in the error."""
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
@@ -86,5 +91,5 @@ def read_photo(path: Path, *, upright: bool = False) -> np.ndarray:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if image is None:
-        raise InputError(f"image {path} is not readable (truncated, or no image); fetch it again")
+        raise InputError(f"image {where} is not readable (truncated, or no image); fetch it again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

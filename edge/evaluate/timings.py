@@ -112,6 +112,15 @@ class Shape(Record):
     over_time: list[float]
 
 
+class Operator(Record):
+    """Milliseconds that one operator takes of one inference, by the runtime's profiler; `share` of all operators', 0..1."""
+
+    name: str
+    kind: str
+    ms: float
+    share: float
+
+
 class EmulatedTiming(Record):
     """Times of an emulated device, which are no latency: kept apart so that nobody takes them for one."""
 
@@ -138,9 +147,10 @@ class Timing(Record):
         shape: of `times_ms`; only in a report.
         golden_px: distance between the device's answer to the golden crop and the card's, in pixels.
         emulated_ms: only of an emulated device, which has no other times.
+        operators: the slowest first; only of this host, where `--per-operator` was given.
     """
 
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms", "operators"})
 
     latency_ms: Percentiles | None = None
     emulated_ms: EmulatedTiming | None = None
@@ -152,6 +162,7 @@ class Timing(Record):
     peak_memory_mb: float | None = None
     runtime_memory_mb: float | None = None
     golden_px: float | None = None
+    operators: list[Operator] | None = None
 
 
 class DeviceFacts(Record):

@@ -12,11 +12,15 @@ from pose import cli
 from pose.errors import BackendError, InputError, UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from starlette.applications import Starlette
+
     from edge.predict.estimator import Estimator
     from edge.predict.people import Finder
     from edge.predict.session import Summary
     from edge.predict.sources import Source
     from pose.card import Precision
+    from pose.poses import Poses
 
 _OUT = Path("predictions")
 _NAMED = 10  # failed sources that are named at the end
@@ -50,6 +54,11 @@ def main(
     ] = None,
     json: cli.Json = None,
     show: Annotated[bool, typer.Option("--show", help="In a window; q ends.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="A page to try it in the browser, instead of sources.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address of the page; 0.0.0.0 for every machine that reaches this one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 for any free one.")] = 8000,
     threads: cli.Threads = 1,
 ) -> None:
     """Find the keypoints of people in photos, videos and cameras; draw them, write them, and say how fast it was."""
@@ -60,6 +69,9 @@ def main(
     from edge.predict.sources import find_sources
     from edge.predict.student import artefact_path, open_estimator, twin_path
 
+    if serve:
+        _serve(sources, artefact, target, detector, host, port, threads)
+        return
     named = find_sources(sources or [])
     if out is None and json is None and not show:
         out = _OUT
@@ -89,6 +101,48 @@ def main(
     if out is not None and summary.frames:
         cli.console().print(f"drawn: {paths[0] if len(named) == 1 else out}", markup=False)
     _finish(summary, named)
+
+
+def _serve(
+    sources: list[str] | None,
+    artefact: str | None,
+    target: str | None,
+    detector: Path | None,
+    host: str,
+    port: int,
+    threads: int,
+) -> None:
+    import numpy as np
+
+    from edge.predict import server
+    from edge.predict.detector import Detector
+    from edge.predict.student import artefact_path, open_estimator, twin_path
+    from edge.predict.tracking import Search
+    from pose.poses import no_poses
+
+    if sources:
+        raise InputError("--serve takes its photos from the browser; leave the sources out")
+    path = artefact_path(artefact, target)
+    estimator = open_estimator(path, threads)
+    estimators: dict[str, Estimator] = {_precision(path): estimator}
+    try:
+        estimators = {"fp32": open_estimator(twin_path(path, "fp32"), threads), **estimators}
+    except UserError as error:
+        cli.note(f"note: the page shows {_precision(path)} only: {error}")
+    for one in estimators.values():
+        one(np.zeros((8, 8, 3), np.uint8))  # the first inference takes longer
+    skeleton = estimator.skeleton
+    detect = None if detector is None else Detector(detector, threads)
+
+    def find(image: np.ndarray) -> Poses:
+        if detect is not None:
+            return estimator(image, detect(image))
+        return Search(estimator).everywhere(image) or no_poses(skeleton)
+
+    def build(hosts: list[str]) -> Starlette:
+        return server.application(find, estimators, hosts, skeleton.edges.tolist())
+
+    server.serve(build, host, port, lambda address: cli.note(f"{address} (Ctrl-C ends)"))
 
 
 def _precision(path: Path) -> Precision:

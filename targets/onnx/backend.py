@@ -98,7 +98,7 @@ def write(
         path,
         model.SerializeToString(),
         card,
-        lambda _, card: OnnxRunner(_session(model, path), card),
+        lambda _, card: OnnxRunner(session(model, path), card),
         coverage=lambda: coverage(model, share),
     )
 
@@ -134,24 +134,32 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
         model = onnx.load(path)
     except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
         raise BackendError(f"{path} is not an ONNX file: {one_line(error)}") from error
-    session = _session(model, path, threads)
-    inputs = [(value.name, tuple(value.shape)) for value in session.get_inputs()]
-    outputs = [(value.name, tuple(value.shape)) for value in session.get_outputs()]
+    opened = session(model, path, threads)
+    inputs = [(value.name, tuple(value.shape)) for value in opened.get_inputs()]
+    outputs = [(value.name, tuple(value.shape)) for value in opened.get_outputs()]
     if inputs != [(INPUT, card.input.shape)] or outputs != [(output.name, output.shape) for output in card.outputs]:
         raise InputError(f"{path} maps {inputs} to {outputs}, which is not what its card says; export it again")
-    return OnnxRunner(session, card)
+    return OnnxRunner(opened, card)
 
 
-def _session(
-    model: onnx.ModelProto, path: Path, threads: int = 1, optimised: Path | None = None
+def session(
+    model: onnx.ModelProto, path: Path, threads: int = 1, *, optimised: Path | None = None, profile: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """A session of ONNX Runtime; the graph that it optimised is written to `optimised`."""
+    """A session of ONNX Runtime.
+
+    Args:
+        path: for messages.
+        optimised: where the graph is written that it optimised.
+        profile: prefix of the file that its profiler writes.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: it warns about its own rewrites
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if platform.machine().lower() in ("x86_64", "amd64"):
         model = unsigned(model)
     try:
@@ -183,7 +191,7 @@ def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
 def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        _session(model, optimised, optimised=optimised)
+        session(model, optimised, optimised=optimised)
         kernels = Counter(node.op_type for node in onnx.load(optimised).graph.node)
     int8 = sum(kernels[name] for name in _INT8_KERNELS)
     weighted = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)
