@@ -138,7 +138,7 @@ class Photos:
             self._kept.move_to_end(entry.id)
             return self._kept[entry.id]
         path = self.path(entry)
-        image = np.ascontiguousarray(upright(_decoded(path), self.turns.get(entry.id, 1)))
+        image = np.ascontiguousarray(upright(read_photo(path), self.turns.get(entry.id, 1)))
         if entry.width:
             _require_size(path, (image.shape[1], image.shape[0]), entry)
         if not self._keep:
@@ -193,16 +193,29 @@ def _require_different(paths: Mapping[int, Path], entries: Mapping[int, ImageEnt
             )
 
 
-def _decoded(path: Path) -> np.ndarray:
-    data = read_bytes(path, _MOST_BYTES)
+def read_photo(path: Path, *, as_shown: bool = False) -> np.ndarray:
+    """The pixels of an image file, uint8 [H, W, 3], RGB; gray, CMYK and 16 bits are converted, transparency is dropped.
+
+    Args:
+        as_shown: turn it as its EXIF data says, instead of leaving the pixels as stored.
+
+    Raises:
+        InputError: it is missing, truncated, too large or no image.
+    """
+    return decode_photo(read_bytes(path, _MOST_BYTES), path, as_shown=as_shown)
+
+
+def decode_photo(data: bytes, where: object, *, as_shown: bool = False) -> np.ndarray:
+    """`read_photo` of the bytes of a file; `where` they are from is named in the error."""
+    flags = cv2.IMREAD_COLOR if as_shown else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise InputError(f"image {path} has more than {MOST_PIXELS} pixels, or is damaged; give a smaller one") from error
+        raise InputError(f"image {where} has more than {MOST_PIXELS} pixels, or is damaged; give a smaller one") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
     if image is None:
-        raise InputError(f"image {path} is not readable (truncated, or no image); fetch it again")
+        raise InputError(f"image {where} is not readable (truncated, or no image); fetch it again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -119,6 +119,11 @@ def _print(result: Bench) -> None:
             out.print(f"  emulated: its answers count (golden crop: {answers} off the card), its times do not")
         for warning in device.warnings:
             out.print(f"  {warning}")
+        for name, timing in timings.items():
+            if timing and timing.operators:
+                from edge.evaluate.operators import operator_table
+
+                out.print(operator_table(name, timing.operators))
         if device.error:
             out.print(f"  failed: {device.error}")
 
@@ -164,6 +169,9 @@ def main(
     max_p90_ms: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if the artefact's p90 is above this anywhere.")
     ] = None,
+    per_operator: Annotated[
+        bool, typer.Option("--per-operator", help="Also profile each operator here: ten in the table, all in the json.")
+    ] = False,
     setup: Annotated[bool, typer.Option("--setup", help="Install the runtime in an environment of our own there.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Afterwards, remove our files from the devices.")] = False,
     json: cli.Json = None,
@@ -176,6 +184,7 @@ def main(
     from edge.devices.session import Plan
     from edge.evaluate import gates
     from pose.files import write_json
+    from targets.base import profiler
 
     if rigorous and sustained:
         raise InputError("--rigorous and --sustained are two ways to measure; choose one")
@@ -193,7 +202,15 @@ def main(
         affinity=pinned,
         timeout=timeout,
     )
+    if per_operator:
+        if not any(one.here for one in opened):
+            raise InputError("--per-operator profiles this host; add --device local")
+        profiler(pair["int8"].card.target)  # before minutes of timing
     result = bench(plan, opened, install=setup, clean=clean)
+    if per_operator:
+        from edge.evaluate.operators import with_operators
+
+        result = with_operators(result, pair, threads)
     if json:
         write_json(json, result.as_json())  # before printing, which may fail
     _print(result)

@@ -30,9 +30,9 @@ def _print(check: Check) -> None:
     for device, column in check.device_columns.items():
         out.print(f"{device} from this machine: {_pixels(column.host_px, 4)} px, median, p99")
     apart = f"lowered from fake-quant: {_pixels(check.lowered.fake_quant_px)} px, median, p99; "
-    out.print(f"{apart if check.precision == 'int8' else ''}{_megabytes(check.bytes)} MB")
+    out.print(f"{apart if check.lowered.fake_quant_px and check.precision == 'int8' else ''}{_megabytes(check.bytes)} MB")
     twin = check.float_twin
-    if twin:
+    if twin and twin.torch_px:
         out.print(f"float twin from torch: {_pixels(twin.torch_px, 4)} px; {_megabytes(twin.bytes)} MB")
     out.print(f"{check.persons} people, {len(check.joints)} joints, crop {width} x {height}; {check.artefact}")
 

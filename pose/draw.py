@@ -20,6 +20,7 @@ def draw_pose(
     *,
     scores: np.ndarray | None = None,
     least: float = 0.3,
+    size: float | None = None,
 ) -> np.ndarray:
     """A copy of an image with a pose on it: the person's left in blue, the right in orange, the middle in green.
 
@@ -27,6 +28,7 @@ def draw_pose(
         image: uint8 [H, W, 3], RGB.
         keypoints: [K, 2] (x, y) or [K, 3] (x, y, v), pixels; with v, joints of v 0 are left out and those of v 1 are hollow.
         scores: [K], 0..1; joints below `least` are left out.
+        size: pixels that lines and dots are a share of [default: the image's shorter side].
     """
     keypoints = np.asarray(keypoints, np.float64)
     flags = keypoints[:, 2] if keypoints.shape[1] > 2 else np.full(len(keypoints), 2)
@@ -34,7 +36,7 @@ def draw_pose(
     if scores is not None:
         shown &= np.asarray(scores) >= least
     points = [(round(16 * x), round(16 * y)) if ok else (0, 0) for (x, y), ok in zip(keypoints[:, :2], shown, strict=True)]
-    size = max(min(image.shape[:2]), 1)
+    size = max(min(image.shape[:2]) if size is None else size, 1)
     thickness, radius = max(round(size / 130), 1), round(16 * max(size / 85, 1.5))
     drawn, colours = image.copy(), [MIDDLE if side is None else _COLOURS[side] for side in skeleton.sides]
     for a, b in skeleton.edges:

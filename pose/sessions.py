@@ -70,7 +70,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
     path = Path(path)
     kinds: dict[str, type[_Onnx] | type[_TFLite]] = {".onnx": _Onnx, ".tflite": _TFLite}
     if path.suffix not in kinds:
-        raise InputError(f"{path} is neither .onnx nor .tflite; a foreign teacher is one of these")
+        raise InputError(f"{path} is neither .onnx nor .tflite; a foreign network is one of these")
     if not path.is_file():
         raise InputError(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
     require_regular(path)
@@ -107,7 +107,7 @@ class _Onnx:
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or _onnx_dtype(inputs[0].type) not in self._INPUTS:
             types = ", ".join(f"{i.name}: {i.type}" for i in inputs)
-            raise InputError(f"{path} takes ({types}); a teacher has one input of {', '.join(self._INPUTS)}")
+            raise InputError(f"{path} takes ({types}); a foreign network has one input of {', '.join(self._INPUTS)}")
         self._input = inputs[0].name
         self.input_shape: tuple[int | None, ...] = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
         self.input_dtype = _onnx_dtype(inputs[0].type)
@@ -124,7 +124,7 @@ class _TFLite:
         self._interpreter.allocate_tensors()
         inputs = self._interpreter.get_input_details()
         if len(inputs) != 1:
-            raise InputError(f"{path} has {len(inputs)} inputs; a teacher has one")
+            raise InputError(f"{path} has {len(inputs)} inputs; a foreign network has one")
         self._input = inputs[0]["index"]
         self.input_shape: tuple[int | None, ...] = tuple(int(side) for side in inputs[0]["shape"])
         self.input_dtype = np.dtype(inputs[0]["dtype"])

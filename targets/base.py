@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -53,6 +53,15 @@ class LintFinding:
     severity: Literal["error", "warning"]
     node: str
     message: str
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """Milliseconds that one operator takes of one inference; `kind` is the type of operator that it is an instance of."""
+
+    name: str
+    kind: str
+    ms: float
 
 
 class RefusedError(InputError):
@@ -167,6 +176,24 @@ def get(name: str) -> Target:
         return cast(Target, import_module(spec.module))
     except ModuleNotFoundError as error:
         raise spec.not_installed(error.name) from error
+
+
+def profiler(target: str) -> Callable[[Path, Card, int, int], list[OperatorTime]]:
+    """What says where a runtime spends its time, by the runtime's own profiler: the module `profile` of a backend's package.
+
+    It takes the path of an artefact, its card, the number of threads, and that of inferences of the golden crop.
+
+    Raises:
+        InputError: the runtime has no profiler that Python can use.
+        BackendError: it is not installed.
+    """
+    if not (_FOLDER / target / "profile.py").is_file():
+        others = [name for name in SPECS if (_FOLDER / name / "profile.py").is_file()]
+        raise InputError(f"target {target} has no profiler of operators; profile the same program for {' or '.join(others)}")
+    try:
+        return cast(Callable[..., list[OperatorTime]], import_module(f"targets.{target}.profile").profile)
+    except ModuleNotFoundError as error:
+        raise get_spec(target).not_installed(error.name) from error
 
 
 def variant_name(card: Card, precision: str | None = None) -> str:

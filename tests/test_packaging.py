@@ -126,6 +126,19 @@ def test_the_bundled_student_is_exported_from_another_folder(installed: Path, tm
     assert {yaml.safe_load(card.read_text())["precision"] for card in cards} == {"fp32", "int8"}
 
 
+def test_the_bundled_student_predicts_there_without_torch(installed: Path, tmp_path: Path) -> None:
+    program = "import numpy, pose, sys; print(len(pose.load()(numpy.zeros((9, 9, 3), 'uint8'))), 'torch' in sys.modules)"
+    answer = run(tmp_path, installed / "python", "-c", program)
+    assert (answer.returncode, answer.stdout) == (0, "1 False\n"), answer.stderr
+
+
+def test_the_base_install_needs_no_torch() -> None:
+    heavy = {"torch", "torchao", "safetensors", "executorch", "litert-torch", "onnxscript", "coremltools", "scipy"}
+    names = {re.split(r"[=<>\[~!;]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    assert not names & heavy
+    assert {"ai-edge-litert", "onnxruntime"} <= names
+
+
 def test_the_console_script_runs_a_command_there(installed: Path, tmp_path: Path) -> None:
     answer = run(tmp_path, installed / "distilpose", "edge", "doctor")
     assert "Traceback" not in answer.stderr
@@ -151,7 +164,7 @@ def test_a_cpu_build_of_torch_satisfies_the_pin() -> None:
     """So `make` keeps one that was installed first: pip compares versions as `packaging` does."""
     from packaging.requirements import Requirement
 
-    (pin,) = (line for line in PROJECT["project"]["dependencies"] if line.startswith("torch=="))
+    (pin,) = (line for line in PROJECT["project"]["optional-dependencies"]["torch"] if line.startswith("torch=="))
     assert Requirement(pin).specifier.contains("2.13.0+cpu")
 
 

@@ -36,7 +36,13 @@ MAKE = [line for line in LINES if line.startswith("make ")]
 PYTHON = [line for line in LINES if line.startswith("python -m ")]
 # what makes a command small enough for a test; everything else of it stays as it is written
 FEW = ["--limit", "4"]
-SMALLER = {"edge.export": ["--program", "{program}"], "edge.check": FEW, "edge.bench": [], "edge.report": FEW}
+SMALLER = {
+    "edge.export": ["--program", "{program}"],
+    "edge.check": FEW,
+    "edge.bench": [],
+    "edge.report": FEW,
+    "edge.predict": [],
+}
 
 
 def module(line: str) -> str:
@@ -76,6 +82,7 @@ def test_the_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None
     write_people(tmp_path / "people.json", tmp_path / "photos", [someone])
     found = answered_people(tiny_program, 4)  # a gate refuses a float network that finds nobody, as the tiny one does
     samples = [sample_of(found, index) for index in range(len(found))]
+    cv2.imwrite(str(tmp_path / "photo.jpg"), someone.image)
     write_people(tmp_path / "found.json", tmp_path / "found", samples)
     for line in PYTHON:
         if module(line).startswith(("calib_data.", "edge.")) and "ssh://" not in line:
@@ -92,12 +99,13 @@ def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert len([line for line in example.splitlines() if line]) == 4
     cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((80, 64, 3), 128, np.uint8))
-    program = example + "print(points.shape, scores.shape)"
+    program = example + "print(poses.keypoints.shape, poses.scores.shape)"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
-    assert (answer.returncode, answer.stdout) == (0, "(17, 2) (17,)\n"), answer.stderr
+    assert (answer.returncode, answer.stdout) == (0, "(1, 17, 2) (1, 17)\n"), answer.stderr
+    assert cv2.imread(str(tmp_path / "drawn.jpg")).shape == (80, 64, 3)
 
 
 def test_the_first_screen() -> None:

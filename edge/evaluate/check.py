@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -18,6 +19,7 @@ from edge.evaluate.columns import (
 )
 from edge.evaluate.records import Check, Column, FloatTwin, Pixels
 from pose import cli
+from pose.errors import BackendError
 from pose.files import size
 from pose.scoring import shared_joints
 
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
     from calib_data.sample import PoseSource
     from edge.devices.base import Device
     from edge.dist import Artefact
+    from pose.card import Precision
     from pose.program import Program
     from pose.skeleton import Skeleton
     from targets.base import Runner
+
+_NO_TORCH = "torch is not installed"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class _Scorer:
 
     def lowered(self, name: str) -> Column:
         """The column of an artefact here."""
-        return self.column(name).model_copy(update={"fake_quant_px": self._apart(name, "fake_quant")})
+        apart = self._apart(name, "fake_quant") if "fake_quant" in self.answers else None
+        return self.column(name).model_copy(update={"fake_quant_px": apart})
 
     def on_device(self, name: str, host: str) -> Column:
         """The column of an artefact on a device; `host` is the same artefact here."""
@@ -62,7 +68,8 @@ class _Scorer:
 
     def float_twin(self, artefact: Artefact, name: str) -> FloatTwin:
         """The float artefact beside one."""
-        return FloatTwin(artefact=str(artefact.path), bytes=size(artefact.path), torch_px=self._apart(name, "fp32"))
+        apart = self._apart(name, "fp32") if "fake_quant" in self.answers else None  # else it is the float column itself
+        return FloatTwin(artefact=str(artefact.path), bytes=size(artefact.path), torch_px=apart)
 
 
 def check(artefact: Artefact, source: PoseSource, *, limit: int | None = None, threads: int = 1, seed: int = 0) -> Check:
@@ -112,7 +119,8 @@ def check_all(
     scene, answers = answer(runners, spec, source, limit, track, crops.append if devices else lambda crop: None)
     scorer = _Scorer(scene, answers, skeleton, seed)
     on_device = _score_on_devices(scorer, named, devices, crops, threads)
-    fp32, fake_quant = scorer.column("fp32"), scorer.column("fake_quant")
+    fp32 = scorer.column("fp32")
+    fake_quant = scorer.column("fake_quant") if "fake_quant" in runners else Column(error=_NO_TORCH)
     chance = chance_pck(scene, skeleton)
     return {
         name: Check(
@@ -138,9 +146,16 @@ def check_all(
 
 
 def _runners(program: Program, named: dict[str, Artefact], twins: dict[str, Artefact], threads: int) -> dict[str, Runner]:
-    runners = {"fp32": run.open(program.path("fp32"), threads), "fake_quant": run.open(program.path("int8"), threads)}
-    runners |= {name: artefact.open(threads) for name, artefact in named.items()}
-    return runners | {_float(name): twin.open(threads) for name, twin in twins.items()}
+    lowered = {name: artefact.open(threads) for name, artefact in named.items()}
+    lowered |= {_float(name): twin.open(threads) for name, twin in twins.items()}
+    if find_spec("torch") is not None:
+        names: dict[str, Precision] = {"fp32": "fp32", "fake_quant": "int8"}
+        return {name: run.open(program.path(precision), threads) for name, precision in names.items()} | lowered
+    twin = next((name for name in lowered if name in map(_float, twins)), None)
+    if twin is None:
+        raise BackendError("without torch the float column is that of a float twin, and none lies beside; export it, too")
+    cli.note(f"note: {_NO_TORCH}: fp32 is the float artefact, and there is no column of fake quantization")
+    return {"fp32": lowered[twin]} | lowered
 
 
 def _score_on_devices(

@@ -97,7 +97,7 @@ class Column(Record):
         per_joint_px: joint -> median distance from the float program; empty for that program.
         fake_quant_px: of the lowered artefact, distance from the fake-quantized program.
         host_px: on a device, distance from the same artefact on the host.
-        error: on a device, the reason why it has no score.
+        error: the reason why there is no score: of a device, or of fake quantization without torch.
     """
 
     OPTIONAL = frozenset({"pck_reference", "fake_quant_px", "host_px"})
@@ -217,10 +217,11 @@ class Check(Record):
     def columns(self) -> dict[str, Column]:
         """Name -> column, the float program first, the devices last.
 
-        Fake quantization is among them only for an int8 artefact: it says nothing about one of another precision.
+        Fake quantization is among them only for an int8 artefact, about which alone it says something, and where torch was
+        installed.
         """
         lowered = {"float": self.fp32}
-        if self.precision == "int8":
+        if self.precision == "int8" and self.fake_quant.error is None:
             lowered["fake-quant"] = self.fake_quant
         lowered["lowered"] = self.lowered
         return lowered | {f"on {name}": column for name, column in self.device_columns.items()}

@@ -128,6 +128,15 @@ class Shape(Record):
     over_time: Annotated[list[Latency], Field(min_length=1, max_length=1000)]
 
 
+class Operator(Record):
+    """Milliseconds that one operator takes of one inference, by the runtime's profiler; `share` of all operators', 0..1."""
+
+    name: str
+    kind: str
+    ms: Duration
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
 class EmulatedTiming(Record):
     """Times of an emulated device, which are no latency: kept apart so that nobody takes them for one."""
 
@@ -155,9 +164,10 @@ class Timing(Record):
         accelerator: what ran the graph, as the runtime reports it: `XNNPACK`, `CPUExecutionProvider`, `TensorRT 10.3.0`.
         golden_px: distance between the device's answer to the golden crop and the card's, in pixels.
         emulated_ms: only of an emulated device, which has no other times.
+        operators: the slowest first; only of this host, where `--per-operator` was given.
     """
 
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms", "accelerator"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"times_ms", "shape", "emulated_ms", "accelerator", "operators"})
 
     latency_ms: Percentiles | None = None
     emulated_ms: EmulatedTiming | None = None
@@ -170,6 +180,7 @@ class Timing(Record):
     runtime_memory_mb: Megabytes | None = None
     golden_px: Distance | None = None
     accelerator: str = ""
+    operators: list[Operator] | None = None
 
     @model_validator(mode="after")
     def _of_the_same_runs(self) -> Self:

@@ -2,6 +2,8 @@
 
 from targets.spec import TargetSpec
 
+INPUT, OUTPUTS = "images", ("coords", "scores")  # names in the file
+
 SPEC = TargetSpec(
     name="onnx",
     module="targets.onnx.backend",

@@ -37,11 +37,12 @@ from targets.common import (
     verified_card,
     write_artefact,
 )
-from targets.graph import Arithmetic, arithmetic, quantization_findings
-from targets.onnx.qdq import INPUT, OUTPUTS, qdq_model
+from targets.onnx import INPUT, OUTPUTS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from targets.graph import Arithmetic
 
 _INT8_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat", "MatMulInteger", "ConvInteger")
 _FLOAT_KERNELS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
@@ -76,6 +77,8 @@ def open(path: Path, threads: int = 1) -> OnnxRunner:  # noqa: A001, named by th
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
     """Quantization that costs accuracy. (An operator that ONNX lacks stops the lowering.)"""
+    from targets.graph import quantization_findings
+
     return quantization_findings(program)
 
 
@@ -93,22 +96,32 @@ def write(
         coverage: computes the card's coverage of the model and the arithmetic of its program.
         lint: that of the target.
     """
+    from targets.graph import arithmetic
+
     graph = program.graph(precision)
     share, findings = arithmetic(graph), accepted(lint(graph), program, target)
-    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16")
+    model = _model(graph, program.card.files[program.path(precision).name], precision == "fp16", target)
     path = Path(out) / SPECS[target].file_name(program.card.student, precision)
     card = artefact_card(program, target, precision, None, findings)
     return write_artefact(
         path,
         model.SerializeToString(),
         card,
-        lambda _, card: OnnxRunner(_session(model, path), card),
+        lambda _, card: OnnxRunner(session(model, path), card),
         coverage=lambda: coverage(model, share),
     )
 
 
-def _model(graph: ExportedProgram, digest: str, half: bool) -> onnx.ModelProto:
-    """`qdq_model`, or the model that it made of the same file for another target before."""
+def _model(graph: ExportedProgram, digest: str, half: bool, target: str) -> onnx.ModelProto:
+    """`qdq_model`, or the model that it made of the same file for another target before.
+
+    Raises:
+        BackendError: the exporter is not installed, which opening an artefact does not need.
+    """
+    try:
+        from targets.onnx.qdq import qdq_model
+    except ModuleNotFoundError as error:
+        raise SPECS[target].not_installed(error.name) from error
     key = digest, half
     if key not in _models:
         while len(_models) > 1:  # keep two: a float one and an int8 one
@@ -131,25 +144,33 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
     except Exception as error:  # protobuf's DecodeError, of whichever protobuf is installed
         raise BackendError(f"{path} is not an ONNX file: {one_line(error)}") from error
     require_plain(model, path)
-    session = _session(model, path, threads)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    opened = session(model, path, threads)
+    inputs, outputs = opened.get_inputs(), opened.get_outputs()
     if [value.name for value in (*inputs, *outputs)] != [INPUT, *OUTPUTS]:
         names = [[value.name for value in values] for values in (inputs, outputs)]
         raise InputError(f"{path} maps {names[0]} to {names[1]}, which is not what its card says; export it again")
     require_shapes(path, card, *([tuple(value.shape) for value in values] for values in (inputs, outputs)))
-    return OnnxRunner(session, card)
+    return OnnxRunner(opened, card)
 
 
-def _session(
-    model: onnx.ModelProto, path: Path, threads: int = 1, optimised: Path | None = None
+def session(
+    model: onnx.ModelProto, path: Path, threads: int = 1, *, optimised: Path | None = None, profile: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """A session of ONNX Runtime; the graph that it optimised is written to `optimised`."""
+    """A session of ONNX Runtime.
+
+    Args:
+        path: for messages.
+        optimised: where the graph is written that it optimised.
+        profile: prefix of the file that its profiler writes.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: it warns about its own rewrites
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if platform.machine().lower() in ("x86_64", "amd64"):
         model = unsigned(model)
     try:
@@ -181,7 +202,7 @@ def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
 def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        _session(model, optimised, optimised=optimised)
+        session(model, optimised, optimised=optimised)
         kernels = Counter(node.op_type for node in onnx.load(optimised).graph.node)
     int8 = sum(kernels[name] for name in _INT8_KERNELS)
     weighted = int8 + sum(kernels[name] for name in _FLOAT_KERNELS)

@@ -20,6 +20,7 @@ from onnx_ir.passes import Sequential, common
 
 from pose.errors import BackendError, one_line
 from targets.graph import halved
+from targets.onnx import INPUT, OUTPUTS
 from targets.patches import share_node_histories
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 OPSET = 18  # TensorRT 10 takes it, and torch's exporter writes it without a conversion
-INPUT, OUTPUTS = "images", ("coords", "scores")
-
 _RELUS = (aten.relu.default, aten.relu_.default)
 
 

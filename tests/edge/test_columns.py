@@ -15,6 +15,7 @@ from edge import dist
 from edge.evaluate.answers import Answers, answer, require_finite
 from edge.evaluate.check import check
 from edge.evaluate.columns import accuracy, chance_pck, pixels_apart
+from edge.evaluate.operators import operators
 from edge.evaluate.records import Column
 from pose.crop import CropSpec, affine, to_normalised
 from pose.errors import BackendError, InputError
@@ -142,3 +143,9 @@ def test_answers_that_are_not_finite_are_refused_with_their_first_place(value: f
     ):
         answer({"a": Broken()}, SPEC, SyntheticPeople(2))
     require_finite(Answers(np.zeros((1, 2, 2)), np.zeros((1, 2))), "b")
+
+
+def test_operators_inside_a_delegate_are_timed(exported: Path) -> None:
+    times = operators(dist.find(exported / "tiny-executorch-int8.pte"), threads=1, runs=3)
+    assert any(time.kind.startswith("Convolution") for time in times)
+    assert sum(time.ms for time in times) > 0

@@ -31,7 +31,8 @@ def test_versions_fit_as_pip_says(version: str, wanted: str) -> None:
 
 def test_the_requirements_are_those_of_the_project() -> None:
     seen = installed.extras()
-    assert {package.name for package in seen["base"]} >= {"torch", "numpy", "pydantic"}
+    assert {package.name for package in seen["base"]} >= {"onnxruntime", "numpy", "pydantic"}
+    assert {package.name for package in seen["torch"]} <= {package.name for package in seen["onnx"]}  # which names it
     assert "dev" not in seen
     assert seen["tensorrt"] == seen["onnx"]  # the extra names the other
     assert "pillow" not in {package.name for package in seen["coreml"]}  # a Mac's

@@ -204,13 +204,20 @@ def test_an_operator_that_onnx_lacks_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["onnx", "tensorrt"])
-@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, name: str, package: str) -> None:
     for module in ("targets.onnx.backend", "targets.tensorrt.backend", "targets.onnx.qdq"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(BackendError, match=rf"{name} needs {package}; pip install 'distilpose-edge\[{name}\]'"):
         base.get(name)
+
+
+def test_a_missing_exporter_is_named_when_a_program_is_lowered(program: Program, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, "targets.onnx.qdq", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxscript.optimizer", None)
+    with pytest.raises(BackendError, match=r"onnx needs onnxscript.*; pip install 'distilpose-edge\[onnx\]'"):
+        target.lower(program, tmp_path)
 
 
 def test_a_program_with_suitable_scales_has_no_findings(program: Program) -> None:

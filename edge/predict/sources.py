@@ -1,0 +1,101 @@
+"""SOURCE of the command line -> photos, videos and cameras, in order. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import glob
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pose.errors import InputError
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".pgm", ".ppm")
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+_ADDRESS = re.compile(r"(rtsps?|rtmp|https?|udp|tcp)://.+", re.IGNORECASE)
+
+Kind = Literal["photo", "video", "camera"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One photo, video or camera.
+
+    Attributes:
+        place: path, number of a camera, or address.
+        name: relative path that its result is named after; different for each source.
+    """
+
+    kind: Kind
+    place: str
+    name: Path
+
+
+def find_sources(places: Iterable[str]) -> list[Source]:
+    """Everything that the places name: files, folders (with those inside), patterns, cameras, addresses; `-` is a list on
+    standard input, one place a line.
+
+    Raises:
+        InputError: a place is nothing of the kind, or a folder or pattern has no photo and no video.
+    """
+    names: set[Path] = set()
+    sources = []
+    for place in places:
+        for source in _listed() if place == "-" else _sources_at(place):
+            name = _new_name(source.name, names)
+            names.add(name)
+            sources.append(Source(source.kind, source.place, name))
+    if not sources:
+        raise InputError(
+            "no source: name photos, folders, videos, cameras (0, rtsp://...), or - for a list on standard input"
+        )
+    return sources
+
+
+def _listed() -> Iterator[Source]:
+    for line in sys.stdin:
+        if line.strip():
+            yield from _sources_at(line.strip())
+
+
+def _sources_at(place: str) -> Iterator[Source]:
+    if re.fullmatch(r"\d{1,3}", place) and not Path(place).exists():
+        yield Source("camera", place, Path(f"camera{place}"))
+    elif _ADDRESS.fullmatch(place):
+        yield Source("camera", place, Path(re.sub(r"\W+", "_", place.partition("://")[2].rpartition("@")[2])[:60]))
+    elif Path(place).is_dir():
+        yield from _of_folder(Path(place))
+    elif Path(place).exists():
+        yield _file(Path(place), Path(Path(place).name))
+    else:
+        matches = sorted(glob.glob(place, recursive=True)) if glob.has_magic(place) else []  # noqa: PTH207 - may be absolute
+        files = [Path(match) for match in matches if Path(match).suffix.lower() in PHOTOS + VIDEOS]
+        if not files:
+            what = "no photo or video matches" if glob.has_magic(place) else "there is no file, folder or camera"
+            raise InputError(f"{what} {place}; check the path")
+        yield from (_file(path, Path(path.name)) for path in files)
+
+
+def _of_folder(folder: Path) -> Iterator[Source]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in PHOTOS + VIDEOS)
+    shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not shown:
+        raise InputError(f"the folder {folder} holds no photo and no video ({', '.join(PHOTOS[:4])}, {VIDEOS[0]}, ...)")
+    yield from (_file(path, path.relative_to(folder)) for path in shown)
+
+
+def _file(path: Path, name: Path) -> Source:
+    """A video by its suffix, otherwise a photo: what is neither is refused when it is decoded."""
+    return Source("video" if path.suffix.lower() in VIDEOS else "photo", str(path), name)
+
+
+def _new_name(name: Path, taken: set[Path]) -> Path:
+    """The name, with a number if another source has it already: results are named after it, whatever their suffix."""
+    stems = {one.with_suffix("") for one in taken}
+    new, number = name, 1
+    while new.with_suffix("") in stems:
+        number += 1
+        new = name.with_name(f"{name.stem}-{number}{name.suffix}")
+    return new

@@ -1,0 +1,45 @@
+"""`edge.bench --per-operator`: where the milliseconds go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_onnx import write_tiny_onnx
+
+from edge import dist
+from edge.bench import main
+from edge.evaluate.operators import operators
+from edge.evaluate.timings import read_bench
+from pose.errors import InputError
+from pose.weights import bundled
+
+
+def test_the_slowest_are_printed_and_all_are_in_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny_onnx(tmp_path, "fp32")
+    main(device=["local"], artefact=write_tiny_onnx(tmp_path), per_operator=True, json=tmp_path / "bench.json")
+    printed = capsys.readouterr().out
+    assert "fp32: the slowest of" in printed
+    assert "int8: the slowest of" in printed
+    (device,) = read_bench(tmp_path / "bench.json").devices
+    assert device.int8 is not None
+    times = device.int8.operators or []
+    assert "GlobalAveragePool" in {time.kind for time in times}
+    assert sum(time.share for time in times) == pytest.approx(1)
+    assert [time.ms for time in times] == sorted((time.ms for time in times), reverse=True)
+    assert min(time.ms for time in times) >= 0
+    assert "operators" in json.loads((tmp_path / "bench.json").read_text())["devices"][0]["fp32"]
+
+
+def test_milliseconds_are_those_of_one_inference(tmp_path: Path) -> None:
+    write_tiny_onnx(tmp_path, "fp32")
+    artefact = dist.find(write_tiny_onnx(tmp_path))
+    few, many = (operators(artefact, threads=1, runs=runs) for runs in (5, 100))
+    assert {time.name for time in few} == {time.name for time in many}
+    assert sum(time.ms for time in many) < 5 * sum(time.ms for time in few)
+
+
+def test_a_runtime_without_a_profiler_is_refused_with_those_that_have_one() -> None:
+    with pytest.raises(InputError, match=r"target tflite has no profiler of operators.* executorch or onnx"):
+        operators(dist.find(bundled() / "distilpose_edge-tflite-int8.tflite"), threads=1)
