@@ -35,7 +35,7 @@ def read_image_boxes(path: Path) -> dict[str, tuple[ImageEntry, list[tuple[float
         raise InputError(f"{path} holds boxes of several categories, none of them named person; keep those of people")
     boxes, _ = matrix([entry.get("bbox") for entry in entries], 4)
     single = flags([entry.get("iscrowd") for entry in entries]) == 0
-    found: dict[int, list[tuple[float, float, float, float]]] = {number: [] for number in images}
+    boxes_of: dict[int, list[tuple[float, float, float, float]]] = {number: [] for number in images}
     for place, entry in enumerate(entries):
         if not single[place] or kinds[place] not in people:
             continue
@@ -43,8 +43,8 @@ def read_image_boxes(path: Path) -> dict[str, tuple[ImageEntry, list[tuple[float
         if number is None:
             raise InputError(f"{where}: image_id {entry.get('image_id')!r:.40} is not in 'images'")
         _require_inside(where, boxes[place], images[number])
-        found[number].append(tuple(boxes[place].tolist()))
-    return {image.file_name: (image, found[number]) for number, image in images.items()}
+        boxes_of[number].append(tuple(boxes[place].tolist()))
+    return {image.file_name: (image, boxes_of[number]) for number, image in images.items()}
 
 
 def _require_inside(where: str, box: np.ndarray, image: ImageEntry) -> None:

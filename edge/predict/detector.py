@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pose import files
 from pose.errors import BackendError, InputError, one_line
-from pose.teacher_file import Input
 from pose.sessions import Session, open_session
+from pose.teacher_file import Input
 
 MOST = 100  # people in an image
 

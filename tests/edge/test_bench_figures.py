@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from edge import dist
 from edge.bench import cores
 from edge.devices import measure
+from edge.devices.job import tolerance_px
 from edge.devices.measure import summary
 from pose.errors import InputError
 
@@ -26,3 +30,12 @@ def test_cores_are_numbers_and_ranges() -> None:
 def test_a_board_that_gets_hot_is_reported() -> None:
     assert measure._slowed("int8", [1.0] * 50 + [1.2] * 50)[0].endswith("first tenth 1.00 ms, of the last 1.20 ms")
     assert measure._slowed("int8", [1.0] * 100) == measure._slowed("int8", [1.0] * 5) == []
+
+
+def test_the_tolerance_for_other_kernels_follows_from_the_program(lowered: Path) -> None:
+    card = dist.find(lowered / "tiny-onnx-int8.onnx").card
+    answer = card.golden.expected["lowered"]
+    for shift in (0.0, 0.1):
+        torch = answer.model_copy(update={"coords": [(x + shift, y) for x, y in answer.coords]})
+        golden = card.golden.model_copy(update={"expected": {"lowered": answer, "int8": torch}})
+        assert tolerance_px(card.model_copy(update={"golden": golden})) == pytest.approx(0.5 + 2 * 48 * shift)

@@ -101,7 +101,7 @@ def test_a_photo_is_turned_as_its_exif_says(orientation: int, tmp_path: Path) ->
     image = picture(5)
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
     (tmp_path / "photo.jpg").write_bytes(with_orientation(encoded, orientation))
-    upright = read_photo(tmp_path / "photo.jpg", upright=True)
+    upright = read_photo(tmp_path / "photo.jpg", as_shown=True)
     turns = {1: image, 2: image[:, ::-1], 3: image[::-1, ::-1], 4: image[::-1], 5: image.transpose(1, 0, 2),
              6: np.rot90(image, -1), 7: image[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(image)}  # fmt: skip
     assert np.abs(upright.astype(int) - turns[orientation]).mean() < 4
