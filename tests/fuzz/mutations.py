@@ -25,12 +25,16 @@ VALUES = st.recursive(
 )
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """(container, key) of everything inside a nested value."""
+def places(value: Any, seen: set[int] | None = None) -> Iterator[tuple[Any, Any]]:
+    """(container, key) of everything inside a nested value, which may contain itself."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in list(items):
         yield value, key
-        yield from places(item)
+        yield from places(item, seen)
 
 
 @st.composite
