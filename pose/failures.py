@@ -43,6 +43,8 @@ def as_user_error(error: BaseException, parameters: Iterable[str] = ()) -> UserE
         return _no_memory(text, parameters)
     if isinstance(error, Exception) and _NO_MEMORY.search(text):
         return _no_memory(text, parameters)
+    if type(error).__module__ == "cv2":  # which takes images of up to 32,766 pixels a side
+        return InputError(f"OpenCV cannot process an image ({one_line(error, 200)}); is it too large, or empty?")
     if isinstance(error, RuntimeError) and "can't start new thread" in text:
         return BackendError(f"the system starts no more threads; {_advice(parameters)}")
     if isinstance(error, ImportError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,10 @@ def command(what: str, count: Annotated[int, typer.Option(min=1)] = 1, json: cli
             cli.note(f"note {i} \x1b[31m \xfc \u202e [/b] " + "x" * 70_000)
         cli.console().print("done")
         raise GateError("fails after all")
+    if what == "bar":
+        for _ in cli.track(range(2), "[bold]x[/b]\x1b[41m \xfc :dog:", 2):
+            time.sleep(0.2)
+        return
     if what == "names":
         from rich.table import Table
         name = "[/b] \x1b[31m\x07 \u202e\r\nerror: \xfc :dog: [fe80::1] \udcff"
@@ -150,8 +155,35 @@ def test_names_are_shown_and_never_obeyed(encoding: dict[str, str]) -> None:
     assert len(table) < 10
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize(("what", "code"), [("hello", 0), ("input", 2)])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_progress_bar_shows_names_as_text(encoding: str) -> None:
+    reader, terminal = os.openpty()
+    command = [sys.executable, "-c", PROGRAM, "bar"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, cwd=ROOT, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO at its end
+            while chunk := os.read(reader, 4096):
+                shown += chunk
+    os.close(reader)
+    assert process.returncode == 0
+    assert rb"[bold]x[/b]\x1b[41m" in shown
+    assert b":dog:" in shown
+    assert b"\x1b[41m" not in shown
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "closed"),
+    [
+        ("hello", 0, ">&-"),
+        ("hello", 0, "2>&-"),
+        ("hello", 0, "<&- >&- 2>&-"),
+        ("input", 2, "<&-"),
+        ("input", 2, ">&-"),
+        ("input", 2, ">&- 2>&-"),
+    ],
+)
 def test_closed_streams_do_not_change_the_exit_code(what: str, code: int, closed: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", f'"$0" -c "$1" "$2" {closed}; echo $? >"$3"', sys.executable, PROGRAM, what, str(tmp_path / "code")],
