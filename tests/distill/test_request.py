@@ -9,6 +9,7 @@ import pytest
 from people_file import person, write_people
 
 from calib_data import photos
+from calib_data.coco import Reading
 from distill import request
 from pose.errors import InputError
 
@@ -37,3 +38,9 @@ def test_decoded_photos_fill_their_room_and_no_more(tmp_path: Path, monkeypatch:
     again = [train.source.image(index) for index in range(3)]
     assert [a is b for a, b in zip(seen, again, strict=True)] == [True, True, False]
     assert all((a == b).all() for a, b in zip(seen, again, strict=True))
+
+
+@pytest.mark.parametrize("reading", [{"category": "person"}, {"exif": "apply"}, {"strict": True}])
+def test_flags_about_files_belong_to_files(reading: Reading) -> None:
+    with pytest.raises(InputError, match=rf"--{next(iter(reading))} is for --data"):
+        request.people(None, None, None, "annotation", None, None, 1, 0, **reading)
