@@ -80,6 +80,10 @@ class CocoPeople:
         if detections is not None:
             detections = detections.in_pixels(self._sizes)
             self._rows = detections.match(self._people, labelled)
+            if (self._rows < 0).all():
+                raise InputError(
+                    f"{boxes}: none of {len(self._rows)} boxes is on a person of {annotations}; are they of its photos?"
+                )
             self._image_ids, self._boxes, self.scores = detections.image_ids, detections.boxes, detections.scores
             self._person_ids = np.where(self._rows >= 0, self._people.ids[self._rows], -1 - detections.places)
         else:

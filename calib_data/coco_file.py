@@ -1,6 +1,6 @@
 """COCO keypoint files as they are published: what is read from one, in plain types. `geometry` then repairs the numbers.
 
-Format: https://cocodataset.org/#format-data (keypoint detection) and #format-results (detected boxes).
+Format: https://cocodataset.org/#format-data (keypoint detection).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PeopleTable:
     """Annotated people in columns, one row each; N people, K joints.
 
     Attributes:
-        ids, image_ids, category_ids: int64 [N]; `names`: their ids as in the file, for messages.
+        ids, image_ids, category_ids: int64 [N].
         boxes: float64 [N, 4], (x, y, width, height); NaN where the file has none.
         areas: float64 [N]; NaN where the file has none.
         keypoints: float64 [N, K, 3], (x, y, v) in image pixels and the joints of the skeleton.
@@ -280,6 +280,10 @@ def _person_ids(values: list[Any], names: list[Any], repairs: Repairs) -> np.nda
         return np.array(keys, np.int64)
     if len(set(keys)) < len(keys) or None in keys:
         seen: set[Any] = set()
-        repeated = [name for key, name in zip(keys, names, strict=True) if key is None or key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+        repeated = []
+        for key, name in zip(keys, names, strict=True):
+            if key is None or key in seen:
+                repeated.append(name)
+            seen.add(key)
         repairs.add(Repair.IDS_RENUMBERED, repeated)
     return np.arange(1, len(keys) + 1)

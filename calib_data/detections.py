@@ -1,4 +1,7 @@
-"""Detected boxes in COCO's results format, and the annotated people that they are of."""
+"""Detected boxes in COCO's results format, and the annotated people that they are of.
+
+Format: https://cocodataset.org/#format-results.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +37,12 @@ class Detections:
         boxes = self.boxes
         if geometry.are_fractions(boxes, images):
             boxes = boxes * np.hstack([images, images])
-            self.repairs.add(Repair.BOX_FRACTIONS, self.names(np.ones(len(boxes), bool)))
+            self.repairs.add(Repair.BOX_FRACTIONS, self._names(np.ones(len(boxes), bool)))
         inside = geometry.overlap(boxes, images)
-        self.repairs.add(Repair.OUTSIDE_BOX, self.names(~inside))
+        self.repairs.add(Repair.OUTSIDE_BOX, self._names(~inside))
         return Detections(self.image_ids[inside], boxes[inside], self.scores[inside], self.places[inside], self.repairs)
 
-    def names(self, rows: np.ndarray) -> list[str]:
+    def _names(self, rows: np.ndarray) -> list[str]:
         return [f"[{place}]" for place in self.places[rows]]
 
     def match(self, people: PeopleTable, rows: np.ndarray) -> np.ndarray:
@@ -80,10 +83,8 @@ def read_boxes(path: Path, file: PeopleFile) -> Detections:
     entries = [entry if isinstance(entry, dict) else {} for entry in value]
     images = np.array([_or_nothing(file.image_ids.get(entry.get("image_id"))) for entry in entries], np.int64)
     kinds = np.array([_or_nothing(file.category_ids.get(entry.get("category_id"))) for entry in entries], np.int64)
-    boxes, scores = (
-        matrix([entry.get("bbox") for entry in entries], 4)[0],
-        scalars([entry.get("score") for entry in entries]),
-    )
+    boxes, _ = matrix([entry.get("bbox") for entry in entries], 4)
+    scores = scalars([entry.get("score") for entry in entries])
     known = images != _NOTHING
     repairs.add(Repair.DETECTION_IMAGE, [f"[{place}]" for place in np.flatnonzero(~known)])
     wanted = np.isin(kinds, [one["id"] for one in file.categories])

@@ -13,10 +13,10 @@ GROWTH = 1.2  # of boxes about joints: with a crop's padding of 1.25 the crop is
 _FRACTION = 1.5  # coordinates of a whole file up to this are fractions: people may reach beyond the photo by half of it
 _LARGEST = 4  # widths or heights of its image that a box and joints may span: a photo may show a small part of somebody
 _LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
-# Share of width x height of its box that an area may have. In COCO it is 0.5 in the median, and from 0.02 to 1 for nearly
-# all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
-_AREA = (0.02, 1.5)
-_USUAL_AREA, _FEW = (0.1, 1.5), 3  # ... and of the median of a file of so many people
+# Share of width x height of its box that an area may have, and that of the median of a file. In COCO the median is 0.5,
+# and 0.1 to 0.8 for nearly all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
+_AREA, _USUAL_AREA = (0.01, 1.5), (0.1, 1.5)
+_FEW = 3  # people whose areas may be the same by chance
 
 
 def joint_boxes(keypoints: np.ndarray) -> np.ndarray:
@@ -118,9 +118,8 @@ def _repair_areas(people: PeopleTable, is_person: np.ndarray, repairs: Repairs) 
     missing = ~(people.areas > 0)
     share = np.where(missing | (of_box <= 0), np.nan, people.areas / np.where(of_box > 0, of_box, 1))
     known = share[is_person & ~missing]
-    is_usual = len(known) < _FEW or (
-        _USUAL_AREA[0] <= float(np.median(known)) <= _USUAL_AREA[1] and not _is_constant(people.areas, of_box, is_person)
-    )
+    is_usual = len(known) == 0 or _USUAL_AREA[0] <= float(np.median(known)) <= _USUAL_AREA[1]
+    is_usual &= not _is_constant(people.areas[is_person], of_box[is_person])
     far = is_person & ~missing & (~((share >= _AREA[0]) & (share <= _AREA[1])) | (not is_usual))
     repairs.add(Repair.AREA_MISSING, people.ids[missing & is_person].tolist())
     repairs.add(Repair.AREA_FAR, people.ids[far].tolist())
@@ -128,6 +127,6 @@ def _repair_areas(people: PeopleTable, is_person: np.ndarray, repairs: Repairs) 
     people.areas[replaced] = of_box[replaced]
 
 
-def _is_constant(areas: np.ndarray, of_boxes: np.ndarray, is_person: np.ndarray) -> bool:
+def _is_constant(areas: np.ndarray, of_boxes: np.ndarray) -> bool:
     """Whether all people have one area, though their boxes differ: a placeholder."""
-    return bool(np.ptp(areas[is_person]) == 0 and np.ptp(of_boxes[is_person]) > 0)
+    return len(areas) >= _FEW and bool(np.ptp(areas) == 0 and np.ptp(of_boxes) > 0)

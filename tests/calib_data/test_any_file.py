@@ -22,8 +22,8 @@ from pose import scoring
 from pose.errors import InputError
 
 NAN, INF = float("nan"), float("inf")
-NEAR = 0.005  # of the root of a box's area: predictions so near the truth are right
-SHARES = (0.0199, 1.501)  # of width x height that an area has
+NEAR = 0.003  # of the root of a box's area: predictions so near the truth are right
+SHARES = (0.0099, 1.501)  # of width x height that an area has
 
 
 def places(value: Any, path: tuple = ()) -> list[tuple]:
@@ -90,14 +90,14 @@ def files(draw: st.DrawFn) -> Any:
 
 
 @given(files())
-@settings(slow, max_examples=200)
+@settings(slow, max_examples=150)
 def test_any_value_anywhere(folder: Path, held: Any) -> None:
     read_or_refused(folder, held)
 
 
 @given(triples, boxes, st.sampled_from([..., None, 0, 1, 0.3, 500, 11200, 1e9]), st.lists(triples, max_size=3))
 @example([1e6, 1e6, 2] * 17, [1e6] * 4, 1, [])
-@settings(slow, max_examples=100)
+@settings(slow, max_examples=80)
 def test_any_place_of_joints_and_box(folder: Path, numbers: list[float], box: list[float], area: Any, others: list) -> None:
     held = published.humanart()
     people = [{**held["annotations"][0], "id": number, "keypoints": one} for number, one in enumerate([numbers, *others])]
@@ -112,7 +112,7 @@ def test_any_place_of_joints_and_box(folder: Path, numbers: list[float], box: li
         st.lists(st.sampled_from(["0", "0.5", "0.2", "1", "2", "nan", "-1", "a", "1e400", "3"]), max_size=60), max_size=4
     )
 )
-@settings(slow, max_examples=40)
+@settings(slow, max_examples=30)
 def test_any_lines_of_yolo(folder: Path, lines: list[list[str]]) -> None:
     data = folder / "data.yaml"
     data.write_text(yaml.safe_dump({"val": "images", "kpt_shape": [17, 3], "names": ["person"], "kpt_names": ["a"]}))

@@ -128,6 +128,12 @@ def test_detections_of_other_categories_alone_are_refused(folder: Path) -> None:
     path.write_text(json.dumps([{"image_id": 8, "category_id": kind, "bbox": [1, 1, 9, 9], "score": 1} for kind in (3, 4)]))
     with pytest.raises(InputError, match="boxes of several categories"):
         opened(folder, good(), boxes=path)
+    path.write_text(json.dumps([{"image_id": 8, "category_id": 1, "bbox": [50, 30, 9, 9], "score": 1}]))
+    with pytest.raises(InputError, match="none of 1 boxes is on a person"):
+        opened(folder, good(), boxes=path)
+    path.write_text("[]")
+    with pytest.raises(InputError, match="none of 0 boxes is on a person"):
+        opened(folder, good(), boxes=path)
     path.write_text("{}")
     with pytest.raises(InputError, match="should be a valid list of boxes"):
         opened(folder, good(), boxes=path)

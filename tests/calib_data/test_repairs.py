@@ -158,6 +158,17 @@ def test_boxes_under_a_pixel_beside_joints_in_pixels(folder: Path) -> None:  # n
     assert opened(folder, held).labels(1).box == pytest.approx([11.6, 9.2, 4.8, 9.6])  # about the joints
 
 
+@pytest.mark.parametrize("area", [1, 30, 90])
+def test_one_area_of_all_people_is_a_placeholder(folder: Path, area: float) -> None:  # noqa: F811
+    held = good()
+    more = [{**held["annotations"][0], "id": number, "bbox": [10, 5, 20, number]} for number in (30, 31, 32)]
+    for person in (*held["annotations"][:2], *more):
+        person["area"] = area
+    held["annotations"] += more
+    people = opened(folder, held)
+    assert [people.labels(index).area for index in range(5)] == [600, 600, 600, 620, 640]
+
+
 def test_detections_in_fractions_become_pixels(folder: Path) -> None:  # noqa: F811
     path = folder / "boxes.json"
     path.write_text(json.dumps([{"image_id": 7, "category_id": 1, "bbox": [1 / 6, 1 / 8, 1 / 3, 3 / 4], "score": 0.5}]))

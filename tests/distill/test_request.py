@@ -10,6 +10,7 @@ import pytest
 from people_file import person, write_people
 
 from calib_data import photos
+from calib_data.coco import Reading
 from calib_data.sources import Data
 from distill import request
 from pose.errors import InputError
@@ -55,3 +56,9 @@ def test_people_without_labels_are_trained_on_where_a_teacher_supervises(tmp_pat
     assert len(held_out.source) == len(both("annotation", False)[0].source) == 1
     assert with_teacher.source.labels(0).box.tolist() == [8, 8, 40, 56], "without joints, the annotated box"
     assert with_teacher.digest != both("keypoints", False)[0].digest
+
+
+@pytest.mark.parametrize("reading", [{"category": "person"}, {"exif": "apply"}, {"strict": True}])
+def test_flags_about_files_belong_to_files(reading: Reading) -> None:
+    with pytest.raises(InputError, match=rf"--{next(iter(reading))} is for --data"):
+        request.people(None, None, None, "annotation", None, None, 1, 0, **reading)

@@ -91,6 +91,7 @@ def edit(card: Path, **fields: object) -> None:
         (["edge.export", "--precision", "int3"], ["--precision", "int8"]),
         (["edge.check", "--artefact", "nowhere.pte"], ["nowhere.pte", "edge.export"]),
         (["edge.check", "--images", "photos", "--artefact", "nowhere.pte"], ["--data"]),
+        (["edge.check", "--strict", "--artefact", "nowhere.pte"], ["--strict belong to --data"]),
         (["edge.check", "--limit", "0"], ["--limit"]),
         (["edge.bench", "--artefact", "nowhere.pte"], ["nowhere.pte", "edge.export"]),
         (["edge.bench", "--device", "toaster"], ["--device", "local", "ssh://"]),

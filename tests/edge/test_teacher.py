@@ -12,9 +12,12 @@ import yaml
 from conftest import Command
 from foreign_network import description, write_model
 from people_file import person, write_people
+from PIL import Image
 
 from calib_data.coco import open_data
 from edge.evaluate.teacher import score_teacher
+from edge.teacher import main
+from pose.errors import InputError
 from pose.foreign import load_teacher
 from pose.skeleton import LSP_14
 
@@ -32,6 +35,28 @@ def test_the_command_finds_the_joint_that_is_in_the_picture(command: Command, tm
     assert answer.returncode == 0, answer.stderr
     assert "mine: AP 0.0, PCK@0.2 7.1; 1 people, 14 joints" in answer.stdout
     assert json.loads((tmp_path / "out.json").read_text())["pck"] == pytest.approx(100 / 14)
+
+
+def test_photos_that_are_turned_by_half_are_not_scored_as_they_are_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The joint at the bright place is found only on the photo as viewers show it."""
+    places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]
+    image = np.zeros((120, 120, 3), np.uint8)
+    cv2.circle(image, places[1], 5, (255, 255, 255), -1)
+    data = write_people(tmp_path / "people.json", tmp_path / "images", [person(image, (10, 5, 100, 110), places)], LSP_14)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(image[::-1, ::-1]).save(tmp_path / "images" / "1.png", exif=exif)
+    write_model(tmp_path / "net.onnx")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description()))
+    with pytest.raises(InputError, match=r"1 of 1 photos .* --exif apply .* --exif ignore"):
+        main(str(tmp_path / "mine.yaml"), data)
+    main(str(tmp_path / "mine.yaml"), data, exif="apply")
+    main(str(tmp_path / "mine.yaml"), data, exif="ignore")
+    applied, ignored = capsys.readouterr().out.splitlines()
+    assert "PCK@0.2 7.1" in applied
+    assert "PCK@0.2 7.1" not in ignored
 
 
 def test_movenet_finds_people_in_photos(pose_data: Path) -> None:
