@@ -23,6 +23,7 @@ from edge.devices.measure import measure
 from edge.devices.python import setup
 from edge.devices.session import Plan, Session
 from edge.dist import Artefact
+from edge.evaluate.timings import Facts
 from pose.card import card_path
 from pose.errors import BackendError
 
@@ -107,7 +108,7 @@ def test_setup_where_python_makes_no_environment(lab: Lab) -> None:
     device = devices.open(lab.raspberry_pi(wheels=()).spec)
     for _ in range(2):
         with pytest.raises(BackendError, match="sudo apt install python3-venv there"):
-            setup(device, "tflite")
+            setup(device, "tflite", Facts())
 
 
 def test_a_runtime_of_another_architecture(pi: Board, artefacts: dict[str, Artefact]) -> None:
