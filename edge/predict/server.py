@@ -62,21 +62,7 @@ def application(
         from starlette.routing import Route
     except ModuleNotFoundError as error:
         raise BackendError(f"--serve needs {error.name}; pip install 'distilpose-edge[serve]'") from error
-    one_at_a_time = threading.Lock()  # a runner is not made for two threads
-
-    def answer(data: bytes) -> dict[str, Any]:
-        image = _decoded(data)
-        columns, answers = [], []
-        with one_at_a_time:
-            boxes = find(image).boxes
-            for name, estimator in estimators.items():
-                start = time.perf_counter()
-                answers.append(estimator(image, boxes))
-                milliseconds = 1e3 * (time.perf_counter() - start) if len(boxes) else None
-                columns.append({"name": name, "people": _people(answers[-1]), "ms": milliseconds})
-        distance = float(np.median(apart(answers[0], answers[-1]))) if len(boxes) and len(answers) > 1 else None
-        height, width = image.shape[:2]
-        return {"width": width, "height": height, "limbs": limbs, "columns": columns, "median_px": distance}
+    answer = _Answerer(find, estimators, limbs)
 
     async def predict(request: Request) -> Response:
         origin = request.headers.get("origin")
@@ -100,6 +86,30 @@ def application(
 
     routes = [Route("/", page), Route("/predict", predict, methods=["POST"]), Route("/{file}", page)]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+
+
+class _Answerer:
+    """Call it with the bytes of a photo: what the page draws."""
+
+    def __init__(
+        self, find: Callable[[np.ndarray], Poses], estimators: dict[str, Estimator], limbs: list[tuple[int, int]]
+    ) -> None:
+        self._find, self._estimators, self._limbs = find, estimators, limbs
+        self._one_at_a_time = threading.Lock()  # a runner is not made for two threads
+
+    def __call__(self, data: bytes) -> dict[str, Any]:
+        image = _decoded(data)
+        columns, answers = [], []
+        with self._one_at_a_time:
+            boxes = self._find(image).boxes
+            for name, estimator in self._estimators.items():
+                start = time.perf_counter()
+                answers.append(estimator(image, boxes))
+                milliseconds = 1e3 * (time.perf_counter() - start) if len(boxes) else None
+                columns.append({"name": name, "people": _people(answers[-1]), "ms": milliseconds})
+        distance = float(np.median(apart(answers[0], answers[-1]))) if len(boxes) and len(answers) > 1 else None
+        height, width = image.shape[:2]
+        return {"width": width, "height": height, "limbs": self._limbs, "columns": columns, "median_px": distance}
 
 
 def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: Callable[[str], None]) -> None:

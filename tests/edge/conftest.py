@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from report_examples import bench, check, column, device
+from tiny_onnx import write_tiny_onnx
 
 from edge.export import export
 
@@ -33,6 +34,14 @@ def lowered(exported: Path, tiny_program: Path, tmp_path_factory: pytest.TempPat
     for target in ("onnx", "tflite"):
         export(tiny_program, target, "int8", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artefact that finds somebody in every picture; its float twin beside it answers 0.1 of the crop farther right."""
+    folder = tmp_path_factory.mktemp("onnx")
+    write_tiny_onnx(folder, "fp32", shift=0.1)
+    return write_tiny_onnx(folder)
 
 
 @pytest.fixture

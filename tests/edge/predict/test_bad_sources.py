@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import picture, read_video, write_video  # tests/edge/predict
+from made_media import picture, read_video, write_video
 
 from calib_data.photos import read_photo
 from edge.predict.__main__ import main

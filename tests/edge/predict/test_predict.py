@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import picture, read_video, write_video  # tests/edge/predict
+from made_media import picture, read_video, write_video
 from people_file import person, write_people
 from pycocotools.coco import COCO
 

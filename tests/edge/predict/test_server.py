@@ -19,7 +19,7 @@ import browser
 import cv2
 import numpy as np
 import pytest
-from conftest import picture  # tests/edge/predict
+from made_media import picture
 
 pytest.importorskip("starlette", reason="needs the extra serve: starlette")
 pytest.importorskip("uvicorn", reason="needs the extra serve: uvicorn")

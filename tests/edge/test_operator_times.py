@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,18 @@ def test_the_slowest_are_printed_and_all_are_in_the_json(tmp_path: Path, capsys:
     (device,) = read_bench(tmp_path / "bench.json").devices
     assert device.int8 is not None
     times = device.int8.operators or []
-    assert "GlobalAveragePool" in {time.kind for time in times}
-    assert sum(time.share for time in times) == pytest.approx(1)
-    assert [time.ms for time in times] == sorted((time.ms for time in times), reverse=True)
-    assert min(time.ms for time in times) >= 0
+    assert "GlobalAveragePool" in {one.kind for one in times}
+    assert sum(one.share for one in times) == pytest.approx(1)
+    assert [one.ms for one in times] == sorted((one.ms for one in times), reverse=True)
+    assert min(one.ms for one in times) >= 0
     assert "operators" in json.loads((tmp_path / "bench.json").read_text())["devices"][0]["fp32"]
 
 
 def test_milliseconds_are_those_of_one_inference(tmp_path: Path) -> None:
     write_tiny_onnx(tmp_path, "fp32")
-    artefact = dist.find(write_tiny_onnx(tmp_path))
-    few, many = (operators(artefact, threads=1, runs=runs) for runs in (5, 100))
-    assert {time.name for time in few} == {time.name for time in many}
-    assert sum(time.ms for time in many) < 5 * sum(time.ms for time in few)
+    artefact, runs, start = dist.find(write_tiny_onnx(tmp_path)), 1000, time.perf_counter()
+    total = runs * sum(one.ms for one in operators(artefact, threads=1, runs=runs)) / 1e3
+    assert 0 < total < time.perf_counter() - start, "of all runs no more than the clock says"
 
 
 def test_a_runtime_without_a_profiler_is_refused_with_those_that_have_one() -> None:

@@ -1,4 +1,4 @@
-"""A small artefact, photos and videos for `edge.predict`."""
+"""Pictures and videos made for tests."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
-from tiny_onnx import write_tiny_onnx
-
-
-@pytest.fixture(scope="session")
-def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artefact that finds somebody in every picture; its float twin beside it answers 0.1 of the crop farther right."""
-    folder = tmp_path_factory.mktemp("onnx")
-    write_tiny_onnx(folder, "fp32", shift=0.1)
-    return write_tiny_onnx(folder)
 
 
 def picture(seed: int = 0, width: int = 96, height: int = 64) -> np.ndarray:
