@@ -47,7 +47,7 @@ class IsolatedRunner:
             memory = MEMORY + MEMORY_PER_BYTE * size(path) + MEMORY_PER_THREAD * threads
             target = "torch" if path.suffix == ".pt2" else card.target
             request = {"target": target, "path": str(path), "threads": threads, "memory": memory, "forks": FORKS}
-            self._pid: int = self._host.number({"open": request}, theirs)
+            self._pid: int = self._host.send({"open": request}, theirs)
         self._seconds = OPEN_SECONDS
         self._require_success(time.monotonic() + self._seconds)
 
@@ -139,7 +139,7 @@ class _Host:
             )
         weakref.finalize(self, _end, self._control, self._process, os.getpid())
 
-    def number(self, request: dict[str, Any], channel: socket.socket | None = None) -> int:
+    def send(self, request: dict[str, Any], channel: socket.socket | None = None) -> int:
         """The number that the host answers: of a process it started, or its exit status.
 
         Raises:
@@ -160,7 +160,7 @@ class _Host:
     def end(self, pid: int) -> int:
         """Kill an artefact's process, or learn how it ended by itself: its exit status, negative for a signal."""
         if pid != self._process.pid:
-            return self.number({"end": pid})
+            return self.send({"end": pid})
         self._process.kill()
         return self._process.wait()
 
