@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.evaluate.records import Check
@@ -64,18 +64,24 @@ def twin(entry: Entry, every: Sequence[Entry]) -> Entry | None:
 
 
 def _cost(checks: Sequence[Check]) -> str:
-    losses = [(loss, check) for check in checks if (loss := words.loss(check.lowered, check.fp32)) is not None]
+    losses = [(before - after, before, after, name, check) for check in checks for name, before, after in _measured(check)]
     if not losses:
         return "No accuracy is defined: nobody in the data has labelled joints of the student."
-    most, check = max(losses, key=lambda loss: loss[0])
-    name = "AP" if check.fp32.ap is not None else "PCK"
-    before, after = (getattr(column, name.lower()) for column in (check.fp32, check.lowered))
+    most, before, after, name, check = max(losses, key=lambda loss: loss[0])
     how = "loses" if round(most, 1) > 0 else "gains" if round(most, 1) < 0 else "keeps"
     by = "its accuracy" if how == "keeps" else f"{abs(most):.1f} points of {name}"
     where = f"{check.label}, " if len(checks) > 1 else ""
     worst = " at worst" if len(checks) > 1 else ""
-    within = "" if how == "keeps" or not _overlap(check) else ", inside float's 95 % interval"
+    within = "" if how == "keeps" or name != "AP" or not _overlap(check) else ", inside float's 95 % interval"
     return f"Lowered to {check.precision}, the student {how}{worst} {by} ({where}{before:.1f} → {after:.1f}){within}."
+
+
+def _measured(check: Check) -> Iterator[tuple[str, float, float]]:
+    """AP or PCK of the float program and of the artefact, by the first measure that both have; nothing where none is."""
+    measure = words.shared_measure(check.lowered, check.fp32)
+    before, after = (column.measure(measure) if measure else None for column in (check.fp32, check.lowered))
+    if measure is not None and before is not None and after is not None:
+        yield measure.upper(), before, after
 
 
 def _overlap(check: Check) -> bool:
@@ -90,13 +96,13 @@ def tiles(report: Report, every: Sequence[Entry], titles: dict[str, str]) -> lis
     check = next((check for check in report.checks if best and check.key == best.artefact), None)
     check = check or (report.checks[0] if report.checks else None)
     if check:
-        low, name = check.lowered, "AP" if check.lowered.ap is not None else "PCK@0.2"
-        value, base = (c.ap if c.ap is not None else c.pck for c in (low, check.fp32))
-        note = f"{words.change(value, base)} against float's {words.points(base)}"
-        made.append(Tile(words.points(value), name, f"{check.label} {check.precision}, lowered", note))
-        if low.keypoint_px:
-            note = f"99 % of them by at most {low.keypoint_px.p99:.1f} px"
-            made.append(Tile(f"{low.keypoint_px.median:.2f}", "px", "keypoints moved, median", note))
+        for name, base, value in _measured(check):
+            note = f"{words.change(value, base)} against float's {words.points(base)}"
+            unit = "AP" if name == "AP" else "PCK@0.2"
+            made.append(Tile(words.points(value), unit, f"{check.label} {check.precision}, lowered", note))
+        if moved := check.lowered.keypoint_px:
+            note = f"99 % of them by at most {moved.p99:.1f} px"
+            made.append(Tile(f"{moved.median:.2f}", "px", "keypoints moved, median", note))
     if best and best.latency:
         base_entry = twin(best, every)
         note = f"float takes {words.ms(base_entry.latency.p90)} ms" if base_entry and base_entry.latency else ""

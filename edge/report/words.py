@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.evaluate.records import MEASURES, Column
+from edge.evaluate.records import MEASURES, Column, Measure
 from edge.evaluate.timings import Device
 from edge.report.model import Entry
 from targets import boards
@@ -62,13 +62,10 @@ def column_class(name: str) -> str:
     return {"float": "float", "fake-quant": "fake", "lowered": "int8"}.get(name, "device")
 
 
-def loss(column: Column, float_column: Column) -> float | None:
-    """Points of AP, or of PCK where there is no AP, that a column is below the float program."""
-    for name in MEASURES:
-        before, after = float_column.measure(name), column.measure(name)
-        if before is not None and after is not None:
-            return before - after
-    return None
+def shared_measure(column: Column, float_column: Column) -> Measure | None:
+    """AP, or PCK where one of the two has no AP; None where they have no measure in common."""
+    both = (name for name in MEASURES if None not in (column.measure(name), float_column.measure(name)))
+    return next(both, None)
 
 
 def device_title(device: Device) -> str:

@@ -14,8 +14,10 @@ from report_examples import bench, check, device
 
 from edge.evaluate.records import read_check, read_checks, read_teacher_score
 from edge.evaluate.timings import read_bench
+from edge.report import page
 from edge.report.collect import collect, read_report
 from edge.report.model import Report
+from edge.report.summary import tiles
 from pose.errors import InputError
 
 HUGE = 10**300
@@ -161,3 +163,18 @@ def written(value: object, folder: Path) -> Path:
     path = folder / "good.json"
     path.write_text(json.dumps(value))
     return path
+
+
+def test_a_report_can_be_read_again_where_a_file_leaves_out_the_people_of_a_column(tmp_path: Path) -> None:
+    value = check()
+    del value["fake_quant"]["persons"]
+    report = collect(list(read_checks(written(value, tmp_path)).values()), []).as_json()
+    assert read_report(written(report, tmp_path)).checks[0].fake_quant.persons == 0
+
+
+def test_accuracies_are_compared_by_a_measure_that_both_have(tmp_path: Path) -> None:
+    value = changed(changed(check(), "lowered.ap", None), "lowered.ap_95", [None, None])
+    report = collect(list(read_checks(written(value, tmp_path)).values()), [])
+    assert page.verdict(report) == ["Lowered to int8, the student loses 0.2 points of PCK (88.4 → 88.2)."]
+    tile = tiles(report, [], {})[0]
+    assert (tile.value, tile.unit, tile.note) == ("88.2", "PCK@0.2", "−0.2 against float's 88.4")
