@@ -164,7 +164,7 @@ def _without_code(path: Path) -> io.BytesIO:
         sizes = {member.filename: member.file_size for member in members}
         for member in members:
             name = member.filename
-            if not _MEMBERS.fullmatch(name) or name in checked.namelist():
+            if not _MEMBERS.fullmatch(name) or archive.getinfo(name) is not member:
                 raise InputError(f"{path} is not loaded: it holds {name}, which is not part of a graph of tensors, or twice")
             content = archive.read(member)
             checked.writestr(name, content)
