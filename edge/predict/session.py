@@ -1,4 +1,4 @@
-"""The loop: frames in, poses, drawn frames and results out. Drawing and encoding have a thread of their own."""
+"""The loop: frames in, poses, drawn frames and results out. Drawing and writing have a thread of their own."""
 
 from __future__ import annotations
 
@@ -148,10 +148,10 @@ class Session:
         summary.empty += not len(poses)
         if results is not None:
             image_id = self._finder.image_id() if isinstance(self._finder, Annotated) else summary.frames
-            place = {"file_name": source.name.as_posix()}
+            place: dict[str, Any] = {"file_name": source.name.as_posix()}
             if source.kind != "photo":
-                place |= {"frame": frame.number, "seconds": round(frame.seconds, 6)}  # type: ignore[dict-item]
-            results.add([{**entry, **place} for entry in poses.to_coco(image_id)])
+                place |= {"frame": frame.number, "seconds": round(frame.seconds, 6)}
+            self._background(partial(_add_entries, results, poses, image_id, place))
         if sink is not None:
             self._background(partial(self._draw, source, frame.image, poses, named, sink))
 
@@ -179,6 +179,10 @@ class Session:
         assert self._window is not None
         if not self._window(image):
             self._end.set()
+
+
+def _add_entries(results: JsonResults, poses: Poses, image_id: int, place: dict[str, Any]) -> None:
+    results.add([{**entry, **place} for entry in poses.to_coco(image_id)])
 
 
 def _all_of(sinks: list[Any]) -> Sink | None:
