@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from edge.devices.base import Device, NoSuchProgram
 from edge.evaluate.timings import Facts
-from edge.installed import fits
 from pose.errors import BackendError
+from pose.installed import fits
 from targets.spec import TargetSpec
 
 SECONDS = 60.0
