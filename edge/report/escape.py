@@ -17,7 +17,7 @@ def markdown(text: str) -> str:
     """Text for a line or a table's cell of Markdown: it makes no markup, no HTML, no further cell and no further line."""
     line = html.escape(printable(text), quote=False)
     line = re.sub(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w))", r"\\\1", line)
-    return re.sub(r"^(\s*(?:\d+(?=[.)])|(?=[#>+=-])))", r"\1\\", line)
+    return re.sub(r"^(\s*(?:\d+(?=[.)](?:\s|$))|(?=[#>+=-])))", r"\1\\", line)
 
 
 def fenced(lines: Sequence[str]) -> str:

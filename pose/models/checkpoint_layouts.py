@@ -28,11 +28,15 @@ def inner_mapping(checkpoint: Any, source: str) -> tuple[Mapping[Any, Any], list
         InputError: there is none.
     """
     left_out: list[str] = []
+    outer: list[Any] = []
     for _ in range(_DEEPEST):
         entries = checkpoint if isinstance(checkpoint, Mapping) else {}
         entry = next((name for name in ENTRIES if isinstance(entries.get(name), Mapping) and entries[name]), None)
         if entry is None:
             break
+        outer.append(checkpoint)
+        if any(checkpoint[entry] is one for one in outer):
+            raise InputError(f"{source} holds no state dict: its entry '{entry}' contains itself; save `model.state_dict()`")
         left_out += [str(name) for name in checkpoint if name != entry]
         checkpoint = checkpoint[entry]
     if not isinstance(checkpoint, Mapping) or not checkpoint:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pose import files, installed
+from pose.cache import cache_folder
 from pose.errors import InputError
 from pose.failures import as_user_error
 
@@ -100,12 +101,13 @@ def test_a_user_without_a_home_is_asked_for_a_folder(monkeypatch: pytest.MonkeyP
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("XDG_CACHE_HOME", "DISTILPOSE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(InputError, match="no home folder; name a folder for the cache with XDG_CACHE_HOME"):
-        files.cache_folder()
+        cache_folder()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert files.cache_folder() == tmp_path / "distilpose-edge"
+    assert cache_folder() == tmp_path / "distilpose-edge"
 
 
 @pytest.mark.parametrize("path", ["/", ".", ".."])

@@ -307,7 +307,7 @@ DISTIL_ALONE: dict[str, tuple[dict[str, Any], str]] = {
 QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
     "percentile of another estimator": ({"percentile": 99.9}, "--percentile 99.9 is for --estimator percentile"),
     "percentile of the median": ({"percentile": 50, "estimator": "percentile"}, "--percentile 50 is for --estimator"),
-    "no module": ({"keep_float": ""}, "--keep-float '': tiny has no such module"),
+    "no module": ({"keep_float": ""}, "--keep-float has an empty value"),
     "autocast": ({"recipe": "{bf16: true, optimiser: adamw}"}, "a program is trained in float32"),
     "muon": ({"recipe": "{bf16: false, optimiser: muon}"}, "by adam or adamw"),
     "unknown module": (

@@ -36,9 +36,9 @@ def backend(own_specs: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> b
     return base.get("ort")
 
 
-def python(code: str, folder: Path) -> str:
+def python(folder: Path, *arguments: str) -> str:
     environment = {**os.environ, base.VARIABLE: str(folder)}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=DOCS.parent, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -48,7 +48,7 @@ import sys
 from targets import base, common
 print(*base.lowered_names(), *{"torch", "numpy", "cv2", "onnx", "onnxruntime"} & sys.modules.keys())
 """
-    assert python(code, folder).split() == [*base.lowered_names(), "ort"]
+    assert python(folder, "-c", code).split() == [*base.lowered_names(), "ort"]
 
 
 def test_the_example_runs(
@@ -78,7 +78,7 @@ def test_the_commands_of_edge_treat_it_like_a_built_in_one(folder: Path, tiny_pr
         ("edge.check", ["--artefact", str(artefact), "--limit", "2", "--json", str(out / "check.json")]),
         ("edge.bench", ["--artefact", str(artefact), "--json", str(out / "bench.json")]),
     ):
-        python(f"import sys, runpy; sys.argv[1:] = {arguments!r}; runpy.run_module({module!r}, run_name='__main__')", folder)
+        python(folder, "-m", module, *arguments)
     check, bench = (json.loads((out / name).read_text()) for name in ("check.json", "bench.json"))
     assert (check["target"], check["precision"]) == ("ort", "int8")
     assert check["float_twin"]["bytes"] == (out / "tiny-ort-basic-fp32.ort").stat().st_size
@@ -128,8 +128,8 @@ for name in ("ort", "broken"):
     except Exception as error:
         print(error)
 """
-    assert python(code, folder).splitlines() == [
+    assert python(folder, "-c", code).splitlines() == [
         "ort",
         f"cannot load the backend {folder / 'broken.py'}: {reason}",
     ]
-    assert "is not a folder" in python(code, folder / "nowhere")
+    assert "is not a folder" in python(folder / "nowhere", "-c", code)
