@@ -211,7 +211,7 @@ def decode_photo(data: bytes, where: object, *, as_shown: bool = False) -> np.nd
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         raise InputError(f"image {where} has more than {MOST_PIXELS} pixels, or is damaged; give a smaller one") from error
     finally:
