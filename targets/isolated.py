@@ -8,18 +8,21 @@ comes from it is unpickled. Where forking is not safe (macOS), each artefact has
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pose.errors import BackendError, from_exit_code, one_line
+from pose.errors import BackendError, UserError, from_exit_code, one_line
 from pose.files import size
 from targets import base
 
@@ -35,12 +38,16 @@ MESSAGE = 4096  # bytes of an error's text
 
 
 class IsolatedRunner:
-    """A `targets.base.Runner` whose artefact is open in another process, which ends with it."""
+    """A `targets.base.Runner` whose artefact is open in another process, which ends with it.
+
+    Threads may share it: their calls take turns. A fork of this process may not.
+    """
 
     def __init__(self, path: Path, card: Card, threads: int) -> None:
         """Open the artefact; see `open_isolated`."""
         self.card = card
-        self._path = path
+        self._path, self._process_id, self._lock = path, os.getpid(), threading.Lock()
+        self._ended = ""  # why no further call is possible
         self._host = _host()
         self._channel, theirs = socket.socketpair()
         with theirs:
@@ -48,8 +55,10 @@ class IsolatedRunner:
             target = "torch" if path.suffix == ".pt2" else card.target
             request = {"target": target, "path": str(path), "threads": threads, "memory": memory, "forks": FORKS}
             self._pid: int = self._host.send({"open": request}, theirs)
-        self._seconds = OPEN_SECONDS
-        self._require_success(time.monotonic() + self._seconds)
+        with self._exchange(OPEN_SECONDS) as deadline:
+            error = self._reported(deadline)
+        if error is not None:
+            raise error
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `targets.base.Runner`.
@@ -65,49 +74,73 @@ class IsolatedRunner:
         shapes = [(len(crops), *output.shape[1:]) for output in self.card.outputs]
         if not len(crops):
             return np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.float32)
-        self._seconds = CROP_SECONDS * len(crops)
-        deadline = time.monotonic() + self._seconds
-        try:
+        with self._exchange(CROP_SECONDS * len(crops)) as deadline:
             self._channel.settimeout(deadline - time.monotonic())
             self._channel.sendall(len(crops).to_bytes(4, "little") + np.ascontiguousarray(crops).tobytes())
-        except (OSError, ValueError) as error:
-            raise self._failure(error) from error
-        self._require_success(deadline)
+            error = self._reported(deadline)
+            parts = [] if error else [self._receive(4 * int(np.prod(shape)), deadline) for shape in shapes]
+        if error is not None:
+            raise error
         coords, scores = (
-            np.frombuffer(self._receive(4 * int(np.prod(shape)), deadline), "<f4").reshape(shape).astype(np.float32)
-            for shape in shapes
+            np.frombuffer(part, "<f4").reshape(shape).astype(np.float32) for part, shape in zip(parts, shapes, strict=True)
         )
         for index in range(len(crops)):
             check_answer((coords[index : index + 1], scores[index : index + 1]), self.card, index)
         return coords, scores
 
-    def _require_success(self, deadline: float) -> None:
-        """Raises what the process reports, or that it ended."""
+    @contextlib.contextmanager
+    def _exchange(self, seconds: float) -> Iterator[float]:
+        """One request and its whole answer, until a deadline. What breaks it off, Ctrl-C too, ends the process.
+
+        Raises:
+            BackendError: the process is of another one than this, or has ended, now or before.
+        """
+        if os.getpid() != self._process_id:  # before the lock, which a fork may have copied closed
+            raise BackendError(f"{self._path} was opened by process {self._process_id}; open it again in this one")
+        with self._lock:
+            if self._ended:
+                raise BackendError(self._ended)
+            self._seconds = seconds
+            self._ended = f"an earlier call of {self._path} was broken off; open it again"
+            try:
+                yield time.monotonic() + seconds
+            except (OSError, EOFError, ValueError) as error:
+                failure = self._failure(error)
+                self._ended = str(failure)
+                raise failure from error
+            except BaseException:
+                with contextlib.suppress(BackendError):
+                    self._end()
+                raise
+            self._ended = ""
+
+    def _reported(self, deadline: float) -> UserError | None:
+        """The error that the process reports, if it does."""
         code = self._receive(1, deadline)[0]
         if code == 0:
-            return
+            return None
         length = min(int.from_bytes(self._receive(4, deadline), "little"), MESSAGE)
-        message = one_line(self._receive(length, deadline).decode(errors="replace"))
-        raise from_exit_code(code, message)
+        return from_exit_code(code, one_line(self._receive(length, deadline).decode(errors="replace")))
 
     def _receive(self, count: int, deadline: float) -> bytes:
         data = bytearray(count)
         view = memoryview(data)
-        try:
-            while view:
-                self._channel.settimeout(max(1e-3, deadline - time.monotonic()))
-                received = self._channel.recv_into(view)
-                if not received:
-                    raise EOFError
-                view = view[received:]
-        except (OSError, EOFError) as error:
-            raise self._failure(error) from error
+        while view:
+            self._channel.settimeout(max(1e-3, deadline - time.monotonic()))
+            received = self._channel.recv_into(view)
+            if not received:
+                raise EOFError
+            view = view[received:]
         return bytes(data)
+
+    def _end(self) -> int:
+        """Ends the process; returns its exit status, negative for a signal."""
+        self._channel.close()
+        return self._host.end(self._pid)
 
     def _failure(self, error: Exception) -> BackendError:
         """Ends the process; returns how it ended."""
-        self._channel.close()
-        status = self._host.end(self._pid)
+        status = self._end()
         if isinstance(error, TimeoutError):
             return BackendError(f"{self._path} took longer than {self._seconds:.1f} s to answer and was ended")
         if status == -signal.SIGKILL:
@@ -124,6 +157,7 @@ class _Host:
 
     def __init__(self) -> None:
         self.process_id, self.backends = os.getpid(), os.environ.get(base.VARIABLE)
+        self._lock, self._is_broken = threading.Lock(), False
         self._control, theirs = socket.socketpair()
         here = str(Path(__file__).parents[1])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *(path or str(Path.cwd()) for path in sys.path)])}
@@ -145,14 +179,20 @@ class _Host:
         Raises:
             InputError, BackendError: the backend cannot be imported, or the host has ended.
         """
-        try:
-            line = json.dumps(request).encode() + b"\n"
-            socket.send_fds(self._control, [line], [channel.fileno()] if channel else [])
-            self._control.settimeout(OPEN_SECONDS)
-            with self._control.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-        except (OSError, ValueError) as error:
-            raise BackendError("the process that opens artefacts has ended; out of memory? close other programs") from error
+        with self._lock:
+            ended = "the process that opens artefacts has ended; out of memory? close other programs"
+            if self._is_broken:
+                raise BackendError(ended)
+            self._is_broken = True  # until the answer is here: it stays so if anything breaks this off
+            try:
+                line = json.dumps(request).encode() + b"\n"
+                socket.send_fds(self._control, [line], [channel.fileno()] if channel else [])
+                self._control.settimeout(OPEN_SECONDS)
+                with self._control.makefile("rb") as answers:
+                    answer = json.loads(answers.readline())
+            except (OSError, ValueError) as error:
+                raise BackendError(ended) from error
+            self._is_broken = False
         if "error" in answer:
             raise from_exit_code(answer["code"], answer["error"])
         return int(answer["number"])
@@ -167,7 +207,10 @@ class _Host:
     def is_usable(self) -> bool:
         """Whether further artefacts can be opened by it: it is of this process, lives, and knows the same backends."""
         same = (self.process_id, self.backends) == (os.getpid(), os.environ.get(base.VARIABLE))
-        return FORKS and same and self._process.poll() is None
+        if not (FORKS and same):
+            return False
+        with self._lock:
+            return not self._is_broken and self._process.poll() is None
 
 
 def _end(control: socket.socket, process: subprocess.Popen[bytes], process_id: int) -> None:

@@ -41,7 +41,7 @@ def serve(control: socket.socket) -> None:
             running |= {answer["number"]} if "number" in answer else set()
         else:
             pid = request["end"]
-            answer = {"number": ended.pop(pid) if pid in ended else _end(pid)}
+            answer = {"number": _end(pid) if pid in running else ended.pop(pid, 0)}
             running.discard(pid)
         control.sendall(json.dumps(answer).encode() + b"\n")
 
