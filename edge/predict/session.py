@@ -151,7 +151,7 @@ class Session:
             image_ids = [summary.frames] * len(poses)
             if isinstance(self._finder, Annotated):
                 image_ids = self._finder.image_ids
-            place: dict[str, Any] = {"file_name": source.name.as_posix()}
+            place: dict[str, Any] = {"file_name": source.own_name}
             if source.kind != "photo":
                 place |= {"frame": frame.number, "seconds": round(frame.seconds, 6)}
             self._background(partial(_add_entries, results, poses, image_ids, place))

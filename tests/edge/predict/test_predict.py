@@ -77,6 +77,18 @@ def test_a_photo_that_the_annotations_lack_or_that_has_another_size_is_named(
     assert len(json.loads((tmp_path / "found.json").read_text())) == 2
 
 
+def test_the_json_names_the_photo_itself_where_several_have_one_name(
+    tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["d1/1.png", "d2/1.png", "d2/1-2.png"]
+    for number, name in enumerate(names):
+        Path(name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(name, picture(number))
+    main(names, artefact=str(tiny_onnx), boxes="whole", json=Path("keypoints.json"))
+    assert [entry["file_name"] for entry in json.loads(Path("keypoints.json").read_text())] == names
+
+
 def test_annotated_boxes_are_for_photos(tiny_onnx: Path, people: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "in.avi", [picture()])
     with pytest.raises(InputError, match="is for photos"):
