@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from calib_data import geometry
+from calib_data import geometry, given_photos
 from calib_data.coco_file import read_people
 from calib_data.detections import Detections, read_boxes
 from calib_data.formats import yolo
@@ -45,6 +47,8 @@ class CocoPeople:
         min_keypoints: annotated people with fewer labelled joints are no samples.
         cache: keep decoded images in memory, see `calib_data.photos`; exif: see there.
         split: see `calib_data.coco_file.read_people`; strict, too.
+        photos: take the people of these photos, instead of those of a folder; they need no keypoints. `given` holds the ids
+            of the images that each is, `not_given` why others are none.
 
     Raises:
         InputError: a file is missing or wrong; the message names the place. An image that cannot be decoded raises it when
@@ -64,12 +68,18 @@ class CocoPeople:
         exif: Exif | None = None,
         split: str = "val",
         strict: bool = False,
+        photos: Sequence[Path] | None = None,
     ) -> None:
         annotations = Path(annotations)
-        self.file = file = read_people(annotations, skeleton, category, split=split, strict=strict)
+        unlabelled = photos is not None
+        self.file = file = read_people(annotations, skeleton, category, split=split, strict=strict, unlabelled=unlabelled)
         self.skeleton, self._people = file.skeleton, file.people
+        self._given_ids: set[int] | None = None
         detections = read_boxes(boxes, file) if isinstance(boxes, Path) else None
-        self._photos = Photos(Path(images), keep=cache, exif=exif or ("apply" if file.turned else None))
+        if photos is not None:
+            self._take_only(photos)
+        turned = exif or ("apply" if file.turned else None)
+        self._photos = Photos(Path(images), keep=cache, exif=turned, late=photos is not None)
         self._sizes, self.paths = self._survey(detections, min_keypoints)
         geometry.repair(self._people, self._sizes, file.repairs, in_fractions=file.in_fractions, least=min_keypoints)
         is_person = ~self._people.is_crowd & (self._people.labelled >= min_keypoints)
@@ -110,7 +120,15 @@ class CocoPeople:
         return self._photos.turns.get(image_id, 1)
 
     def image(self, index: int) -> np.ndarray:
-        return self._photos.read(self.file.images[int(self._image_ids[index])])
+        return self.photo(int(self._image_ids[index]))
+
+    def photo(self, image_id: int) -> np.ndarray:
+        """The pixels of an image, as `image` of its people."""
+        return self._photos.read(self.file.images[image_id])
+
+    def boxes_of(self, image_id: int) -> np.ndarray:
+        """The boxes of an image's samples, float64 [N, 4], in their order."""
+        return self._boxes[self._image_ids == image_id]
 
     @cached_property
     def annotations(self) -> list[dict[str, Any]]:
@@ -128,10 +146,21 @@ class CocoPeople:
             )
         ]  # fmt: skip
 
+    def _take_only(self, photos: Sequence[Path]) -> None:
+        """The people of other images stay where their size is known: whether a file is in fractions follows from all."""
+        images = self.file.images
+        self.given, self.not_given = given_photos.match(photos, images.values())
+        for photo, numbers in self.given.items():
+            images.update({number: replace(images[number], path=photo) for number in numbers})
+        self._given_ids = {number for numbers in self.given.values() for number in numbers}
+        sized = self._given_ids | {number for number, entry in images.items() if entry.width}
+        self._people.keep(np.isin(self._people.image_ids, list(sized)))
+
     def _survey(self, detections: Detections | None, least: int) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
         """Sizes of all images of annotations, and the photos of those that samples come from."""
         used = set(self._people.image_ids[(self._people.labelled >= least) & ~self._people.is_crowd].tolist())
         used |= set(detections.image_ids.tolist() if detections is not None else ())
+        used = used if self._given_ids is None else self._given_ids
         entries = [self.file.images[number] for number in sorted(used)]
         sizes, paths = self._photos.survey(entries)
         missing = [entry.file_name for entry in entries if not entry.width]
@@ -165,6 +194,7 @@ def read_data(
     split: str = "val",
     min_keypoints: int = 1,
     cache: bool = False,
+    photos: Sequence[Path] | None = None,
     **reading: Unpack[Reading],
 ) -> CocoPeople:
     """`CocoPeople` of the values of a command line's options.
@@ -174,7 +204,7 @@ def read_data(
         skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
         boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
         split: of a YOLO data set.
-        min_keypoints: see `CocoPeople`.
+        min_keypoints, photos: see `CocoPeople`.
     """
     annotations = Path(annotations)
     if images is not None and yolo.description(annotations) is not None:
@@ -184,8 +214,9 @@ def read_data(
     known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
     return CocoPeople(
-        annotations, folder, known, boxes=chosen, split=split, min_keypoints=min_keypoints, cache=cache, **reading
-    )
+        annotations, folder, known, boxes=chosen, split=split, min_keypoints=min_keypoints, cache=cache, photos=photos,
+        **reading,
+    )  # fmt: skip
 
 
 def open_data(
@@ -197,11 +228,12 @@ def open_data(
     split: str = "val",
     min_keypoints: int = 1,
     cache: bool = False,
+    photos: Sequence[Path] | None = None,
     **reading: Unpack[Reading],
 ) -> CocoPeople:
     """`read_data`, and print what was repaired or left out, a line each."""
     people = read_data(
-        annotations, images, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=cache, **reading
+        annotations, images, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=cache, photos=photos, **reading
     )
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")

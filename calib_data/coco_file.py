@@ -120,7 +120,13 @@ class PeopleFile:
 
 @no_garbage_collection()
 def read_people(
-    path: Path, skeleton: Skeleton | None = None, category: str | None = None, *, split: str = "val", strict: bool = False
+    path: Path,
+    skeleton: Skeleton | None = None,
+    category: str | None = None,
+    *,
+    split: str = "val",
+    strict: bool = False,
+    unlabelled: bool = False,
 ) -> PeopleFile:
     """The images, and the annotations of the category that have keypoints, crowds included.
 
@@ -129,6 +135,7 @@ def read_people(
         skeleton: see `calib_data.categories.joints_of`. category: the name or id of one, where the file has several.
         split: of a format that has several in one file.
         strict: refuse a file with an annotation that would be left out or changed.
+        unlabelled: take annotations without keypoints too, and number joints that the file does not name.
 
     Raises:
         InputError: the file cannot be read, or a value in it is wrong; the message names the place.
@@ -152,10 +159,13 @@ def read_people(
             names = [one["name"] for one in chosen]
             repairs.add(Repair.CATEGORIES_MERGED, detail=f"{', '.join(names[:4])}{', ...' * (len(names) > 4)}")
             first = {**first, "name": path.stem}
-        joints = choice.joints_of(first, skeleton, _usual_count(rows), repairs)
+        count = _usual_count(rows)
+        if unlabelled and not first.get("keypoints"):
+            first = {**first, "keypoints": [f"joint_{number}" for number in range(count or 1)]}
+        joints = choice.joints_of(first, skeleton, count, repairs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    people = _table(rows, joints, repairs)
+    people = _table(rows, joints, repairs, unlabelled=unlabelled)
     return PeopleFile(
         joints.skeleton, images, people, repairs, chosen, image_ids, category_ids, held.sources or (path,),
         held.in_fractions, held.turned,
@@ -234,7 +244,7 @@ def _usual_count(rows: Sequence[_Row]) -> int:
     return lengths.most_common(1)[0][0] // 3 if lengths else 0
 
 
-def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs) -> PeopleTable:
+def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs, *, unlabelled: bool) -> PeopleTable:
     """The rows whose values have the right types, in columns."""
     is_crowd = flags([row.entry.get("iscrowd") for row in rows])
     width = 3 * joints.count
@@ -250,7 +260,7 @@ def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs) -> Peo
     kept = np.ones(len(rows), bool)
     for repair, wrong in (
         (Repair.NO_OBJECT, np.isnan(is_crowd)),
-        (Repair.NO_KEYPOINTS, empty & ~is_crowd_row),
+        (Repair.NO_KEYPOINTS, empty & ~is_crowd_row & (not unlabelled)),
         (Repair.WRONG_LENGTH, ~is_long),
         (Repair.NOT_A_NUMBER, ~is_number),
         (Repair.VISIBILITY, ~is_visibility),

@@ -46,10 +46,11 @@ class Photos:
     Args:
         exif: whether the annotations are made on photos as their EXIF orientation shows them (`apply`) or as they are stored
             (`ignore`), where the sizes do not tell.
+        late: refuse a photo of another size when it is read, and not the whole file before.
     """
 
-    def __init__(self, folder: Path, *, keep: bool = False, exif: Exif | None = None) -> None:
-        self.folder, self.exif = folder, exif
+    def __init__(self, folder: Path, *, keep: bool = False, exif: Exif | None = None, late: bool = False) -> None:
+        self.folder, self.exif, self._late = folder, exif, late
         self._keep, self._room = keep, KEPT_BYTES
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self.turns: dict[int, int] = {}  # the orientations that are applied, by image id; see `survey`
@@ -92,7 +93,7 @@ class Photos:
         for number, entry in by_id.items():
             header = headers[number]
             size = header.shown_size if number in self.turns else header.size
-            if entry.width and size is not None:
+            if entry.width and size is not None and not self._late:
                 _require_size(paths[number], size, entry)
             elif entry.width:  # the decoder says what is wrong with the photo
                 size = entry.width, entry.height

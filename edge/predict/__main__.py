@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 import typer
 
+from calib_data import flags
 from pose import cli
 from pose.errors import BackendError, InputError, UserError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from starlette.applications import Starlette
 
+    from calib_data.coco import Reading
     from edge.predict.estimator import Estimator
     from edge.predict.people import Finder
     from edge.predict.session import Summary
@@ -44,6 +46,8 @@ def main(
     detector: Annotated[
         Path | None, typer.Option(metavar="YAML", help="Of several people: any ONNX or TFLite file, see docs/detectors.md.")
     ] = None,
+    category: flags.Category = None,
+    exif: flags.Exif = None,
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Filter the keypoints of a video over time.")] = True,
     compare: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
@@ -91,7 +95,7 @@ def main(
         twin = Twin(compare, open_estimator(other, threads), _precision(path))
     smooth = smooth and compare is None
     if detector is None:
-        finder = _finder(boxes, estimator, named, smooth=smooth)
+        finder = _finder(boxes, estimator, named, smooth=smooth, category=category, exif=exif)
     elif boxes == "track":
         finder = Detected(estimator, Detector(detector, threads), smooth=smooth)
     else:
@@ -154,17 +158,21 @@ def _precision(path: Path) -> Precision:
     return cards.read(cards.card_path(path)).precision or "int8"
 
 
-def _finder(boxes: str, estimator: Estimator, named: Sequence[Source], *, smooth: bool) -> Finder:
+def _finder(
+    boxes: str, estimator: Estimator, named: Sequence[Source], *, smooth: bool, **reading: Unpack[Reading]
+) -> Finder:
     from edge.predict.people import Annotated as AnnotatedBoxes
     from edge.predict.people import Tracked, Whole
 
+    if boxes in ("track", "whole") and any(value is not None for value in reading.values()):
+        raise InputError("--category and --exif are of annotated boxes; give their file with --boxes, or leave them out")
     if boxes == "track":
         return Tracked(estimator, smooth=smooth)
     if boxes == "whole":
         return Whole(estimator)
     if any(source.kind != "photo" for source in named):
         raise InputError(f"--boxes {boxes} is for photos; for a video or camera leave it out, or use --boxes whole")
-    return AnnotatedBoxes(estimator, Path(boxes))
+    return AnnotatedBoxes(estimator, Path(boxes), named, **reading)
 
 
 def _print(summary: Summary, path: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,9 @@ class Frame:
 class Stream:
     """The frames of one source; a context manager, which ends the thread and frees the device.
 
+    Args:
+        read: the pixels of a photo; default those that viewers show.
+
     Attributes:
         fps: of a video or camera.
         total: number of frames that are expected, None if it is not known.
@@ -56,14 +59,15 @@ class Stream:
         BackendError: no such camera, or it does not answer.
     """
 
-    def __init__(self, source: Source, *, upright: bool = True) -> None:
+    def __init__(self, source: Source, read: Callable[[Source], np.ndarray] | None = None) -> None:
         self.source, self.fps, self.total, self.truncated = source, _USUAL_FPS, None, False
         self._photo: np.ndarray | None = None
         self._frames: queue.Queue[np.ndarray | None] = queue.Queue(maxsize=1 if source.kind == "camera" else AHEAD)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if source.kind == "photo":
-            self.total, self._photo = 1, read_photo(Path(source.place), as_shown=upright)
+            self.total = 1
+            self._photo = read(source) if read is not None else read_photo(Path(source.place), as_shown=True)
             return
         self._capture = _open(source)
         import cv2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 import numpy as np
 
@@ -14,19 +14,14 @@ from pose.errors import InputError
 from pose.poses import Poses, no_poses
 
 if TYPE_CHECKING:
+    from calib_data.coco import Reading
     from edge.predict.frames import Frame, Stream
     from edge.predict.sources import Source
     from pose.loading import Estimator
 
 
 class Finder(Protocol):
-    """Finds the people of one source's frames.
-
-    Attributes:
-        upright: whether photos are turned as their EXIF data says.
-    """
-
-    upright: bool
+    """Finds the people of one source's frames."""
 
     def start(self, stream: Stream) -> None:
         """The next frames are those of this source."""
@@ -42,46 +37,38 @@ class Finder(Protocol):
 
 
 class Annotated:
-    """The boxes of a COCO file, whatever they show: coordinates are those of `edge.check` for the same box."""
+    """The boxes of a file of people, joints annotated or not: coordinates are those of `edge.check` for the same box."""
 
-    upright = False  # annotations are made on the pixels as stored
-
-    def __init__(self, estimator: Estimator, file: Path) -> None:
-        from calib_data.image_boxes import read_image_boxes
+    def __init__(self, estimator: Estimator, file: Path, sources: Sequence[Source], **reading: Unpack[Reading]) -> None:
+        from calib_data.coco import open_data
 
         self._estimator, self._file = estimator, file
-        self._images = read_image_boxes(file)
-        self._place = ""
+        photos = [Path(source.place) for source in sources]
+        self._people = open_data(file, min_keypoints=0, photos=photos, **reading)
+        self._ids: list[int] = []
+        self.image_ids: list[int] = []  # of the people who were found last, in the file
+
+    def photo(self, source: Source) -> np.ndarray:
+        """The pixels that the annotations are made on."""
+        self._ids = self._people.given.get(Path(source.place), [])
+        if not self._ids:
+            raise InputError(f"{self._file} {self._people.not_given[Path(source.place)]}")
+        if len({self._people.turn(number) for number in self._ids}) > 1:
+            raise InputError(f"{self._file} has images of that name with different sizes; correct the file")
+        pictures = [self._people.photo(number) for number in self._ids]  # each is compared with the size that its image has
+        return pictures[0]
 
     def start(self, stream: Stream) -> None:
-        self._place = self._entry_name(stream.source)
+        """A photo stands alone."""
 
     def find(self, frame: Frame) -> Poses:
-        entry, boxes = self._images[self._place]
-        height, width = frame.image.shape[:2]
-        if entry.width and (width, height) != (entry.width, entry.height):
-            stated = f"{self._file} says {entry.width} x {entry.height}"
-            raise InputError(f"it is {width} x {height}, {stated}; are they of one data set?")
-        return self._estimator(frame.image, boxes)
-
-    def image_id(self) -> int:
-        """Of the source that was started last, in the file."""
-        return self._images[self._place][0].id
-
-    def _entry_name(self, source: Source) -> str:
-        """The file name in the json that is the end of the source's path."""
-        parts = PurePath(source.place).parts
-        for start in range(len(parts)):
-            name = "/".join(parts[start:])
-            if source.kind == "photo" and name in self._images:
-                return name
-        raise InputError(f"{self._file} has no image of that name")
+        boxes = [self._people.boxes_of(number) for number in self._ids]
+        self.image_ids = [number for number, own in zip(self._ids, boxes, strict=True) for _ in own]
+        return self._estimator(frame.image, np.concatenate(boxes))
 
 
 class Whole:
     """One person fills the picture."""
-
-    upright = True
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
@@ -96,8 +83,6 @@ class Whole:
 
 class Tracked:
     """One person: looked for everywhere in a photo, followed through a video."""
-
-    upright = True
 
     def __init__(self, estimator: Estimator, *, smooth: bool) -> None:
         self._estimator, self._smooth = estimator, smooth
@@ -115,8 +100,6 @@ class Tracked:
 
 class Detected:
     """Everybody whom a detector finds; in a video they keep their numbers."""
-
-    upright = True
 
     def __init__(self, estimator: Estimator, detector: Callable[[np.ndarray], np.ndarray], *, smooth: bool) -> None:
         self._estimator, self._detector, self._smooth = estimator, detector, smooth

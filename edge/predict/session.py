@@ -120,7 +120,8 @@ class Session:
         return summary
 
     def _predict(self, source: Source, path: Path | None, results: JsonResults | None, *, has_bar: bool) -> None:
-        with Stream(source, upright=self._finder.upright) as stream, self._sink(stream, path) as sink:
+        read = self._finder.photo if isinstance(self._finder, Annotated) else None
+        with Stream(source, read) as stream, self._sink(stream, path) as sink:
             self._finder.start(stream)
             with contextlib.ExitStack() as stack:
                 show_step = has_bar and source.kind == "video" and stream.total is not None
@@ -147,11 +148,13 @@ class Session:
         summary.people += len(poses)
         summary.empty += not len(poses)
         if results is not None:
-            image_id = self._finder.image_id() if isinstance(self._finder, Annotated) else summary.frames
-            place: dict[str, Any] = {"file_name": source.name.as_posix()}
+            image_ids = [summary.frames] * len(poses)
+            if isinstance(self._finder, Annotated):
+                image_ids = self._finder.image_ids
+            place: dict[str, Any] = {"file_name": source.own_name}
             if source.kind != "photo":
                 place |= {"frame": frame.number, "seconds": round(frame.seconds, 6)}
-            self._background(partial(_add_entries, results, poses, image_id, place))
+            self._background(partial(_add_entries, results, poses, image_ids, place))
         if sink is not None:
             self._background(partial(self._draw, source, frame.image, poses, named, sink))
 
@@ -181,8 +184,9 @@ class Session:
             self._end.set()
 
 
-def _add_entries(results: JsonResults, poses: Poses, image_id: int, place: dict[str, Any]) -> None:
-    results.add([{**entry, **place} for entry in poses.to_coco(image_id)])
+def _add_entries(results: JsonResults, poses: Poses, image_ids: Sequence[int], place: dict[str, Any]) -> None:
+    entries = zip(poses.to_coco(), image_ids, strict=True)
+    results.add([{**entry, "image_id": image_id, **place} for entry, image_id in entries])
 
 
 def _all_of(sinks: list[Any]) -> Sink | None:

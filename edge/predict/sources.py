@@ -32,6 +32,11 @@ class Source:
     place: str
     name: Path
 
+    @property
+    def own_name(self) -> str:
+        """Its path, for results; of a camera its name, since an address may hold a password."""
+        return self.name.as_posix() if self.kind == "camera" else Path(self.place).as_posix()
+
 
 def find_sources(places: Iterable[str]) -> list[Source]:
     """Everything that the places name: files, folders (with those inside), patterns, cameras, addresses; `-` is a list on
