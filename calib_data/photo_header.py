@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pose.errors import InputError
+from pose.files import open_regular
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -38,7 +39,7 @@ def read_header(path: Path) -> Header:
     """
     from PIL import Image
 
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         start = file.read(12)
         if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
             raise _heic(path)

@@ -37,7 +37,7 @@ Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Where traini
 Out = Annotated[
     Path,
     typer.Option(metavar="FOLDER", help="The run's folder."),
-    cli.Writes(lambda folder: [folder / name for name in RUN_FILES]),
+    cli.Writes(lambda folder: [folder / name for name in RUN_FILES], resumed=True),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that make crops.")]

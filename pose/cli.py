@@ -26,7 +26,7 @@ import typer
 from pose import __version__
 from pose.errors import BackendError, InputError, UserError, one_line
 from pose.failures import as_user_error
-from pose.files import require_apart, require_writable
+from pose.files import require_apart, require_writable, results_apart
 from pose.streams import end, is_abandoned, open_standard_streams
 from pose.terminal import console, note, progress, quiet, track
 
@@ -46,9 +46,11 @@ class Writes:
 
     Attributes:
         files: the files that are written for the value of the flag.
+        resumed: whether the command also reads them, to go on with them.
     """
 
     files: Callable[[Path], Iterable[Path]] = lambda path: [path]
+    resumed: bool = False
 
 
 Json = Annotated[
@@ -122,8 +124,8 @@ def _with_version(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run_command(version: bool, **options: Any) -> None:
         _require_finite(options)
-        _require_apart(signature, options)
-        command(**options)
+        with results_apart(_require_apart(signature, options)):
+            command(**options)
 
     option = inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version)
     run_command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
@@ -137,20 +139,24 @@ def _require_finite(options: dict[str, Any]) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value} is no number to measure by; give a finite one")
 
 
-def _require_apart(signature: inspect.Signature, options: dict[str, Any]) -> None:
-    """Raises InputError where the options let a command write over what it reads."""
+def _require_apart(signature: inspect.Signature, options: dict[str, Any]) -> list[Path]:
+    """What the command writes and must not read. Raises InputError where the options let it write over what it reads."""
     writes: list[Path] = []
+    unread: list[Path] = []
     reads: list[Path] = []
     for name, value in options.items():
         parameter = signature.parameters.get(name)
         marks = getattr(parameter.annotation, "__metadata__", ()) if parameter else ()
         mark = next((mark for mark in marks if isinstance(mark, Writes)), None)
         if mark is not None:
-            writes += mark.files(value) if value is not None else []
+            results = list(mark.files(value)) if value is not None else []
+            writes += results
+            unread += [] if mark.resumed else results
         else:
             paths = value if isinstance(value, list | tuple) else [value]
             reads += [Path(path) for path in paths if isinstance(path, Path) or _is_file(path)]
     require_apart(writes, reads)
+    return unread
 
 
 def _is_file(value: Any) -> bool:

@@ -44,6 +44,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         _remove_leftovers(path.parent)
         special = path.exists() and not path.is_file() and not path.is_dir()
         target = path.resolve() if path.is_symlink() and not special else path
+        if _identity(target) in _read:
+            raise _reads(path)
         folder = Path(tempfile.gettempdir()) if special else target.parent
         handle, name = tempfile.mkstemp(dir=folder, prefix=_temporary_prefix(target), suffix=target.suffix[-_SUFFIX:])
         os.close(handle)
@@ -57,6 +59,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         # mkstemp makes it private to its owner
         temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644)
+        _results.discard(_identity(target))  # its number may be that of another file from now on
         temporary.replace(target)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -148,10 +151,41 @@ def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:
         place = path.resolve()
         around = [folder for folder in folders if folder in place.parents and (place.suffix != ".json" or folder.suffix)]
         if (place in files and not place.is_dir()) or (place.exists() and around):
-            raise InputError(f"{path} is read by this command, which would write over it; give the result another name")
+            raise _reads(path)
         if place in written:
             raise InputError(f"{path} is named for two results, and one would write over the other; give it another name")
         written.add(place)
+
+
+_results: set[tuple[int, int] | None] = set()  # device and number of the files that the running command will replace
+_read: set[tuple[int, int] | None] = set()  # those of them that it tried to read
+
+
+@contextlib.contextmanager
+def results_apart(writes: Iterable[Path]) -> Iterator[None]:
+    """Within the block, InputError is raised where one of these files is read before it is written.
+
+    `require_apart` knows what the options name; this guards what those files lead to: photos, twins, cards, labels.
+    """
+    _results.update(map(_identity, writes))
+    _results.discard(None)
+    try:
+        yield
+    finally:
+        _results.clear()
+        _read.clear()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _reads(path: Path) -> InputError:
+    return InputError(f"{path} is read by this command, which would write over it; give the result another name")
 
 
 def require_writable(path: Path) -> None:
@@ -212,6 +246,9 @@ def open_regular(path: Path, most: int = LARGEST) -> Iterator[BufferedReader]:
         if not stat.S_ISREG(status.st_mode):
             kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(status.st_mode) else "it is a pipe, socket or device"
             raise InputError(f"cannot read {path}: {kind}; give a file")
+        if (status.st_dev, status.st_ino) in _results:
+            _read.add((status.st_dev, status.st_ino))
+            raise _reads(path)
         if status.st_size > most:
             raise InputError(f"cannot read {path}: it has {_megabytes(status.st_size)} MB, more than {_megabytes(most)} MB")
     except InputError:

@@ -77,7 +77,7 @@ def main(
     from edge.evaluate.records import device_failures, read_checks
     from edge.evaluate.timings import read_bench
     from edge.report import collect, compare, page
-    from pose.files import write_json
+    from pose.files import require_apart, write_json
 
     limits = gates.parse_latency_limits(max_p90_ms)
     measuring = {"--artefact": artefact, "--target": target, "--limit": limit, "--rigorous": rigorous}
@@ -94,6 +94,7 @@ def main(
         raise InputError("--images belongs to --data; give the annotations, too")
     checks = [one for path in check for one in read_checks(path).values()]
     benches = [read_bench(path) for path in bench]
+    require_apart(_pages(out), [path for one in checks if (path := Path(one.data)).is_file()])
     if not check and not bench:
         from edge.report.measure import Order, measure
 

@@ -202,3 +202,17 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
         (tmp_path / name).touch()
     files.write_text(tmp_path / "other.txt", "new")
     assert names(tmp_path) == sorted([*kept, "other.txt"])
+
+
+def test_a_result_is_not_read_before_it_is_written(tmp_path: Path) -> None:
+    photo, result = tmp_path / "photo.jpg", tmp_path / "result.json"
+    for path in (photo, result):
+        path.write_text("old")
+    with files.results_apart([photo, result, tmp_path / "new.json"]):
+        with pytest.raises(InputError, match=r"photo\.jpg is read by this command"):
+            files.read_bytes(photo)
+        with pytest.raises(InputError, match=r"photo\.jpg is read by this command"):  # where a caller went on
+            files.write_text(photo, "new")
+        files.write_text(result, "new")
+        assert files.read_text(result) == "new"
+    assert files.read_text(photo) == "old"
