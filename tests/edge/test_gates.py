@@ -131,3 +131,10 @@ def test_an_earlier_report_with_nothing_to_lose_is_wrong_input() -> None:
     with pytest.raises(InputError, match="there is nothing to lose"):
         compare.compare(new, old, 0.5, 10.0)
     assert compare.compare(old, new, 0.5, 10.0)[0].verdict == "worse"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_bench_is_gated_also_of_files_of_one_name(order: int) -> None:
+    records = [Bench.model_validate(bench(device("a", 13, time))) for time in (144, 1)][::order]
+    with pytest.raises(GateError, match="1 of 2 gates failed"):
+        gates.require(gates.latency(collect.collect([], records, []).benches, {None: 10.0}))
