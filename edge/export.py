@@ -257,6 +257,8 @@ def main(
     from pose.files import write_json
     from pose.weights import bundled
 
+    if min_int8_macs is not None and precision != "int8":
+        raise InputError(f"--min-int8-macs is for --precision int8, not {precision}; leave it out")
     source = program or bundled()
     left_out: dict[str, str] = {}
     if target == "all":

@@ -61,6 +61,9 @@ class OksEvaluation:
         matched = np.concatenate([e["dtMatches"] for e in per_image if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
         ignored = np.concatenate([e["dtIgnore"] for e in per_image if e] or [np.zeros((thresholds, 0))], 1)[:, order] > 0
         self._of = self._of[order]
+        first = np.diff(scores[order], prepend=np.nan) != 0
+        first |= np.diff(self._of, prepend=-1) != 0
+        self._starts = np.flatnonzero(first)  # of runs of equal scores in one image, which a copy of the image repeats
         self._hit, self._miss = matched & ~ignored, ~matched & ~ignored
         self._people = np.array([0 if e is None else (np.asarray(e["gtIgnore"]) == 0).sum() for e in per_image])
 
@@ -77,8 +80,8 @@ class OksEvaluation:
         people = float(self._people @ weights)
         if people == 0:
             return dict.fromkeys(_STATS, np.nan)
-        counts = weights[self._of]
-        hits, misses = np.cumsum(self._hit * counts, 1), np.cumsum(self._miss * counts, 1)
+        chosen = self._in_copies(np.asarray(weights, int))
+        hits, misses = np.cumsum(self._hit[:, chosen], 1), np.cumsum(self._miss[:, chosen], 1)
         recall = hits / people
         precision = hits / np.maximum(hits + misses, np.spacing(1))
         envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
@@ -87,6 +90,17 @@ class OksEvaluation:
         ap = np.array([row[np.searchsorted(r, levels, side="left")].mean() for row, r in zip(padded, recall, strict=True)])
         ar = recall[:, -1].mean() if recall.shape[1] else 0.0
         return {"ap": float(ap.mean()), "ap50": float(ap[0]), "ap75": float(ap[5]), "ar": float(ar)}
+
+    def _in_copies(self, weights: np.ndarray) -> np.ndarray:
+        """Indices of the predictions by score, those of an image as often as it is there, as pycocotools orders its copies.
+
+        Equal scores keep the order of the images: hit, miss, hit, miss of two copies, not hit, hit, miss, miss.
+        """
+        times = weights[self._of[self._starts]]
+        starts = np.repeat(self._starts, times)
+        lengths = np.repeat(np.diff(self._starts, append=len(self._of)), times)
+        behind = np.cumsum(lengths) - lengths
+        return np.repeat(starts - behind, lengths) + np.arange(lengths.sum())
 
     def interval(self, n: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
         """95 % bootstrap intervals of the summary over `n` resamples of the images."""

@@ -88,7 +88,7 @@ def latency(benches: Sequence[Bench], limits: dict[str | None, float]) -> list[G
             raise InputError(f"--max-p90-ms {name}=...: it is emulated, and emulated time is not latency")
     if limits and all(emulated.values()):
         raise InputError("--max-p90-ms needs a latency of a real device; give --bench FILE or --device")
-    gates = {}
+    gates = []
     for bench in benches:
         for device in bench.devices:
             limit = limits.get(device.device, limits.get(None))
@@ -97,9 +97,8 @@ def latency(benches: Sequence[Bench], limits: dict[str | None, float]) -> list[G
             timing = device.timing(bench.timed)
             time = timing.latency_ms if timing else None
             where = f"{bench.label or bench.artefacts[bench.timed].target} on {device.device}"
-            gate = _gate("p90 latency", where, limit, time.p90 if time else None, "ms")
-            gates[bench.key, bench.mode, bench.threads, device.device] = gate
-    return list(gates.values())
+            gates.append(_gate("p90 latency", where, limit, time.p90 if time else None, "ms"))
+    return gates
 
 
 def parse_latency_limits(texts: Sequence[str]) -> dict[str | None, float]:

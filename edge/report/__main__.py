@@ -118,6 +118,8 @@ def main(
         timed = {one.device: one.error for bench_ in report.benches for one in bench_.devices if one.error}
         require_all(device_failures(report.checks) | timed, len(device))
     compare.require(report)
+    if old:
+        compare.require_comparable(changes)
 
 
 def _command() -> str:

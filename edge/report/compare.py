@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from edge.evaluate import gates
 from edge.evaluate.records import Check
 from edge.report.model import Change, Report, entries
-from pose.errors import GateError
+from pose.errors import GateError, InputError
 
 BIGGER, LESS_INT8, FARTHER = 1.0, 0.5, 0.5  # tolerated: per cent of size, points of int8 MACs, pixels from float
+OF_FILES = ("size", "int8 MACs")  # what changes of files are about
+OPTIONS = ("boxes", "skeleton", "category", "exif")  # of edge.check, which decide what is scored
 
 
 def compare(new: Report, old: Report, worse: float, slower: float) -> list[Change]:
@@ -39,6 +41,15 @@ def require(report: Report) -> None:
         lines.append(f"{len(regressed)} regressions: {change.what}, {change.where}: {now}")
     if lines:
         raise GateError("; ".join(lines))
+
+
+def require_comparable(changes: Sequence[Change]) -> None:
+    """Raises InputError if no accuracy and no latency could be compared; a missing one is compared, and a regression."""
+    measured = [change for change in changes if change.what not in OF_FILES] or changes
+    if any(change.verdict != "not comparable" for change in measured):
+        return
+    why = measured[0].note if measured else "the earlier report has no figures"
+    raise InputError(f"--against: nothing could be compared: {why}; give a report of the same people and machine")
 
 
 def _change(
@@ -80,9 +91,15 @@ def _accuracies(new: Report, old: Report, worse: float) -> Iterator[Change]:
 
 
 def _other_people(before: Check, after: Check | None) -> str:
-    if after is None or (after.data, after.persons, after.joints) == (before.data, before.persons, before.joints):
+    if after is None:
         return ""
-    return f"scored on other people: {before.persons} of {before.data}, now {after.persons} of {after.data}"
+    if (after.data, after.persons, after.joints) != (before.data, before.persons, before.joints):
+        return f"scored on other people: {before.persons} of {before.data}, now {after.persons} of {after.data}"
+    for option in OPTIONS:
+        old, new = getattr(before, option), getattr(after, option)
+        if old != new:
+            return f"scored on other people: {option} {old or 'by default'}, now {new or 'by default'}"
+    return ""
 
 
 def _latencies(new: Report, old: Report, slower: float) -> Iterator[Change]:

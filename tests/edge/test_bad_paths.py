@@ -68,6 +68,7 @@ def test_a_path_that_is_no_measurement_is_wrong_input(option: str, path: str, tm
         (report.main, ["--out", "/"], "cannot write /: Is a directory"),
         (report.main, ["--check", "x\x1b[31m\n[/b]"], r"cannot read x\x1b[31m [/b]: No such file or directory"),
         (export.main, ["--min-int8-macs", "nan"], "Invalid value for '--min-int8-macs'"),
+        (export.main, ["--precision", "fp32", "--min-int8-macs", "0.9"], "--min-int8-macs is for --precision int8, not"),
         (export.main, ["--precision", "[/b]\x1b"], "Invalid value for '--precision': '[/b]\\x1b' is not one of"),
     ],
 )

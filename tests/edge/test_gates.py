@@ -131,3 +131,33 @@ def test_an_earlier_report_with_nothing_to_lose_is_wrong_input() -> None:
     with pytest.raises(InputError, match="there is nothing to lose"):
         compare.compare(new, old, 0.5, 10.0)
     assert compare.compare(old, new, 0.5, 10.0)[0].verdict == "worse"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_bench_is_gated_also_of_files_of_one_name(order: int) -> None:
+    records = [Bench.model_validate(bench(device("a", 13, time))) for time in (144, 1)][::order]
+    with pytest.raises(GateError, match="1 of 2 gates failed"):
+        gates.require(gates.latency(collect.collect([], records, []).benches, {None: 10.0}))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"persons": 6}, "scored on other people: 300 of synthetic validation, now 6 of synthetic validation"),
+        ({"boxes": "keypoints"}, "scored on other people: boxes annotation, now keypoints"),
+        ({"skeleton": "lsp14"}, "scored on other people: skeleton by default, now lsp14"),
+        ({"category": "person"}, "scored on other people: category by default, now person"),
+        ({"exif": "ignore"}, "scored on other people: exif by default, now ignore"),
+    ],
+)
+def test_a_report_of_other_people_is_not_against_the_earlier_one(more: dict[str, Any], words: str, tmp_path: Path) -> None:
+    file, earlier, page = tmp_path / "check.json", tmp_path / "earlier.json", tmp_path / "page.html"
+    earlier.write_text(json.dumps(collect.collect([Check.model_validate(check())], [], []).as_json()))
+    file.write_text(json.dumps(check()))
+    report.main(check=[file], against=earlier, out=page)
+    file.write_text(json.dumps(check(**more)))
+    with pytest.raises(InputError, match=f"nothing could be compared: {words}; give") as caught:
+        report.main(check=[file], against=earlier, out=page)
+    assert caught.value.exit_code == 2
+    with pytest.raises(InputError, match="no figures"):
+        compare.require_comparable([])

@@ -110,6 +110,26 @@ def test_weights_equal_images_that_are_there_so_often() -> None:
     assert metrics.OksEvaluation(labels, predictions, LSP_14.sigmas).weighted(weights) == pytest.approx(expected)
 
 
+@given(st.integers(0, 10_000), st.integers(1, 3), st.lists(st.integers(0, 3), min_size=8, max_size=8))
+@settings(max_examples=40, deadline=None)
+def test_equal_scores_keep_their_order_in_every_weighing(seed: int, levels: int, weights: list[int]) -> None:
+    """People found several times with few different scores: images there so often, and copied so often, have one AP."""
+    truth = people(16, seed, unlabelled=0)
+    labels, random = coco(truth, 2), np.random.default_rng(seed)
+    predictions = [row for times in range(3) for row in results(truth, 12, seed + times, per_image=2)]
+    for row in predictions:
+        row["score"] = float(random.integers(levels))
+    evaluation = metrics.OksEvaluation(labels, predictions, LSP_14.sigmas)
+    assert evaluation.weighted(np.ones(8)) == pytest.approx(evaluation.summary(), abs=1e-12)
+    again = [(image, 100 * image + copy) for image, times in enumerate(weights) for copy in range(times)]
+    copied = [
+        [{**row, "image_id": new} for image, new in again for row in rows if row["image_id"] == image]
+        for rows in (labels, predictions)
+    ]
+    expected = metrics.average_precision(copied[0], copied[1], LSP_14.sigmas)
+    assert evaluation.weighted(np.array(weights)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
 def test_ap_interval() -> None:
     truth = people(60)
     evaluation = metrics.OksEvaluation(coco(truth), results(truth, 12), LSP_14.sigmas)
