@@ -131,6 +131,7 @@ class JsonResults:
 
     def __init__(self, file: TextIOWrapper) -> None:
         self._file, self._separator = file, "["
+        self.is_dropped = False  # set where nothing was predicted: the file of an earlier run stays
 
     def add(self, entries: list[dict[str, Any]]) -> None:
         """Append entries."""
@@ -153,7 +154,17 @@ def json_results(path: Path | None) -> Iterator[JsonResults | None]:
     if path is None:
         yield None
         return
-    with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with (
+        contextlib.suppress(_DroppedError),
+        atomic_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
         results = JsonResults(file)
         yield results
+        if results.is_dropped:
+            raise _DroppedError
         results.close()
+
+
+class _DroppedError(Exception):
+    """Ends the block of a file that is not to be replaced."""

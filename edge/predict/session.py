@@ -111,6 +111,8 @@ class Session:
                 if step is not None:
                     step(done)
             self._background.wait()
+            if results is not None:
+                results.is_dropped = not summary.frames
         summary.interrupted = self._end.is_set()
         summary.seconds = {
             "total": time.perf_counter() - start,

@@ -199,3 +199,12 @@ def test_a_frame_without_a_person_has_no_keypoints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "found.json").read_text()) == []
     main([str(tmp_path)], boxes="whole", json=tmp_path / "out" / "found.json")
     assert json.loads((tmp_path / "out" / "found.json").read_text()) == []
+
+
+def test_results_stay_where_no_source_can_be_read(tiny_onnx: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("x")
+    (tmp_path / "k.json").write_text("precious")
+    with pytest.raises(InputError, match="not readable"):
+        main([str(tmp_path / "bad.jpg")], artefact=str(tiny_onnx), json=tmp_path / "k.json")
+    assert (tmp_path / "k.json").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jpg", "k.json"]
