@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import socket
 from pathlib import Path
@@ -199,3 +200,9 @@ def test_a_frame_without_a_person_has_no_keypoints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "found.json").read_text()) == []
     main([str(tmp_path)], boxes="whole", json=tmp_path / "out" / "found.json")
     assert json.loads((tmp_path / "out" / "found.json").read_text()) == []
+
+
+def test_a_pipe_is_no_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"v\.mp4 is no regular file"):
+        Stream(*find_sources([str(tmp_path / "v.mp4")]))
