@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pose.errors import InputError
 from pose.files import open_regular
 
 _ORIENTATION = 0x0112  # the EXIF tag
+_TIFF = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
@@ -38,6 +40,7 @@ def read_header(path: Path) -> Header:
         InputError: the photo is HEIC, which OpenCV does not decode.
     """
     from PIL import Image
+    from PIL.TiffImagePlugin import TiffImageFile
 
     with open_regular(path) as file:
         start = file.read(12)
@@ -53,11 +56,28 @@ def read_header(path: Path) -> Header:
             if path.suffix.lower() in (".heic", ".heif"):
                 raise _heic(path) from error
             return Header(None, 1)
-    return Header(image.size, orientation if orientation in range(1, 9) else 1)
+    header = Header(image.size, orientation if orientation in range(1, 9) else 1)
+    # of a TIFF Pillow gives the size after turning
+    return Header(header.shown_size, header.orientation) if isinstance(image, TiffImageFile) else header
 
 
 def _heic(path: Path) -> InputError:
     return InputError(f"image {path} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
+
+
+def as_stored(image: np.ndarray, data: bytes) -> np.ndarray:
+    """The stored pixels of what OpenCV decodes of a file's bytes: it turns a TIFF even where it is told not to."""
+    from PIL import Image
+
+    if data[:4] not in _TIFF:
+        return image
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of very large photos
+            orientation: int = Image.open(io.BytesIO(data)).getexif().get(_ORIENTATION, 1)
+    except Exception:  # of a header that Pillow does not read nothing is known: see `read_header`
+        return image
+    return upright(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:

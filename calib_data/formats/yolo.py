@@ -6,6 +6,7 @@ each keypoint, all in 0..1 of the photo. Format: https://docs.ultralytics.com/da
 
 from __future__ import annotations
 
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def read(path: Path, split: str) -> Held:
     count, numbers = data.kpt_shape
     if count < 1 or numbers not in (2, 3):
         raise InputError(f"{home}: kpt_shape {list(data.kpt_shape)} must be [keypoints, 2] or [keypoints, 3]")
-    photos = [photo for folder in _folders(home, data, split) for photo in _photos(home, folder)]
+    listed = [photo for folder in _folders(home, data, split) for photo in _photos(_root(home, data), folder)]
+    photos = list({normpath(photo): photo for photo in listed}.values())  # folders may lie in each other
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     sources = []
@@ -81,9 +83,7 @@ def _folders(home: Path, data: DataYaml, split: str) -> list[Path]:
     named = data.train if split == "train" else data.val
     if not named:
         raise InputError(f"{home} has no split '{split}'; name its photos there, as '{split}: images/{split}'")
-    root = home.parent / (data.path or "")
-    if not root.is_dir():  # the path of another machine
-        root = home.parent
+    root = _root(home, data)
     folders = []
     for name in [named] if isinstance(named, str) else named:
         # Roboflow writes ../train/images for train/images
@@ -95,10 +95,18 @@ def _folders(home: Path, data: DataYaml, split: str) -> list[Path]:
     return folders
 
 
-def _photos(home: Path, folder: Path) -> list[Path]:
+def _root(home: Path, data: DataYaml) -> Path:
+    """The folder that the data set lies in; that of its data.yaml, where it names one of another machine."""
+    root = home.parent / (data.path or "")
+    return root if root.is_dir() else home.parent
+
+
+def _photos(root: Path, folder: Path) -> list[Path]:
+    """The photos in a folder, or of a text file that lists them: `./` there is its own folder, as Ultralytics reads it."""
     if folder.is_dir():
         return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS)
-    return [home.parent / line for line in _text(folder).split("\n") if line.strip()]
+    lines = [line.strip() for line in _text(folder).split("\n") if line.strip()]
+    return [(folder.parent if line.startswith("./") else root) / line for line in lines]
 
 
 def _label_path(photo: Path) -> Path:

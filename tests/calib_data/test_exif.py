@@ -13,7 +13,7 @@ from PIL.Image import Exif
 
 from calib_data.coco import CocoPeople
 from calib_data.photo_header import read_header, upright
-from calib_data.photos import Photos
+from calib_data.photos import Photos, read_photo
 from pose.errors import InputError
 from pose.skeleton import COCO_17
 
@@ -98,6 +98,16 @@ def test_square_photos_and_missing_sizes_tell_nothing(tmp_path: Path) -> None:
             opened(path)
         side = options.get("side", (W, H))
         assert np.array_equal(opened(path, exif="apply").image(0), upright(stored(1, side), 6))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_once_or_not_at_all(orientation: int, tmp_path: Path) -> None:
+    path = write(tmp_path, {"1.tiff": orientation}, {"1.tiff": (0, 0)})
+    header = read_header(tmp_path / "images" / "1.tiff")
+    assert (header.size, header.orientation) == ((W, H), orientation)
+    assert np.array_equal(opened(path, exif="ignore").image(0), stored(1))
+    assert np.array_equal(opened(path, exif="apply").image(0), upright(stored(1), orientation))
+    assert np.array_equal(read_photo(tmp_path / "images" / "1.tiff", as_shown=True), upright(stored(1), orientation))
 
 
 def test_a_missing_size_is_that_of_the_turned_photo(tmp_path: Path) -> None:

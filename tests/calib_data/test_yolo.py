@@ -139,3 +139,17 @@ def test_a_wrong_description_is_refused(fields: dict[str, Any], message: str, tm
         CocoPeople(path, tmp_path)
     assert "\n" not in str(caught.value)
     assert "data.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["./images/val/a.jpg", "images/val/a.jpg"])
+def test_lines_of_a_list_start_from_the_folder_of_the_data_set(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "ds", [line([(*joint, 2) for joint in JOINTS])])
+    (tmp_path / "ds" / "val.txt").write_text(f"{name}\n")
+    other = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])] * 3)  # photos of the same names beside the yaml
+    other.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "path": "ds", "val": "val.txt"}))
+    assert len(open_data(other)) == 1
+
+
+def test_photos_of_folders_in_each_other_count_once(tmp_path: Path) -> None:
+    path = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])], val=["images/val", "images"])
+    assert len(open_data(path)) == 2, "one of val, one of train"
