@@ -111,7 +111,12 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def _computer() -> str:
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    """Of a name, and of its processes' numbers: containers may share the name, and none sees the processes of another."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not on Linux
+        space = ""
+    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -228,3 +228,16 @@ def test_a_loop_of_links_is_one_line(tmp_path: Path, name: str) -> None:
         with pytest.raises(InputError, match=r"symbolic links|File exists"):
             act(path)
     assert names(tmp_path) == ["loop"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has spaces of processes' numbers")
+def test_what_a_process_of_another_container_writes_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with monkeypatch.context() as other:
+        other.setattr(os, "readlink", lambda path: "pid:[1]")
+        other.setattr(os, "getpid", lambda: gone.pid)
+        theirs = files._temporary_prefix(tmp_path / "a.json") + "x"
+    (tmp_path / theirs).touch()
+    files.write_text(tmp_path / "mine.txt", "x")
+    assert names(tmp_path) == sorted([theirs, "mine.txt"])
