@@ -79,7 +79,7 @@ def _is_row(row: list[str]) -> bool:
 
 
 def _lock(folder: Path) -> None:
-    path = (folder / LOCK).resolve()
+    path = files.resolved(folder / LOCK)
     if path in _locks:
         return
     try:

@@ -43,7 +43,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path.parent)
         special = path.exists() and not path.is_file() and not path.is_dir()
-        target = path.resolve() if path.is_symlink() and not special else path
+        target = resolved(path) if path.is_symlink() and not special else path
+        if target.is_symlink():  # a loop
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if _identity(target) in _read:
             raise _reads(path)
         folder = Path(tempfile.gettempdir()) if special else target.parent
@@ -109,7 +111,12 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def _computer() -> str:
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    """Of a name, and of its processes' numbers: containers may share the name, and none sees the processes of another."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not on Linux
+        space = ""
+    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -144,11 +151,11 @@ def require_apart(writes: Iterable[Path], reads: Iterable[Path]) -> None:
             of photos or programs, but not in a package (a folder with a suffix).
     """
     written: set[Path] = set()
-    sources = [path.resolve() for path in reads]
+    sources = [resolved(path) for path in reads]
     files = {*sources, *(path.with_name(path.name + CARD_SUFFIX) for path in sources if path.name)}
     folders = [path for path in sources if path.is_dir()]
     for path in writes:
-        place = path.resolve()
+        place = resolved(path)
         around = [folder for folder in folders if folder in place.parents and (place.suffix != ".json" or folder.suffix)]
         if (place in files and not place.is_dir()) or (place.exists() and around):
             raise _reads(path)
@@ -184,6 +191,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
+def resolved(path: Path) -> Path:
+    """The path without symbolic links; of a loop of them, which Path.resolve refuses by a RuntimeError, what there is."""
+    return Path(os.path.realpath(path))
+
+
 def _reads(path: Path) -> InputError:
     return InputError(f"{path} is read by this command, which would write over it; give the result another name")
 
@@ -193,6 +205,8 @@ def require_writable(path: Path) -> None:
     place = Path(path).absolute()
     folder = next((parent for parent in place.parents if parent.exists()), place)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            Path(path).stat()  # of a loop of links, for one
         if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not Path(path).exists() or Path(path).is_file():  # a device or a pipe needs no room in its folder

@@ -216,3 +216,28 @@ def test_a_result_is_not_read_before_it_is_written(tmp_path: Path) -> None:
         files.write_text(result, "new")
         assert files.read_text(result) == "new"
     assert files.read_text(photo) == "old"
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/x.json"])
+def test_a_loop_of_links_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    path = tmp_path / name
+    files.require_apart([tmp_path / "new.json"], [path])
+    files.require_apart([path], [tmp_path / "people.json"])
+    for act in (files.read_bytes, files.require_writable, lambda place: files.write_text(place, "x")):
+        with pytest.raises(InputError, match=r"symbolic links|File exists"):
+            act(path)
+    assert names(tmp_path) == ["loop"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has spaces of processes' numbers")
+def test_what_a_process_of_another_container_writes_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with monkeypatch.context() as other:
+        other.setattr(os, "readlink", lambda path: "pid:[1]")
+        other.setattr(os, "getpid", lambda: gone.pid)
+        theirs = files._temporary_prefix(tmp_path / "a.json") + "x"
+    (tmp_path / theirs).touch()
+    files.write_text(tmp_path / "mine.txt", "x")
+    assert names(tmp_path) == sorted([theirs, "mine.txt"])
