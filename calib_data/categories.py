@@ -160,7 +160,10 @@ def _own(category: Category, repairs: Repairs) -> Skeleton:
     if limbs is not None and not _are_limbs(limbs, len(names)):
         repairs.add(Repair.LIMBS_LEFT_OUT, detail="limbs")
         del fields["skeleton"]
-    return skeletons.from_category({name: value for name, value in fields.items() if value is not None})
+    skeleton = skeletons.from_category({name: value for name, value in fields.items() if value is not None})
+    if not skeleton.flip_pairs and pairs is None and fields.get("flip_idx") is None:
+        repairs.add(Repair.NO_MIRROR, detail=", ".join(joint_names.looks_sided(skeleton.joints)[:2]))
+    return skeleton
 
 
 def _are_limbs(limbs: Any, count: int) -> bool:

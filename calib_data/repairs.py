@@ -28,6 +28,7 @@ class Repair(Enum):
     CATEGORIES_MERGED = "several categories with the same joints: {detail} are read as one; --category chooses one", False
     JOINTS_LEFT_OUT = "joints left out: {detail}; to keep them, name all joints in a YAML: --skeleton", False
     LIMBS_LEFT_OUT = "the category's 'skeleton' does not fit its joints: no lines are drawn between them", False
+    NO_MIRROR = "no mirror images are read from the joints' names ({detail}): name them as flip_pairs", False
     SIZE_MISSING = "no size of {detail}: read from the photos", False
     NO_KEYPOINTS = "left out: {what} without keypoints", False
     WRONG_LENGTH = "left out: {what} with another number of keypoint numbers than {detail}", True

@@ -23,8 +23,13 @@ DEFAULT_SIGMA = 0.079
 UPPER_BODY = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head_top", "thorax")
 LOWER_BODY = ("hip", "knee", "ankle", "pelvis", "heel", "big_toe", "small_toe")
 
-_PAIRED = {"eye", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"}  # not the ear: a `rear` is no right ear
+_PAIRED = {"eye", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"}  # not the ear: a `rear` alone is no right ear
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "l": "left", "r": "right"}
+_NUMBER = re.compile(r"\s*\d+[\W_]+(?=\w)")
+# left and right in the languages that annotators name joints in
+_LOOKS_SIDED = re.compile(
+    r"left|right|izquierd|derech|gauche|droit|links?(?![a-z])|rechts?(?![a-z])|sinistr|destr|esquerd|direit", re.I
+)
 _OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
 _WORDS = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")
 
@@ -59,7 +64,7 @@ def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
     Raises:
         InputError: some joints have their mirror image and another that states its side has none: a misspelt name.
     """
-    sides = {joint: _split_glued(joint) for joint in joints}
+    sides = dict(zip(joints, _readings(joints), strict=True))
     count = Counter(sides.values())
     joint_of = {key: joint for joint, key in sides.items() if key[0] and count[key] == 1}
     pairs = []
@@ -75,6 +80,27 @@ def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
             f"joint '{alone[0]}' has no mirror image among the joints; correct its name, or list the flip_pairs"
         )
     return tuple(pairs)
+
+
+def looks_sided(joints: Sequence[str]) -> list[str]:
+    """The joints whose names seem to state a side, in one of some languages, whether or not it can be read."""
+    return [joint for joint in joints if _LOOKS_SIDED.search(joint)]
+
+
+def _readings(joints: Sequence[str]) -> list[tuple[Side | None, str]]:
+    """Side and part of each of a file's joints, by names that are read beside each other.
+
+    A `lear` shows that `rear` is the right ear. Where all names begin with a number (`0_nose`, `1_left_eye`), and differ
+    without it, it is left out.
+    """
+    bare = [_NUMBER.sub("", joint, count=1) if _NUMBER.match(joint) else "" for joint in joints]
+    if all(bare) and len(set(bare)) == len(joints):
+        joints = bare
+    singles = {joint.lower() for joint in joints}
+    ears: dict[str, tuple[Side | None, str]] = {"lear": ("left", "ear"), "rear": ("right", "ear")}
+    return [
+        ears[joint.lower()] if joint.lower() in ears and ears.keys() <= singles else _split_glued(joint) for joint in joints
+    ]
 
 
 def _split_glued(joint: str) -> tuple[Side | None, str]:
@@ -104,9 +130,10 @@ def upper_body(joints: Sequence[str]) -> list[bool] | None:
 def places(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
     """Place of each joint among a file's names, in any spelling (see `canonical`) or by an alias; None if one is missing."""
     place_of: dict[str, int] = {}
-    for place, name in enumerate(names):
-        place_of.setdefault(_key(name), place)
-    options = [[place_of[key] for key in map(_key, (joint, *aliases.get(joint, ()))) if key in place_of] for joint in joints]
+    for place, reading in enumerate(_readings(names)):
+        place_of.setdefault(_key(reading), place)
+    spellings = ([_split_glued(name) for name in (joint, *aliases.get(joint, ()))] for joint in joints)
+    options = [[place_of[key] for key in map(_key, readings) if key in place_of] for readings in spellings]
     first = tuple(choice[0] for choice in options if choice)
     return first if len(set(first)) == len(joints) else None
 
@@ -116,6 +143,6 @@ def match(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Seq
     return len(names) == len(joints) and places(names, joints, aliases) == tuple(range(len(joints)))
 
 
-def _key(joint: str) -> str:
-    side, part = _split_glued(joint)
+def _key(reading: tuple[Side | None, str]) -> str:
+    side, part = reading
     return f"{side}_{part}" if side else part
