@@ -53,7 +53,10 @@ class IsolatedRunner:
         with theirs:
             memory = MEMORY + MEMORY_PER_BYTE * size(path) + MEMORY_PER_THREAD * threads
             target = "torch" if path.suffix == ".pt2" else card.target
-            request = {"target": target, "path": str(path), "threads": threads, "memory": memory, "forks": FORKS}
+            request = {
+                "target": target, "path": str(path), "folder": str(Path.cwd()),  # of the host, it may be another one
+                "threads": threads, "memory": memory, "forks": FORKS,
+            }  # fmt: skip
             self._pid: int = self._host.send({"open": request}, theirs)
         with self._exchange(OPEN_SECONDS) as deadline:
             error = self._reported(deadline)

@@ -89,6 +89,7 @@ def _serve_artefact(request: dict[str, Any], channel: socket.socket) -> NoReturn
     path, stream = Path(request["path"]), channel.makefile("rb")
     try:
         with _reported(path, channel):
+            os.chdir(request["folder"])
             runner = base.get(request["target"]).open(path, request["threads"])
             shape = runner.card.spec.height, runner.card.spec.width, 3
             channel.sendall(b"\0")

@@ -88,3 +88,14 @@ def test_a_second_call_after_a_crash_is_the_same_line(backends: None, tiny_progr
     assert good._host.send({"end": bad._pid}) == 0  # a process that was waited for is not looked for again
     np.testing.assert_allclose(good.predict(crops(51))[0], 0.2)
     opened(path)
+
+
+def test_a_relative_path_starts_from_the_present_folder(
+    backends: None, tiny_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(artefact(tiny_program, tmp_path, "run good"))  # the host is as old as this
+    other = tmp_path / "other"
+    other.mkdir()
+    path = artefact(tiny_program, other, "run good")
+    monkeypatch.chdir(other)
+    np.testing.assert_allclose(opened(Path(path.name)).predict(crops(51))[0], 0.2)
