@@ -205,7 +205,8 @@ def main(
     if per_operator:
         if not any(one.here for one in opened):
             raise InputError("--per-operator profiles this host; add --device local")
-        profiler(pair["int8"].card.target)  # before minutes of timing
+        for one in pair.values():
+            profiler(one.card.target)  # before minutes of timing
     result = bench(plan, opened, install=setup, clean=clean)
     if per_operator:
         from edge.evaluate.operators import with_operators
