@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # inferences and seconds of each artefact: the rigorous ones are the least that MLPerf Inference takes for a single stream
 QUICK, RIGOROUS = (200, 0.0), (1024, 60.0)
+LONGEST = 1e6  # seconds of a job: waiting for much more overflows
 
 
 def bench(plan: Plan, devices: Sequence[Device], *, install: bool = False, clean: bool = False) -> Bench:
@@ -160,11 +161,13 @@ def main(
     affinity: Annotated[str, typer.Option(metavar="CORES", help="Cores to run on, as 2,3 or 4-7 [default: all].")] = "",
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
     sustained: Annotated[
-        float | None, typer.Option(min=0.1, metavar="MINUTES", help="Run for so long, to see it get hot.")
+        float | None, typer.Option(min=0.1, max=LONGEST // 60, metavar="MINUTES", help="Run for so long, to see it get hot.")
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=1, metavar="SECONDS", help="Of one job [default: estimated from its first inference]."),
+        typer.Option(
+            min=1, max=LONGEST, metavar="SECONDS", help="Of one job [default: estimated from its first inference]."
+        ),
     ] = None,
     max_p90_ms: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if the artefact's p90 is above this anywhere.")
@@ -205,7 +208,8 @@ def main(
     if per_operator:
         if not any(one.here for one in opened):
             raise InputError("--per-operator profiles this host; add --device local")
-        profiler(pair["int8"].card.target)  # before minutes of timing
+        for one in pair.values():
+            profiler(one.card.target)  # before minutes of timing
     result = bench(plan, opened, install=setup, clean=clean)
     if per_operator:
         from edge.evaluate.operators import with_operators

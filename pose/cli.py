@@ -58,7 +58,8 @@ Json = Annotated[
     typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.", callback=writable),
     Writes(),
 ]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the runtimes.")]
+MOST_THREADS = 256
+Threads = Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of the runtimes.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
 
 

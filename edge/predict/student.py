@@ -24,6 +24,10 @@ _LONGEST_NAME = 100  # characters of a bundled student's name, which becomes par
 
 def load(student: str | Path = weights.DEFAULT, runtime: str | None = None, threads: int = 1) -> Estimator:
     """See `pose.load`."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= cli.MOST_THREADS:
+        raise InputError(f"threads is a whole number from 1 to {cli.MOST_THREADS}, not {threads!r}")
+    if not str(student):
+        raise InputError("the student's name is empty; name a bundled student or an artefact")
     return open_estimator(artefact_path(student, runtime), threads)
 
 
@@ -54,15 +58,22 @@ def artefact_path(student: str | Path | None = None, target: str | None = None) 
     is_bundled = len(name) < _LONGEST_NAME and (weights.FOLDER / name / CARD).is_file() and Path(name).name == name
     if target is not None:
         dist.require_lowered_target(target)
-    if is_bundled and not Path(name).exists():
+    if is_bundled and not _exists(Path(name)):
         return _bundled_path(name, target, "int8")
     path = Path(name)
-    if not path.exists():
+    if not _exists(path):
         known = ", ".join(sorted(card.parent.name for card in weights.FOLDER.glob(f"*/{CARD}")))
         raise InputError(f"no artefact {path}; name a file of python -m edge.export, or a bundled student ({known})")
     if target is not None:
         raise InputError(f"{path} was made for one target already; a target is chosen for a bundled student only")
     return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
 
 
 def twin_path(path: Path, precision: Precision) -> Path:

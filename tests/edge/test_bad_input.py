@@ -99,6 +99,8 @@ def edit(card: Path, **fields: object) -> None:
         (["edge.bench", "--affinity", "two"], ["--affinity", "4-7"]),
         (["edge.bench", "--rigorous", "--sustained", "1"], ["--rigorous", "--sustained"]),
         (["edge.bench", "--threads", "0"], ["--threads"]),
+        (["edge.bench", "--timeout", "1e300"], ["--timeout", "1000000"]),
+        (["edge.bench", "--sustained", "1e300"], ["--sustained"]),
         (["edge.demo", "--run", "nowhere"], ["nowhere/ptq/check.json"]),
     ],
 )

@@ -43,3 +43,8 @@ def test_milliseconds_are_those_of_one_inference(tmp_path: Path) -> None:
 def test_a_runtime_without_a_profiler_is_refused_with_those_that_have_one() -> None:
     with pytest.raises(InputError, match=r"target tflite has no profiler of operators.* executorch or onnx"):
         operators(dist.find(bundled() / "distilpose_edge-tflite-int8.tflite"), threads=1)
+
+
+def test_a_float_artefact_alone_is_profiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(device=["local"], artefact=write_tiny_onnx(tmp_path, "fp32"), per_operator=True)
+    assert "fp32: the slowest of" in capsys.readouterr().out

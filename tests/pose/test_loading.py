@@ -100,3 +100,15 @@ def test_importing_pose_takes_no_time() -> None:
     ]
     assert microseconds[0] < 200_000
     assert "numpy" not in answer.stderr
+
+
+@pytest.mark.parametrize("threads", ["2", 1.5, 0, -1, True, 257, None])
+def test_threads_are_a_whole_number(threads: object) -> None:
+    with pytest.raises(InputError, match="threads is a whole number from 1 to 256"):
+        pose.load("distilpose_edge", threads=threads)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "name is empty"), ("x" * 5000, "no artefact"), ("a\0b", "no artefact")])
+def test_a_name_that_no_file_can_have_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pose.load(name)
