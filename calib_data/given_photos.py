@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from os.path import normpath
 from pathlib import Path
 
 from calib_data.photos import ImageEntry, name_parts
@@ -14,13 +15,13 @@ def match(photos: Sequence[Path], entries: Iterable[ImageEntry]) -> tuple[dict[P
 
     Of an image's name the last parts count, as in `Photos.path`: it is the photo whose path has most of them at its end.
     """
-    parts = {photo: name_parts(str(photo.absolute().resolve().parent / photo.name)) for photo in photos}
+    parts = {photo: name_parts(normpath(photo.absolute())) for photo in photos}
     by_name = defaultdict(list)
     for photo in parts:
         by_name[photo.name].append(photo)
     pairs: list[tuple[int, Path, ImageEntry]] = []
     for entry in entries:
-        own = name_parts(str(entry.path.absolute().resolve().parent / entry.path.name) if entry.path else entry.file_name)
+        own = name_parts(normpath(entry.path.absolute()) if entry.path else entry.file_name)
         lengths = {photo: _common(own, parts[photo]) for photo in by_name.get(own[-1], ())}
         if entry.path is not None:
             lengths = {photo: length for photo, length in lengths.items() if parts[photo] == own}

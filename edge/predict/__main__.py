@@ -94,6 +94,8 @@ def main(
             raise InputError(f"--compare {compare}: {path} is {compare} itself; compare another precision")
         twin = Twin(compare, open_estimator(other, threads), _precision(path))
     smooth = smooth and compare is None
+    if boxes in ("track", "whole") and (category is not None or exif is not None):
+        raise InputError("--category and --exif are of annotated boxes; give their file with --boxes, or leave them out")
     if detector is None:
         finder = _finder(boxes, estimator, named, smooth=smooth, category=category, exif=exif)
     elif boxes == "track":
@@ -164,8 +166,6 @@ def _finder(
     from edge.predict.people import Annotated as AnnotatedBoxes
     from edge.predict.people import Tracked, Whole
 
-    if boxes in ("track", "whole") and any(value is not None for value in reading.values()):
-        raise InputError("--category and --exif are of annotated boxes; give their file with --boxes, or leave them out")
     if boxes == "track":
         return Tracked(estimator, smooth=smooth)
     if boxes == "whole":

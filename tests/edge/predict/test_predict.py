@@ -151,6 +151,7 @@ def test_no_source_is_written_over(out: str, tiny_onnx: Path, photos: Path, tmp_
         ({"target": "abacus"}, "no target 'abacus'"),
         ({"target": "onnx"}, "was made for one target already"),
         ({"boxes": "nothing.json"}, "cannot read nothing.json"),
+        ({"exif": "apply"}, "are of annotated boxes"),
         ({"show": True}, "--show: "),
     ],
 )
