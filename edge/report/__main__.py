@@ -94,7 +94,8 @@ def main(
         raise InputError("--images belongs to --data; give the annotations, too")
     checks = [one for path in check for one in read_checks(path).values()]
     benches = [read_bench(path) for path in bench]
-    require_apart(_pages(out), [path for one in checks if (path := Path(one.data)).is_file()])
+    named = [Path(name) for one in checks for name in (one.data, one.artefact)]
+    require_apart([*_pages(out), *([json] if json else [])], [path for path in named if path.is_file()])
     if not check and not bench:
         from edge.report.measure import Order, measure
 
