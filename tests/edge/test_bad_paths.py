@@ -63,7 +63,7 @@ def test_a_path_that_is_no_measurement_is_wrong_input(option: str, path: str, tm
         (check.main, ["--max-drop", "nan"], "Invalid value for '--max-drop'"),
         (check.main, ["--max-drop", "inf"], "--max-drop inf is no number to measure by; give a finite one"),
         (bench.main, ["--max-p90-ms", "nan"], "Invalid value for '--max-p90-ms'"),
-        (bench.main, ["--timeout", "inf"], "--timeout inf is no number"),
+        (bench.main, ["--max-p90-ms", "inf"], "--max-p90-ms inf is no number"),
         (report.main, ["--worse", "nan"], "Invalid value for '--worse'"),
         (report.main, ["--out", "/"], "cannot write /: Is a directory"),
         (report.main, ["--check", "x\x1b[31m\n[/b]"], r"cannot read x\x1b[31m [/b]: No such file or directory"),
