@@ -185,17 +185,21 @@ class Reading(TypedDict, total=False):
     strict: bool
 
 
+class Opening(Reading, total=False):
+    """What `CocoPeople` takes beside them, as it takes it."""
+
+    split: str
+    min_keypoints: int
+    cache: bool
+    photos: Sequence[Path] | None
+
+
 def read_data(
     annotations: Path,
     images: Path | None = None,
     skeleton: str | Path | None = None,
     boxes: str = "annotation",
-    *,
-    split: str = "val",
-    min_keypoints: int = 1,
-    cache: bool = False,
-    photos: Sequence[Path] | None = None,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> CocoPeople:
     """`CocoPeople` of the values of a command line's options.
 
@@ -203,8 +207,7 @@ def read_data(
         images: default the folder `images` beside the json, or beside the folder that the json is in, or the json's own.
         skeleton: a name in `pose.skeleton.SKELETONS`, or the path of a skeleton's YAML.
         boxes: `annotation`, `keypoints`, or the path of a json of detected boxes.
-        split: of a YOLO data set.
-        min_keypoints, photos: see `CocoPeople`.
+        opening: see `CocoPeople`.
     """
     annotations = Path(annotations)
     if images is not None and yolo.description(annotations) is not None:
@@ -213,10 +216,7 @@ def read_data(
     folder = images or next((place for place in (beside, above) if place.is_dir()), annotations.parent)
     known = skeletons.load(skeleton) if skeleton else None
     chosen = boxes if boxes in ("annotation", "keypoints") else Path(boxes)
-    return CocoPeople(
-        annotations, folder, known, boxes=chosen, split=split, min_keypoints=min_keypoints, cache=cache, photos=photos,
-        **reading,
-    )  # fmt: skip
+    return CocoPeople(annotations, folder, known, boxes=chosen, **opening)
 
 
 def open_data(
@@ -224,17 +224,10 @@ def open_data(
     images: Path | None = None,
     skeleton: str | Path | None = None,
     boxes: str = "annotation",
-    *,
-    split: str = "val",
-    min_keypoints: int = 1,
-    cache: bool = False,
-    photos: Sequence[Path] | None = None,
-    **reading: Unpack[Reading],
+    **opening: Unpack[Opening],
 ) -> CocoPeople:
     """`read_data`, and print what was repaired or left out, a line each."""
-    people = read_data(
-        annotations, images, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=cache, photos=photos, **reading
-    )
+    people = read_data(annotations, images, skeleton, boxes, **opening)
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")
     _note_assumed_sigmas(people.skeleton)

@@ -144,9 +144,7 @@ def read_people(
     repairs = Repairs(path.name, strict=strict)
     image_ids = Ids(f"{path}: images", held.images)
     category_ids = Ids(f"{path}: categories", held.categories)
-    images = {
-        number: read_image(f"{path}: images[{place}]", entry, number) for place, (number, entry) in enumerate(image_ids)
-    }
+    images = {number: _image(f"{path}: images[{place}]", entry, number) for place, (number, entry) in enumerate(image_ids)}
     kinds = [_category(f"{path}: categories[{place}]", entry, number) for place, (number, entry) in enumerate(category_ids)]
     rows = _objects(held.annotations, image_ids, category_ids, repairs)
     jointed = Counter(row.category_id for row in rows if row.entry.get("keypoints"))
@@ -184,7 +182,7 @@ def plain_id(value: Any) -> Hashable | None:
     return None
 
 
-def read_image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
+def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name.isprintable() or not name_parts(name):
         raise InputError(f"{where}.file_name: {name!r:.60} must be the name of a file in the image folder")

@@ -40,17 +40,6 @@ def picture(artefact: Path, seed: int) -> np.ndarray:
     return contact_sheet(tiles, 2 * COLUMNS)
 
 
-def save_png(path: Path, image: np.ndarray) -> None:
-    """Write an RGB image as PNG, atomically."""
-    import cv2
-
-    from pose.files import atomic_file
-
-    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
-
-
 def _print(rows: list[DemoRow]) -> None:
     from rich.table import Table
 
@@ -77,11 +66,12 @@ def main(
     """Print the demo's table (fp32, PTQ, QAT + distillation: accuracy, latency) and draw poses, fp32 beside int8."""
     from edge.dist import Dist
     from edge.evaluate.demo import Demo, collect
+    from edge.predict.outputs import save_image
     from pose.files import write_json
 
     rows = collect(run)
     poses = out or run / "poses.png"
-    save_png(poses, picture(Dist(run / "qat" / "dist").latest().path, seed))
+    save_image(poses, picture(Dist(run / "qat" / "dist").latest().path, seed))
     if json:
         write_json(json, Demo(rows=rows, picture=str(poses)).as_json())
     _print(rows)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.predict.estimator import Estimator
 from pose import card as cards
-from pose import crop
 from pose.errors import InputError
 from pose.program import CARD, graph_card, graph_name
 from targets.base import Runner
@@ -36,7 +36,5 @@ def keypoints(runner: Runner, image: np.ndarray, box: np.ndarray) -> tuple[np.nd
     Args:
         image: uint8 [H, W, 3], RGB.
     """
-    spec = runner.card.spec
-    matrix = crop.affine(box, spec)
-    coords, scores = runner.predict(crop.warp(image, matrix, spec)[None])
-    return crop.to_image(coords[0].astype(np.float64), matrix, spec), scores[0]
+    poses = Estimator(runner)(image, box)
+    return poses.keypoints[0], poses.scores[0]

@@ -16,9 +16,26 @@ from pose.errors import BackendError, InputError, one_line
 from pose.heatmaps import HeatmapGrid, activate, gate, require_heatmaps, require_keypoints
 from pose.sessions import Session, open_session
 from pose.skeleton import Skeleton
-from pose.teacher_file import TeacherFile
+from pose.teacher_file import Input, TeacherFile
 
 PACKAGED = Path(__file__).with_name("teachers")
+
+
+def input_batch(images: np.ndarray, wanted: Input, session: Session) -> np.ndarray:
+    """Images uint8 [N, H, W, 3], RGB, of the network's size, as the input that a YAML describes."""
+    steps = session.input_steps
+    pixels = (images.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
+    if wanted.colour == "BGR":
+        pixels = pixels[..., ::-1]
+    if wanted.layout == "NCHW":
+        pixels = pixels.transpose(0, 3, 1, 2)
+    if wanted.takes_pixels and wanted.dtype == "int8":
+        pixels = pixels - 128
+    elif not wanted.takes_pixels and steps:
+        return np.ascontiguousarray(steps.integers(pixels, session.input_dtype))
+    if wanted.dtype != "float32":
+        pixels = pixels.round()
+    return np.ascontiguousarray(pixels, wanted.dtype)
 
 
 class HeatmapTeacher:
@@ -94,7 +111,7 @@ class HeatmapTeacher:
         wanted = self._described.input
         if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
             raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
-        batch = self._as_input(crops)
+        batch = input_batch(crops, wanted, self._session)
         try:
             if self._session.input_shape[0] is None:
                 return self._session.run(batch, outputs)
@@ -102,21 +119,6 @@ class HeatmapTeacher:
             return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
         except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
             raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
-
-    def _as_input(self, crops: np.ndarray) -> np.ndarray:
-        wanted, steps = self._described.input, self._session.input_steps
-        pixels = (crops.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
-        if wanted.colour == "BGR":
-            pixels = pixels[..., ::-1]
-        if wanted.layout == "NCHW":
-            pixels = pixels.transpose(0, 3, 1, 2)
-        if wanted.takes_pixels and wanted.dtype == "int8":
-            pixels = pixels - 128
-        elif not wanted.takes_pixels and steps:
-            return np.ascontiguousarray(steps.integers(pixels, self._session.input_dtype))
-        if wanted.dtype != "float32":
-            pixels = pixels.round()
-        return np.ascontiguousarray(pixels, wanted.dtype)
 
     def _check(self) -> None:
         """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""

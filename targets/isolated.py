@@ -43,7 +43,7 @@ class IsolatedRunner:
     Threads may share it: their calls take turns. A fork of this process may not.
     """
 
-    def __init__(self, path: Path, card: Card, threads: int) -> None:
+    def __init__(self, path: Path, target: str, card: Card, threads: int) -> None:
         """Open the artefact; see `open_isolated`."""
         self.card = card
         self._path, self._process_id, self._lock = path, os.getpid(), threading.Lock()
@@ -52,7 +52,6 @@ class IsolatedRunner:
         self._channel, theirs = socket.socketpair()
         with theirs:
             memory = MEMORY + MEMORY_PER_BYTE * size(path) + MEMORY_PER_THREAD * threads
-            target = "torch" if path.suffix == ".pt2" else card.target
             request = {
                 "target": target, "path": str(path), "folder": str(Path.cwd()),  # of the host, it may be another one
                 "threads": threads, "memory": memory, "forks": FORKS,
@@ -248,4 +247,4 @@ def open_isolated(path: Path, card: Card, threads: int = 1) -> base.Runner:
         card.verify_artefact(path)  # before seconds of imports
     if base.is_of_this_process(target):
         return base.get(target).open(path, threads)
-    return IsolatedRunner(path, card, threads)
+    return IsolatedRunner(path, target, card, threads)

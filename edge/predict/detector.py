@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pose import files
 from pose.errors import BackendError, InputError, one_line
+from pose.foreign import input_batch
 from pose.sessions import Session, open_session
 from pose.teacher_file import Input
 
@@ -158,12 +159,7 @@ class Detector:
         frame[top : top + inner[1], left : left + inner[0]] = cv2.resize(
             image, inner.tolist(), interpolation=cv2.INTER_LINEAR
         )
-        pixels = (frame.astype(np.float32) - np.array(size.mean, np.float32)) / np.array(size.std, np.float32)
-        if size.colour == "BGR":
-            pixels = pixels[..., ::-1]
-        if size.layout == "NCHW":
-            pixels = pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(pixels[None], size.dtype), scales, np.array([left, top], np.float64)
+        return input_batch(frame[None], size, self._session), scales, np.array([left, top], np.float64)
 
     def _table(self, answers: dict[str, np.ndarray], name: str) -> np.ndarray:
         """An output as float64 [boxes, columns]."""

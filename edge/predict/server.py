@@ -95,7 +95,7 @@ class _Answerer:
         self, find: Callable[[np.ndarray], Poses], estimators: dict[str, Estimator], limbs: list[tuple[int, int]]
     ) -> None:
         self._find, self._estimators, self._limbs = find, estimators, limbs
-        self._one_at_a_time = threading.Lock()  # a runner is not made for two threads
+        self._one_at_a_time = threading.Lock()  # two requests would be in each other's times
 
     def __call__(self, data: bytes) -> dict[str, Any]:
         image = _decoded(data)

@@ -10,8 +10,9 @@ import pytest
 
 from calib_data.synthetic import SyntheticPeople
 from edge import dist, run
-from edge.demo import picture, save_png
+from edge.demo import picture
 from edge.evaluate.demo import collect
+from edge.predict.outputs import save_image
 from pose import weights
 from pose.card import card_path, read
 from pose.crop import affine, to_normalised
@@ -64,7 +65,7 @@ def test_the_demo_collects_what_was_measured(measured: Path) -> None:
 
 def test_the_demo_draws_both_poses(artefact: Path, tmp_path: Path) -> None:
     image = picture(artefact, 0)
-    save_png(tmp_path / "poses.png", image)
+    save_image(tmp_path / "poses.png", image)
     assert np.array_equal(cv2.imread(str(tmp_path / "poses.png"))[..., ::-1], image)
     assert image.shape[0] > 2 * 288
     assert image.shape[1] > 8 * 256
