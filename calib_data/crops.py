@@ -20,7 +20,8 @@ class Crop:
     Attributes:
         pixels: uint8 `[H, W, 3]`, RGB.
         coords: float32 `[K, 2]`, (x, y) in 0..1 of the crop.
-        weight: float32 `[K]`, 1 where the joint is labelled and inside the crop's picture, else 0.
+        weight: float32 `[K]`, 1 where the joint is labelled and inside the crop's picture, less where a label is less sure
+            (v below 1), else 0.
         matrix: float64 `[2, 3]`, image pixels to crop pixels.
         flipped: the picture is mirrored, and left and right are exchanged in the labels.
     """
@@ -73,6 +74,7 @@ class Crops:
         if flipped:
             keypoints = keypoints[self.skeleton.flip]
         coords = to_normalised(keypoints[:, :2], matrix, self.spec)
-        weight = (keypoints[:, 2] > 0) & ((coords >= shown[:2]) & (coords <= shown[2:])).all(-1)
-        coords = np.where(weight[:, None], coords, 0)
+        inside = ((coords >= shown[:2]) & (coords <= shown[2:])).all(-1)
+        weight = np.clip(keypoints[:, 2], 0, 1) * inside
+        coords = np.where(weight[:, None] > 0, coords, 0)
         return Crop(pixels, coords.astype(np.float32), weight.astype(np.float32), matrix, flipped)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from calib_data.coco import CocoPeople, Reading, open_data
 from calib_data.joined import Joined
 from calib_data.sample import PoseSource
@@ -21,10 +23,21 @@ _VALIDATED = 100  # drawn people that a network is validated on while it trains
 
 @dataclass(frozen=True)
 class Data:
-    """A source, and a digest of everything that determines it, for caches, run settings and cards."""
+    """A source, and a digest of everything that determines it, for caches, run settings and cards.
+
+    Attributes:
+        weights: how often a person of each of its files is seen in training, in relation to others; none: all alike.
+    """
 
     source: PoseSource
     digest: str
+    weights: tuple[float, ...] = ()
+
+    def person_weights(self) -> np.ndarray | None:
+        """`weights` for each person, float64 [len(source)]; None where all are alike."""
+        if len(set(self.weights)) < 2 or not isinstance(self.source, Joined):
+            return None
+        return np.repeat(self.weights, [len(part) for part in self.source.sources])
 
 
 def annotated(

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from calib_data.crops import Crops
 from distill.losses import Target
-from distill.teacher_cache import TeacherCache, warp_heatmaps
+from distill.teacher_cache import TeacherCache
+from distill.teacher_views import warp_heatmaps
 from pose.crop import CropSpec, normalise
 from pose.errors import InputError, UserError
 
@@ -53,6 +54,7 @@ class Batches(Dataset[Batch]):
         size: crops a batch, over all processes. rank, world: which share of every batch this process has.
         cache: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
         grid: (width, height) of the heatmaps that the losses compare.
+        weights: float `[len(crops)]` above 0, how often each person is seen in relation to others; None for once an epoch.
 
     Raises:
         InputError: the processes cannot share a batch evenly.
@@ -66,11 +68,12 @@ class Batches(Dataset[Batch]):
         cache: TeacherCache | None = None,
         rank: int = 0,
         world: int = 1,
+        weights: np.ndarray | None = None,
     ) -> None:
         if size % world:
             raise InputError(f"a batch of {size} does not divide among {world} processes; change the recipe's batch")
         self.crops, self.size, self.grid, self.cache = crops, size // world, grid, cache
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.weights = rank, world, weights
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def __getitem__(self, step: int) -> Batch:
@@ -93,7 +96,9 @@ class Batches(Dataset[Batch]):
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.crops.seed, epoch)).permutation(len(self.crops))
+            rng = np.random.default_rng((self.crops.seed, epoch))
+            order = rng.permutation(len(self.crops))
+            self._order = epoch, order if self.weights is None else systematic_sample(self.weights, rng)[order]
         return self._order[1]
 
     def loader(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
@@ -106,6 +111,13 @@ class Batches(Dataset[Batch]):
             if isinstance(prepared, Exception):
                 raise prepared
             yield prepared
+
+
+def systematic_sample(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many indices as there are weights; each occurs as often as its share says, rounded up or down at random."""
+    ends = weights.cumsum() / weights.sum()
+    places = (np.arange(len(weights)) + rng.random()) / len(weights)
+    return np.minimum(np.searchsorted(ends, places, side="right"), len(weights) - 1)
 
 
 class _Prepared(Dataset[Batch | Exception]):

@@ -23,6 +23,10 @@ TeacherFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The teacher's weights [default: bundled, else fitted first].")
 ]
 Data = Annotated[list[Path] | None, typer.Option(metavar="JSON", help="COCO keypoints; repeatable [default: drawn people].")]
+DataWeights = Annotated[
+    list[float] | None,
+    typer.Option("--data-weight", metavar="X", help="How often people of each --data are seen [default: all alike]."),
+]
 Images = Annotated[
     list[Path] | None, typer.Option(metavar="FOLDER", help="One for each --data [default: images beside it].")
 ]

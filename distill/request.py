@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -51,18 +52,21 @@ def people(
     seed: int,
     *,
     unlabelled: bool = False,
+    weights: Sequence[float] | None = None,
     **reading: Unpack[Reading],
 ) -> tuple[Data, Data]:
     """Training and validation people of a command line; without `data`, `count` drawn ones.
 
     Args:
         unlabelled: train on people without any labelled joint, too: a teacher supervises them.
+        weights: one for each file of `data`; see `Data.weights`.
 
     Raises:
         InputError: files that are wrong, or flags that do not belong together.
     """
     if images and len(images) != len(data or []):
         raise InputError(f"{len(images)} --images for {len(data or [])} --data; give one folder for each, in the same order")
+    _check_weights(weights or [], data or [])
     if bool(data) != bool(val):
         raise InputError("--data and --val belong together: photos are validated on photos; give both, or neither")
     if boxes not in ("annotation", "keypoints"):
@@ -77,4 +81,14 @@ def people(
     least = 0 if unlabelled else 1
     train = sources.annotated(data, images or [], boxes, skeleton, split="train", min_keypoints=least, **reading)
     held_out = sources.annotated([val], [val_images] if val_images else [], boxes, skeleton, split="val", **reading)
-    return train, held_out
+    return replace(train, weights=tuple(weights or ())), held_out
+
+
+def _check_weights(weights: Sequence[float], data: Sequence[Path]) -> None:
+    if weights and len(weights) != len(data):
+        raise InputError(f"{len(weights)} --data-weight for {len(data)} --data; give one for each, in the same order")
+    for weight, path in zip(weights, data, strict=False):
+        if not (0 < weight and math.isfinite(weight)):
+            raise InputError(
+                f"--data-weight {weight:g} of {path} must be above 0; to train without its people, leave it out"
+            )

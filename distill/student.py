@@ -96,7 +96,8 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     model = project(network, task.live, task.batches.crops.spec)
     files = {"weights": request.weights, "trunk": trunk, "student's code": models.MODELS[student].source}
     given = {name: model_digest(path) for name, path in files.items() if path}
-    settings = {"student": student, "teacher": task.teacher, "digests": {**task.digests, **given}}
+    settings = {"student": student, "teacher": task.teacher, "data weights": [*request.train.weights]}
+    settings["digests"] = {**task.digests, **given}
     run = Run(
         out, model, task.objective, task.batches, request.recipe, settings,
         validate=task.validate, workers=request.workers, resume=request.resume,
@@ -115,6 +116,7 @@ def main(
     teacher: options.Teacher = "tokenpose_s",
     teacher_file: options.TeacherFile = None,
     data: options.Data = None,
+    data_weight: options.DataWeights = None,
     images: options.Images = None,
     skeleton: options.SkeletonFile = None,
     category: flags.Category = None,
@@ -148,6 +150,7 @@ def main(
     train, validation = requests.people(
         *(data, images, skeleton, boxes, val, val_images, people, chosen.seed),
         unlabelled=teacher != requests.LABELS,
+        weights=data_weight,
         category=category,
         exif=exif,
         strict=strict,

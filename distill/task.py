@@ -93,7 +93,10 @@ def build(request: Request) -> Task:
     process = processes.state()
     return Task(
         skeleton=setup.skeleton,
-        batches=Batches(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
+        batches=Batches(
+            *(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
+            weights=request.train.person_weights(),
+        ),
         objective=Distillation(setup.teacher, recipe.losses, source),
         held_out=Crops(request.validation.source, spec.crop, setup.skeleton),
         teacher=setup.name,
@@ -145,7 +148,7 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     if live is None:
         processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
         with process.main_process_first():
-            cache = cache_teacher(chosen, digest, source, train.digest, cache_folder())
+            cache = cache_teacher(chosen, digest, source, train.digest, cache_folder(), request.recipe.teacher_views)
         labels = merge_teacher_labels(source, cache, chosen.skeleton)
     else:
         chosen.observe(_first_crops(source, chosen.crop))  # refuses what is no heatmap; training itself does not look

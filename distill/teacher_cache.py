@@ -1,7 +1,7 @@
 """Cached teacher predictions: a heatmap teacher runs once on every person, and its heatmaps are kept on disk.
 
-The teacher sees each person in one view, without augmentation; a training crop then takes its heatmaps from that view by an
-affine map, whatever its own rotation, scale and flip. So a pass over the data does not run the teacher.
+They are kept in one view of each person; a training crop takes its heatmaps from that view by an affine map, whatever its own
+rotation, scale and flip. So a pass over the data does not run the teacher.
 """
 
 from __future__ import annotations
@@ -11,22 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from calib_data.sample import PoseSource, describe_person
+from distill.teacher_views import GridView, predict_person, sampling_affine
 from pose import cli
-from pose.crop import CropSpec, affine, invert, to_image, warp
+from pose.crop import CropSpec
 from pose.errors import BackendError, InputError
 from pose.files import atomic_file
 from pose.heatmaps import HeatmapGrid
 from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
-from pose.teacher_output import observe
 
-_VERSION = 2  # of what is cached
-_LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
+_VERSION = 3  # of what is cached
 _SURE = 0.3  # score from which the teacher's point replaces a missing label
 _OVERRULES = 0.6  # score from which it also replaces a label that is ...
 _FAR = 0.12  # ... farther from it than this share of the box's longer side (about 0.4 of a torso)
@@ -34,12 +30,12 @@ _FAR = 0.12  # ... farther from it than this share of the box's longer side (abo
 
 @dataclass(frozen=True)
 class TeacherCache:
-    """The teacher's predictions for each of M samples, one view a sample.
+    """The teacher's predictions for each of M samples, in one view of it.
 
     Attributes:
         heatmaps: float16 `[M, K, h, w]`, mapped from disk.
         matrices: float64 `[M, 2, 3]`, image pixels to the pixels of the teacher's crop.
-        keypoints: float64 `[M, K, 3]`, (x, y, score) in image pixels.
+        keypoints: float64 `[M, K, 4]`: (x, y) in image pixels, the score, and how far several views agree, 0..1.
         crop: of the teacher.
         grid: where the cells of its heatmaps lie in the teacher's crop.
     """
@@ -57,47 +53,27 @@ class TeacherCache:
             matrix, spec: of the student's crop of the same sample.
         """
         height, width = self.heatmaps.shape[-2:]
-
-        def homogeneous(affine: np.ndarray) -> np.ndarray:
-            return np.vstack([affine, [0, 0, 1]])
-
-        to_crop = np.diag([spec.width / grid[0], spec.height / grid[1], 1])
-        to_view = homogeneous(self.matrices[index]) @ homogeneous(invert(matrix)) @ to_crop
-        # Index u of the view is at (u + offset) / steps; torch puts the centre of index u at (2 u + 1) / width - 1.
-        cells = np.array([width, height])
-        shift = (1 - 2 * self.grid.offset) / cells - 1
-        scale = 2 * self.grid.steps(width, height) / cells / self.crop.size
-        return (np.column_stack([np.diag(scale), shift]) @ to_view).astype(np.float32)
+        view = GridView(self.matrices[index], self.crop, self.grid, (width, height))
+        return sampling_affine(view, GridView(matrix, spec, HeatmapGrid(), grid))
 
 
-def warp_heatmaps(heatmaps: Tensor, to_grid: Tensor, flip: Tensor, mirrored: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Heatmaps `[N, K, H, W]` of a batch of crops from those of their views `[N, K, h, w]`; 0 outside the view.
-
-    Args:
-        to_grid: `[N, 2, 3]` of `TeacherCache.to_grid`.
-        flip: `[N]`, bool. mirrored: `[K]`, the mirrored joint of each.
-        grid: (width, height).
-    """
-    columns, rows = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="xy")
-    points = torch.stack([columns, rows, torch.ones_like(rows)], -1).to(to_grid)
-    warped = F.grid_sample(heatmaps, torch.einsum("hwc,nxc->nhwx", points, to_grid), align_corners=False)
-    return torch.where(flip[:, None, None, None], warped[:, mirrored], warped)
-
-
-def cache_teacher(teacher: Teacher, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path) -> TeacherCache:
+def cache_teacher(
+    teacher: Teacher, teacher_digest: str, source: PoseSource, data_digest: str, cache: Path, views: int = 1
+) -> TeacherCache:
     """The teacher's predictions for every sample of `source`: read from the folder `cache`, or computed and kept there.
 
     Args:
         teacher_digest, data_digest: sha256 of its weights and of what determines `source`; the cache is found by them.
+        views: of each person; see `distill.teacher_views`.
 
     Raises:
         InputError: a cached file is damaged, or the folder cannot be written to.
         BackendError: the teacher answered NaN, infinity or more than float16 can hold; then nothing is cached.
     """
-    key = hashlib.sha256(f"{_VERSION} {teacher_digest} {data_digest} {len(source)}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{_VERSION} {teacher_digest} {data_digest} {len(source)} {views}".encode()).hexdigest()[:16]
     folder = cache / f"views-{teacher.name}-{key}"
     if not (folder / "keypoints.npy").is_file():  # written last
-        _compute(teacher, source, folder)
+        _compute(teacher, source, folder, views)
     try:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "matrices", "keypoints")}
         _require_complete(**arrays, people=len(source), joints=len(teacher.skeleton))
@@ -112,7 +88,7 @@ def _require_complete(heatmaps: np.ndarray, matrices: np.ndarray, keypoints: np.
     """Raises ValueError unless the arrays have the shapes and types of `TeacherCache`, and finite values."""
     if heatmaps.dtype != np.float16 or heatmaps.ndim != 4 or heatmaps.shape[:2] != (people, joints):
         raise ValueError(f"heatmaps.npy holds {heatmaps.dtype} {heatmaps.shape}")
-    for name, array, shape in (("matrices", matrices, (people, 2, 3)), ("keypoints", keypoints, (people, joints, 3))):
+    for name, array, shape in (("matrices", matrices, (people, 2, 3)), ("keypoints", keypoints, (people, joints, 4))):
         if array.dtype != np.float64 or array.shape != shape:
             raise ValueError(f"{name}.npy holds {array.dtype} {array.shape}")
     for person in range(people):  # one at a time: all heatmaps may be larger than the memory
@@ -120,15 +96,15 @@ def _require_complete(heatmaps: np.ndarray, matrices: np.ndarray, keypoints: np.
             raise ValueError(f"NaN or infinity for person {person}")
 
 
-def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
+def _compute(teacher: Teacher, source: PoseSource, folder: Path, views: int) -> None:
     shape = teacher.observe(np.zeros((1, teacher.crop.height, teacher.crop.width, 3), np.uint8))[0].shape[1:]
-    matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 3))
+    matrices, keypoints = np.zeros((len(source), 2, 3)), np.zeros((len(source), shape[0], 4))
     # Written in order: a memory map on a disk that fills up kills the process.
     with atomic_file(folder / "heatmaps.npy") as temporary, open(temporary, "wb") as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": (len(source), *shape)}
         np.lib.format.write_array_header_1_0(file, header)
         for index in cli.track(range(len(source)), f"Running {teacher.name}", len(source)):
-            heatmaps, matrices[index], keypoints[index] = _best_view(teacher, source, index)
+            heatmaps, matrices[index], keypoints[index] = predict_person(teacher, source, index, views)
             if heatmaps.shape != shape:
                 raise BackendError(
                     f"{teacher.name} answered {describe_person(source, index)} with heatmaps of {heatmaps.shape}, others "
@@ -140,38 +116,10 @@ def _compute(teacher: Teacher, source: PoseSource, folder: Path) -> None:
             np.save(temporary, array)
 
 
-def _best_view(teacher: Teacher, source: PoseSource, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Heatmaps, matrix and keypoints of the view of the person in which the teacher's scores are highest."""
-    labels, image = source.labels(index), source.image(index)
-    best: tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
-    for rotation in _rotations(labels.keypoints, source.skeleton):
-        matrix = affine(labels.box, teacher.crop, rotation=rotation)
-        crops = warp(image, matrix, teacher.crop)[None]
-        heatmaps, coords, scores = (output[0] for output in observe(teacher, crops, [describe_person(source, index)]))
-        if best is None or scores.mean() > best[0]:
-            points = to_image(coords.astype(np.float64), matrix, teacher.crop)
-            best = float(scores.mean()), (heatmaps, matrix, np.column_stack([points, scores]))
-    assert best is not None
-    return best[1]
-
-
-_TORSO_JOINTS = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
-
-
-def _rotations(keypoints: np.ndarray, skeleton: Skeleton) -> list[float]:
-    """0, and the rotation in degrees that turns a leaning person upright; only 0 without labelled hips and shoulders."""
-    if not {joint for pair in _TORSO_JOINTS for joint in pair} <= set(skeleton.joints):
-        return [0.0]
-    hips, shoulders = (skeleton.indices(pair) for pair in _TORSO_JOINTS)
-    if (keypoints[[*hips, *shoulders], 2] == 0).any():
-        return [0.0]
-    up = keypoints[shoulders, :2].mean(0) - keypoints[hips, :2].mean(0)
-    lean = float(np.rad2deg(np.arctan2(up[0], -up[1])))
-    return [0.0, -lean] if abs(lean) > _LEANING else [0.0]
-
-
 def merge_teacher_labels(source: PoseSource, cache: TeacherCache, skeleton: Skeleton) -> np.ndarray:
     """Labels float64 `[M, K, 3]`, (x, y, v) in image pixels: the annotated ones, completed and corrected by the teacher.
+
+    v is the annotated one, or the agreement of the teacher's views in 0..1: the weight of the joint.
 
     A joint that is not annotated (the face in LSP's photos) takes the teacher's point where its score is at least 0.3; so
     does one whose annotation lies far from a teacher's point of score 0.6 or more: in crowd-sourced data the annotation is
@@ -186,5 +134,5 @@ def merge_teacher_labels(source: PoseSource, cache: TeacherCache, skeleton: Skel
     missing = labels[..., 2] == 0
     far = np.linalg.norm(labels[..., :2] - points, axis=-1) > reach
     replaced = (missing & (scores >= _SURE)) | (~missing & far & (scores >= _OVERRULES))
-    labels[replaced, :2], labels[replaced, 2] = points[replaced], 1
+    labels[replaced, :2], labels[replaced, 2] = points[replaced], cache.keypoints[replaced, 3]
     return labels

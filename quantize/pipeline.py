@@ -68,6 +68,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         "teacher": task.teacher,
         "precision": asdict(precision),
         "calibration": calibration,
+        "data weights": [*request.train.weights],
         "digests": sources,
     }
     check_resume_settings(out, {"recipe": asdict(recipe), **settings}, request.resume)

@@ -18,6 +18,7 @@ def main(
     teacher_file: options.TeacherFile = None,
     weights: options.Weights = None,
     data: options.Data = None,
+    data_weight: options.DataWeights = None,
     images: options.Images = None,
     skeleton: options.SkeletonFile = None,
     category: flags.Category = None,
@@ -65,6 +66,7 @@ def main(
     train, validation = requests.people(
         *(data, images, skeleton, boxes, val, val_images, people, chosen.seed),
         unlabelled=teacher != requests.LABELS,
+        weights=data_weight,
         category=category,
         exif=exif,
         strict=strict,

@@ -19,7 +19,8 @@ from calib_data.augment import Augmentation, draw_affine
 from calib_data.crops import Crops
 from calib_data.sample import Labels
 from distill.batches import Batches
-from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels, warp_heatmaps
+from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
+from distill.teacher_views import warp_heatmaps
 from distill.teachers import foreign_digest
 from pose.crop import CropSpec, affine, invert, to_normalised, transform
 from pose.errors import InputError
@@ -74,7 +75,7 @@ def test_a_peak_lands_on_the_same_pixel_of_the_student(
     view = affine(box, TEACHER, rotation=lean)
     index = to_normalised(point, view, TEACHER) * grid.steps(*VIEW) - grid.offset
     maps = np.stack([gaussians(index[None], VIEW)[0]] * 17)
-    views = TeacherCache(maps[None], view[None], np.zeros((1, 17, 3)), TEACHER, grid)
+    views = TeacherCache(maps[None], view[None], np.zeros((1, 17, 4)), TEACHER, grid)
     rng = np.random.default_rng(seed)
     matrix, flip = draw_affine(rng, Augmentation(shift=0.1), box, np.zeros((17, 3)), COCO_17, STUDENT)
     to_grid = torch.from_numpy(views.to_grid(0, matrix, STUDENT, GRID))[None]
@@ -199,6 +200,7 @@ def test_labels_are_completed_and_mended_by_a_sure_teacher_only() -> None:
     keypoints[0, 0] = (50, 50, 0.7)  # very sure and far from the label; then very sure and near it
     keypoints[0, 1, :2], keypoints[0, 1, 2] = keypoints[0, 1, :2] + 2, 0.9
     keypoints[0, 2] = (50, 50, 0.5)  # far, but not sure enough
+    keypoints = np.concatenate([keypoints, np.ones((1, 17, 1))], -1)  # and the agreement of its views
     views = TeacherCache(np.zeros((1, 17, 2, 2)), np.zeros((1, 2, 3)), keypoints, TEACHER, HeatmapGrid())
     labels, own = merge_teacher_labels(source, views, COCO_17)[0], source.labels(0).keypoints
     assert np.linalg.norm(own[0, :2] - 50) > 0.12 * 60
