@@ -88,7 +88,5 @@ def _check_weights(weights: Sequence[float], data: Sequence[Path]) -> None:
     if weights and len(weights) != len(data):
         raise InputError(f"{len(weights)} --data-weight for {len(data)} --data; give one for each, in the same order")
     for weight, path in zip(weights, data, strict=False):
-        if not (0 < weight and math.isfinite(weight)):
-            raise InputError(
-                f"--data-weight {weight:g} of {path} must be above 0; to train without its people, leave it out"
-            )
+        if not (weight > 0 and math.isfinite(weight)):
+            raise InputError(f"--data-weight {weight:g} of {path} must be above 0; leave the file out instead")

@@ -96,8 +96,12 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     model = project(network, task.live, task.batches.crops.spec)
     files = {"weights": request.weights, "trunk": trunk, "student's code": models.MODELS[student].source}
     given = {name: model_digest(path) for name, path in files.items() if path}
-    settings = {"student": student, "teacher": task.teacher, "data weights": [*request.train.weights]}
-    settings["digests"] = {**task.digests, **given}
+    settings = {
+        "student": student,
+        "teacher": task.teacher,
+        "data weights": [*request.train.weights],
+        "digests": {**task.digests, **given},
+    }
     run = Run(
         out, model, task.objective, task.batches, request.recipe, settings,
         validate=task.validate, workers=request.workers, resume=request.resume,

@@ -1,7 +1,7 @@
 """Cached teacher predictions: a heatmap teacher runs once on every person, and its heatmaps are kept on disk.
 
-They are kept in one view of each person; a training crop takes its heatmaps from that view by an affine map, whatever its own
-rotation, scale and flip. So a pass over the data does not run the teacher.
+They are kept in one view of each person; a training crop takes its heatmaps from that view by an affine map, whatever its
+own rotation, scale and flip. So a pass over the data does not run the teacher.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _AGREEMENT = 0.05  # spread, as a share of the box's longer side, at which the a
 
 @dataclass(frozen=True)
 class GridView:
-    """Heatmaps of a crop in an image: `matrix` float64 `[2, 3]` from image pixels to those of `crop`; (width, height) cells."""
+    """Heatmaps of a crop: `matrix` float64 `[2, 3]` from image pixels to those of `crop`; `cells` are (width, height)."""
 
     matrix: np.ndarray
     crop: CropSpec
@@ -84,10 +84,11 @@ class _Prediction:
 def predict_person(
     teacher: Teacher, source: PoseSource, index: int, views: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The teacher's heatmaps float32 `[K, h, w]` and the matrix `[2, 3]` of their view, and its keypoints float64 `[K, 4]`.
+    """The teacher's heatmaps float32 `[K, h, w]`, the matrix `[2, 3]` of their view, and its keypoints float64 `[K, 4]`.
 
-    Keypoints are (x, y) in image pixels, the score, and the agreement of the views in 0..1, by which the score is multiplied:
-    exp(-s^2), s the root mean square distance of the views' points from their mean, in units of 0.05 of the box's longer side.
+    Keypoints are (x, y) in image pixels, the score, and the agreement of the views in 0..1, by which the score is
+    multiplied: exp(-s^2), s the root mean square distance of the views' points from their mean, in units of 0.05 of the
+    box's longer side.
 
     Args:
         views: 1 to 4.

@@ -59,6 +59,11 @@ class HeatmapTeacher:
         self._channels = [described.heatmaps.joints.index(joint) for joint in self.skeleton.joints]
         self._check()
 
+    @property
+    def chooses_person(self) -> bool:
+        """Whether its YAML names the network's own keypoints; else its heatmaps show the joints of everybody in a crop."""
+        return self._described.keypoints is not None
+
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
         """Heatmaps float32 [N, K, h, w] of RGB crops uint8 [N, H, W, 3]; see `observe`."""
         return self.observe(crops)[0]

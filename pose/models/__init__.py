@@ -65,12 +65,17 @@ _TEACHERS = (
 
 _GATED = {"distilpose_edge_t": 160, "distilpose_edge_s": 192, "distilpose_edge_m": 224, "distilpose_edge_l": 256}
 
+
+def _gated(name: str) -> ModelSpec:
+    return ModelSpec(_lazy("gated", name), _square(_GATED[name]), (_GATED[name] // 4,) * 2, teacher=False)
+
+
 MODELS: dict[str, ModelSpec] = {
     **{name: ModelSpec(_lazy("tokenpose", name), _PORTRAIT, (48, 64), teacher=True) for name in _TEACHERS},
     "distilpose_s": ModelSpec(_lazy("distilpose", "distilpose_s"), _PORTRAIT, (48, 64), teacher=False),
     "distilpose_l": ModelSpec(_lazy("distilpose", "distilpose_l"), _PORTRAIT, (48, 64), teacher=False),
-    **{name: ModelSpec(_lazy("gated", name), _square(size), (size // 4, size // 4), False) for name, size in _GATED.items()},
-    "distilpose_edge": ModelSpec(_lazy("edge", "DistilPoseEdge"), _square(192), (48, 48), teacher=False),
+    **{name: _gated(name) for name in _GATED},
+    "distilpose_edge": _gated("distilpose_edge_s"),  # the bundled one
 }
 
 

@@ -136,7 +136,7 @@ class DeployPose(nn.Module):
 
 
 def deploy(model: nn.Module) -> DeployPose:
-    """The deploy form of a trained DistilPose or DistilPoseEdge: equal to the model in evaluation mode, and trainable.
+    """The deploy form of a trained DistilPose: equal to the model in evaluation mode, and trainable.
 
     The position embedding that is added at the input becomes part of the trainable `start`.
     """

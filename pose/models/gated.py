@@ -5,7 +5,7 @@ one person. Its decoding takes maxima and gathers, which neither train nor quant
 
 1. centre attention w = softmax(t (log s(centre) + log prior)) over the cells; coarse = sum w (cell + displacement);
 2. a = softmax(p log s(heatmap) - d^2 / (2 sigma^2)): a Gaussian about each coarse keypoint, which is DistilPose's simulated
-   heatmap (PAPER: equation 4), gates its heatmap;
+   heatmap (PAPER: equation 5), gates its heatmap;
 3. keypoint = sum a cell; keypoint token = sum a features, from which a linear layer corrects keypoint and score.
 """
 

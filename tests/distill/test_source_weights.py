@@ -71,9 +71,7 @@ def test_weights_are_given_in_the_order_of_the_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1 --data-weight for 2 --data; give one for each"):
         weighted([1])
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(
-            InputError, match=rf"--data-weight {wrong:g} of .*b/people.json must be above 0; .* leave it out"
-        ):
+        with pytest.raises(InputError, match=rf"--data-weight {wrong:g} of .*b/people.json must be above 0"):
             weighted([1, wrong])
     with pytest.raises(InputError, match="1 --data-weight for 0 --data"):
         request.people(None, None, None, "annotation", None, None, 1, 0, weights=[1.0])

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from drawn_source import Dots
+from foreign_network import description, write_model
 from torch import nn
 
 from calib_data.sources import Data
@@ -53,3 +55,17 @@ def test_logits_are_refused(crop: CropSpec, tmp_path: Path, monkeypatch: pytest.
         task.build(request(tmp_path, monkeypatch, -9, 2, crop))
     assert not list(tmp_path.rglob("heatmaps.npy"))
     assert task.build(request(tmp_path, monkeypatch, 0, 0.9, crop)).teacher == "mine"
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_foreign_teacher_that_shows_everybody_is_a_note(
+    direct: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(models.MODELS, "student", ModelSpec(lambda keypoints: nn.Identity(), SPEC, (16, 16), teacher=False))
+    write_model(tmp_path / "net.onnx")
+    described = description() | ({"keypoints": {"output": "points", "order": "xys"}} if direct else {})
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(described))
+    people = Data(Dots(), "a" * 64)
+    task.build(Request(tmp_path / "run", "student", str(tmp_path / "mine.yaml"), None, people, people, Recipe(batch=2)))
+    assert ("heatmaps may show a neighbour's joint" in " ".join(capsys.readouterr().err.split())) is not direct

@@ -1,4 +1,4 @@
-"""A teacher that is shown a person several times: its answers are averaged where the pixels are, and weighted by agreement."""
+"""A teacher that is shown a person several times: its answers are averaged, and weighted by their agreement."""
 
 from __future__ import annotations
 

@@ -75,11 +75,10 @@ def test_a_clamp_from_above_lets_no_scale_through() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["distilpose_edge", "distilpose_s"])
-def test_a_student_stays_what_it_was(name: str) -> None:
+def test_a_student_stays_what_it_was() -> None:
     torch.manual_seed(0)
-    spec = models.MODELS[name].crop
-    form, images = deploy(models.build(name).eval()), torch.rand(2, 3, spec.height, spec.width) * 2 - 1
+    spec = models.MODELS["distilpose_s"].crop
+    form, images = deploy(models.build("distilpose_s").eval()), torch.rand(2, 3, spec.height, spec.width) * 2 - 1
     expected, weights = form(images), {key: value.clone() for key, value in form.state_dict().items()}
     assert equalise(form, trace(form, spec), [images]) > 10
     now = form(images)

@@ -49,12 +49,11 @@ def pixels(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a - b).abs() * 64
 
 
-@pytest.mark.parametrize("name", ["distilpose_edge", "distilpose_s"])
 @torch.no_grad()
-def test_the_deploy_form_is_the_trained_network(name: str) -> None:
+def test_the_deploy_form_is_the_trained_network() -> None:
     torch.manual_seed(0)
-    spec = models.MODELS[name].crop
-    model = used(models.build(name))
+    spec = models.MODELS["distilpose_s"].crop
+    model = used(models.build("distilpose_s"))
     images = torch.randn(2, 3, spec.height, spec.width)
     expected, deployed = model(images), deploy(model)(images)
     for field in FIELDS:

@@ -32,9 +32,10 @@ def run(name: str, keypoints: int, batch: int) -> PoseOutput:
 def test_any_number_of_keypoints_and_crops(name: str, keypoints: int, batch: int) -> None:
     output, spec = run(name, keypoints, batch), MODELS[name]
     assert output.keypoint_tokens is not None
-    assert output.visual_tokens is not None
     assert output.keypoint_tokens.shape[:2] == (batch, keypoints)
-    assert output.visual_tokens.shape[0] == batch
+    if name != "distilpose_edge":  # whose features are no sequence of patches
+        assert output.visual_tokens is not None
+        assert output.visual_tokens.shape[0] == batch
     if spec.teacher:
         assert output.coords is output.scores is output.sigmas is None
         assert output.heatmaps is not None
