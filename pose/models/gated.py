@@ -49,14 +49,14 @@ class GatedRead(nn.Module):
     def __init__(self, keypoints: int, channels: int, side: int) -> None:
         super().__init__()
         self.side = side
-        axis = (torch.arange(side) + 0.5) / side
-        y, x = (coordinate.flatten() for coordinate in torch.meshgrid(axis, axis, indexing="ij"))
-        distance = _REFERENCE_CELLS * torch.hypot(x - 0.5, y - 0.5)
+        x, y = _cells(side)
+        centre_x, centre_y = _cells(side, MoveNetHeads.coarse_stride)
+        distance = _REFERENCE_CELLS * torch.hypot(centre_x - 0.5, centre_y - 0.5)
         # The parabola times (u, v, 1) is -d^2 / 2 to the point (u, v), but for a constant, which the softmax drops.
         constants = {
-            "prior": -_CENTRE_SHARPNESS * (distance + _PRIOR_SOFTENING).log()[None],  # [1, S * S]
+            "prior": -_CENTRE_SHARPNESS * (distance + _PRIOR_SOFTENING).log()[None],  # [1, s * s]
             "cells": torch.stack([x, y]),  # [2, S * S], in 0..1 of the crop
-            "homogeneous": torch.stack([x, y, torch.ones_like(x)]),  # [3, S * S]
+            "homogeneous": torch.stack([centre_x, centre_y, torch.ones_like(centre_x)]),  # [3, s * s]
             "parabola": torch.stack([x, y, -(x * x + y * y) / 2], -1),  # [S * S, 3]
             "spread": torch.eye(3, 2) / side,  # cells (x, y) -> 0..1 of the crop, and 0
         }
@@ -72,8 +72,8 @@ class GatedRead(nn.Module):
 
         Args:
             heatmaps: logits `[N, K, S, S]`.
-            displacements: `[N, 2 K, S, S]` in cells; see `MoveNetHeads`.
-            centre: logits `[N, 1, S, S]`.
+            displacements: `[N, 2 K, s, s]` in cells of S; see `MoveNetHeads`.
+            centre: logits `[N, 1, s, s]`.
             features: `[N, C, S, S]`.
         """
         gate = F.linear(self._coarse(centre, displacements) * self.log_precision.exp(), self.parabola)
@@ -93,9 +93,16 @@ class GatedRead(nn.Module):
     def _coarse(self, centre: Tensor, displacements: Tensor) -> Tensor:
         """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
         logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + self.prior
-        weights = logits.softmax(-1)[:, None]  # [N, 1, S * S]
+        weights = logits.softmax(-1)[:, None]  # [N, 1, s * s]
         moved = torch.bmm(weights, displacements.flatten(2).transpose(1, 2))
         return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), self.spread) + F.linear(weights, self.homogeneous)
+
+
+def _cells(side: int, stride: int = 1) -> tuple[Tensor, Tensor]:
+    """x and y, in 0..1 of the crop, of every cell of a square grid, or of cells 1, 1 + stride, ... in both directions."""
+    axis = (torch.arange(side)[int(stride > 1) :: stride] + 0.5) / side
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return x.flatten(), y.flatten()
 
 
 def _probability(logits: Tensor) -> Tensor:

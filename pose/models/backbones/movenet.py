@@ -48,8 +48,8 @@ class InvertedResidual(nn.Module):
         return features + out if self.residual else out
 
 
-def _separable(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_conv(inputs, inputs, 3, groups=inputs, bias=False), _conv(inputs, outputs), nn.ReLU())
+def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(_conv(inputs, inputs, 3, stride, groups=inputs, bias=False), _conv(inputs, outputs), nn.ReLU())
 
 
 class MoveNetTrunk(nn.Module):
@@ -108,24 +108,27 @@ def _convolutions(trunk: MoveNetTrunk) -> list[nn.Conv2d]:
 
 
 class MoveNetHeads(nn.Module):
-    """Features `[N, 24, S, S]` -> logits of heatmaps `[N, K, S, S]`, displacements `[N, 2 K, S, S]`, logits of centres
-    `[N, 1, S, S]`.
+    """Features `[N, 24, S, S]` -> logits of heatmaps `[N, K, S, S]`, displacements `[N, 2 K, s, s]`, logits of centres
+    `[N, 1, s, s]`.
 
-    Channels 2k and 2k + 1 of the displacements are x and y, in cells, from a cell to joint k of the person centred there.
+    Channels 2k and 2k + 1 of the displacements are x and y, in cells of S, from a cell to joint k of the person centred there.
+    MoveNet has them, and the centres, in every cell. Here s = S / 4: index i is what MoveNet has in cell 4 i + 1.
     """
+
+    coarse_stride = 4
 
     def __init__(self, keypoints: int) -> None:
         super().__init__()
         self.heatmaps = _head(keypoints)
-        self.displacements = _head(2 * keypoints)
-        self.centre = _head(1)
+        self.displacements = _head(2 * keypoints, self.coarse_stride)
+        self.centre = _head(1, self.coarse_stride)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.heatmaps(features), self.displacements(features), self.centre(features)
 
 
-def _head(outputs: int) -> nn.Sequential:
-    return nn.Sequential(*_separable(MoveNetTrunk.channels, 96), _conv(96, outputs))
+def _head(outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(*_separable(MoveNetTrunk.channels, 96, stride), _conv(96, outputs))
 
 
 def import_weights(trunk: MoveNetTrunk, path: Path, heads: MoveNetHeads | None = None) -> None:
