@@ -28,14 +28,18 @@ def cell_of(logits: torch.Tensor, row: int, column: int, value: float = SURE) ->
 
 
 def two_people(middle_is_sure: bool = True) -> tuple[torch.Tensor, ...]:
-    """Maps of one joint: of a person in the middle, at cell (10, 13), and of a surer one beside, at (10, 20)."""
-    heatmaps, centre = torch.full((1, 1, SIDE, SIDE), UNSURE), torch.full((1, 1, SIDE, SIDE), UNSURE)
-    displacements, features = torch.zeros(1, 2, SIDE, SIDE), torch.zeros(1, 4, SIDE, SIDE)
+    """Maps of one joint: of a person in the middle, at cell (10, 13), and of a surer one beside, at (10, 20).
+
+    The persons' centres are in the cells (13, 13) and (13, 21), which are (3, 3) and (3, 5) of the coarse maps.
+    """
+    heatmaps, centre = torch.full((1, 1, SIDE, SIDE), UNSURE), torch.full((1, 1, SIDE // 4, SIDE // 4), UNSURE)
+    displacements, features = torch.zeros(1, 2, SIDE // 4, SIDE // 4), torch.zeros(1, 4, SIDE, SIDE)
     cell_of(heatmaps, 10, 13, 1.0)
     cell_of(heatmaps, 10, 20, 4.0)
-    cell_of(centre, 12, 12 if middle_is_sure else 0)
-    cell_of(centre, 12, 19, 2.0)
-    displacements[0, :, 12, :] = torch.tensor([[1.0], [-2.0]])  # x and y to the joint
+    cell_of(centre, 3, 3 if middle_is_sure else 0)
+    cell_of(centre, 3, 5)
+    displacements[0, 0, 3] = torch.tensor([0.0, 0, 0, 0, 0, -1])  # x to the joint
+    displacements[0, 1, 3] = -3.0  # y
     features[0, :, 10, 13] = 1.0
     return heatmaps, displacements, centre, features
 
@@ -78,6 +82,16 @@ def test_every_part_learns_and_its_deploy_form_is_equal() -> None:
     deployed = model.deploy()(images)
     assert torch.equal(deployed.coords, output.coords)
     assert torch.equal(deployed.scores, output.scores)
+
+
+def test_coarse_heads_are_movenets_in_every_sixteenth_cell() -> None:
+    torch.manual_seed(0)
+    heads, features = MoveNetHeads(3), torch.randn(2, MoveNetTrunk.channels, SIDE, SIDE)
+    _, displacements, centre = heads(features)
+    for name, coarse in (("displacements", displacements), ("centre", centre)):
+        head = getattr(heads, name)
+        head[0].stride, head[0].padding = (1, 1), (1, 1)
+        torch.testing.assert_close(coarse, head(features)[..., 1::4, 1::4], rtol=0, atol=1e-5)
 
 
 def test_a_damaged_file_of_weights_is_refused(tmp_path: Path) -> None:
