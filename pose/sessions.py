@@ -73,7 +73,11 @@ class Session(Protocol):
 
 
 class MissingModelError(InputError):
-    """There is no model file at that path."""
+    """There is no model file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
+        self.path = path
 
 
 def open_session(path: Path, threads: int = 1) -> Session:
@@ -88,9 +92,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
     if path.suffix not in kinds:
         raise InputError(f"{path} is neither .onnx nor .tflite; a foreign network is one of these")
     if not path.is_file():
-        raise MissingModelError(
-            f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder"
-        )
+        raise MissingModelError(path)
     require_regular(path)
     try:
         return kinds[path.suffix](path, threads)

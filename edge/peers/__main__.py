@@ -101,7 +101,7 @@ def _open(artefacts: Sequence[str], requests: Sequence[Request]) -> tuple[list[O
             openers.append(Foreign(request.name, request.teacher, request.file))
         except (MissingModelError, BackendError) as error:
             missing.append(skipped(request, error))
-            cli.note(f"note: {request.name} is skipped: {error}")
+            cli.note(f"note: {request.name} is skipped: {missing[-1].error}")
     names = [opener.record.name for opener in openers] + [network.name for network in missing]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(f"two networks are named {min(repeated)}; name one of them, as other={min(repeated)}...")
@@ -149,18 +149,27 @@ def _sources(
 
 
 def _print(peers: Peers) -> None:
-    from rich.table import Table
-
+    """A table of sizes and accuracy, and one of latency for each number of threads."""
     from edge.report import peers as report
 
     out = cli.console()
+    scored = report.IDENTITY + report.SIZES + len(peers.people)  # columns; those of latency follow
+    _print_table(report.heads(peers, [1])[:scored], [cells[:scored] for cells in report.rows(peers, peers.threads[:1])])
     for count in peers.threads:
-        table = Table(*report.heads(peers, [count]))
-        for cells in report.rows(peers, [count]):
-            table.add_row(*cells)
-        out.print(table)
+        heads, rows = report.heads(peers, [count]), report.rows(peers, [count])
+        (heads, *rows) = ([*cells[: report.IDENTITY], *cells[scored:]] for cells in [heads, *rows])
+        _print_table(heads, rows)
     for sentence in report.notes(peers, peers.threads):
         out.print(sentence)
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Column, Table
+
+    table = Table(Column(heads[0], no_wrap=True), *heads[1:])
+    for cells in rows:
+        table.add_row(*cells)
+    cli.console().print(table)
 
 
 def main(

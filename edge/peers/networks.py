@@ -19,6 +19,7 @@ from pose import foreign
 from pose.crop import CropSpec
 from pose.errors import BackendError, InputError
 from pose.files import sha256, size
+from pose.sessions import MissingModelError
 from pose.skeleton import Skeleton
 from targets.work import work_of
 
@@ -170,11 +171,14 @@ def _split(text: str) -> tuple[str, str, str]:
     return text, "", ""
 
 
-def skipped(request: Request, error: Exception) -> Network:
-    """The record of a peer that is not here."""
-    path = request.file or Path(request.teacher)
+def skipped(request: Request, error: MissingModelError | BackendError) -> Network:
+    """The record of a peer whose file or runtime is not here."""
+    path, reason = request.file or Path(request.teacher), str(error)
+    if isinstance(error, MissingModelError):
+        path = error.path
+        reason = f"there is no file {path}; name it, as {request.name}={request.teacher}:FILE, or set POSE_DATA"
     return Network(
-        name=request.name, title=request.name, kind="peer", runtime="", path=str(path), error=str(error), skipped=True
+        name=request.name, title=request.name, kind="peer", runtime="", path=str(path), error=reason, skipped=True
     )
 
 

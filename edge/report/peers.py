@@ -15,6 +15,7 @@ from edge.report.scatter import scatter
 from edge.report.svg import document
 from edge.report.words import megabytes, ms, points
 
+IDENTITY, SIZES = 3, 3  # columns of a row: what a network is, and how large; accuracy and latency follow
 STYLE = Path(__file__).parent / "templates" / "style.css"
 
 
@@ -73,7 +74,7 @@ def notes(peers: Peers, threads: Sequence[int]) -> list[str]:
             n.name for n in peers.networks if (one := n.accuracy.get(name)) and one.joints and len(one.joints) != usual
         ]
         if others:
-            sentences.append(f"{name}: {usual} joints; a figure with a number behind it is over so many joints instead.")
+            sentences.append(f"{name} is scored on {usual} joints, or on as many as stand in brackets.")
     limits = [
         f"{peak.runtime} {peak.mmac_per_ms:.0f} on {peak.threads} thread{'s' * (peak.threads > 1)}"
         for peak in peers.peaks

@@ -16,12 +16,12 @@ _SHAPE = (1, CHANNELS, SIDE, SIDE)
 
 def open_peak(threads: int) -> Callable[[], object]:
     """See `targets.gemm`."""
-    opened = session(_model(), Path("peak.onnx"), threads)
+    opened = session(model(), Path("peak.onnx"), threads)
     image = np.random.default_rng(0).integers(0, 256, _SHAPE, np.uint8)
     return lambda: opened.run(None, {"layer_0": image})
 
 
-def _model() -> ModelProto:
+def model() -> ModelProto:
     """Of QLinearConv, with the types that the runtime's kernels take on every processor: activations uint8, weights int8."""
     rng = np.random.default_rng(0)
     constants = {
