@@ -23,8 +23,10 @@ from edge.peers.__main__ import main
 from edge.peers.measure import BLOCK, WARM_UP, take_turns, with_ratios
 from edge.peers.networks import Request
 from edge.report import peers as report
-from pose.errors import BackendError, InputError
+from pose.errors import BackendError, GateError, InputError
+from pose.files import write_json
 from pose.foreign import load_teacher
+from results.render import render
 
 PEOPLE = 3
 
@@ -225,3 +227,20 @@ def test_the_figure_is_a_file_of_its_own_for_both_themes() -> None:
     assert "prefers-color-scheme: dark" in drawn["val"]
     assert "svg .pareto" in drawn["val"]
     assert "figcaption" not in drawn["val"]
+
+
+def test_documents_get_the_table_and_the_figure(tmp_path: Path) -> None:
+    write_json(tmp_path / "peers.json", example().as_json())
+    regions = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "results-all", "targets"))
+    page, readme = tmp_path / "page.md", tmp_path / "README.md"
+    page.write_text(f"{regions}<!-- peers-all:begin -->\n<!-- peers-all:end -->\n")
+    readme.write_text("<!-- peers:begin -->\n<!-- peers:end -->\n")
+    render(tmp_path, [readme, page])
+    assert "](results/peers-val.svg)" in readme.read_text()
+    assert "](../results/peers-val.svg)" in page.read_text()
+    assert "2 threads, ms: min" in page.read_text()
+    assert "2 threads, ms: min" not in readme.read_text()
+    render(tmp_path, [readme, page], check=True)
+    (tmp_path / "peers-val.svg").write_text("<svg/>")
+    with pytest.raises(GateError, match=r"peers-val\.svg is not what .*peers\.json holds"):
+        render(tmp_path, [readme, page], check=True)
