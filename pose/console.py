@@ -21,6 +21,7 @@ COMMANDS = {
     "edge.export": "Lower a program to a backend: artefacts with cards",
     "edge.check": "Score fp32, fake-quantized and lowered on the same people; gates",
     "edge.bench": "Time fp32 and int8 in turns, here and on devices",
+    "edge.peers": "Compare artefacts with networks of others: accuracy and latency in one process",
     "edge.report": "Accuracy and latency on one page",
     "edge.doctor": "Check what this host and the devices can run, and say how to fix what they cannot",
     "edge.teacher": "Score a teacher on labelled people",

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pose import decode, files, skeleton
+from pose import centre, decode, files, skeleton
 from pose.crop import CropSpec
 from pose.errors import BackendError, InputError, one_line
 from pose.heatmaps import HeatmapGrid, activate, gate, require_heatmaps, require_keypoints
 from pose.sessions import Session, open_session
 from pose.skeleton import Skeleton
-from pose.teacher_file import Input, TeacherFile
+from pose.teacher_file import Centre, Input, Keypoints, TeacherFile
 
 PACKAGED = Path(__file__).with_name("teachers")
 
@@ -47,6 +47,7 @@ class HeatmapTeacher:
         skeleton: its K joints, in the order of every K below.
         crop: the crops that it takes.
         grid: where the cells of its heatmaps lie in the crop.
+        outputs: names of those that are read: the heatmaps, and what the network's own keypoints are read from.
     """
 
     def __init__(self, name: str, described: TeacherFile, skeleton: Skeleton, path: Path, session: Session) -> None:
@@ -56,6 +57,11 @@ class HeatmapTeacher:
         corners = (size.width, size.height) if described.heatmaps.grid == "corners" else None
         self.grid = HeatmapGrid(described.heatmaps.offset, corners)
         self._described, self._session = described, session
+        self.outputs = [described.heatmaps.output]
+        if described.keypoints:
+            self.outputs += [described.keypoints.output]
+        elif described.centre:
+            self.outputs += [described.centre.output, described.centre.displacements, described.centre.offsets]
         self._channels = [described.heatmaps.joints.index(joint) for joint in self.skeleton.joints]
         self._check()
 
@@ -86,18 +92,36 @@ class HeatmapTeacher:
             InputError: what the YAML calls heatmaps and keypoints is none, such as logits.
             BackendError: the runtime failed on these crops.
         """
-        direct = self._described.keypoints
-        outputs = [self._described.heatmaps.output, *([direct.output] if direct else [])]
-        raw, *triples = self._run(crops, outputs)
-        heatmaps = self._as_heatmaps(raw)
+        heatmaps, coords, scores = self._read(self._run(crops))
         require_heatmaps(heatmaps, self.skeleton.joints, self._where)
-        if direct is None:
-            return heatmaps, *self.decode(heatmaps)
-        values = self._as_triples(triples[0])
-        x, y, score = (values[..., direct.order.index(axis)] for axis in "xys")
-        coords = np.stack([x, y], -1)
-        require_keypoints(coords, score, self._where)
-        return gate(heatmaps, coords, self.grid), coords, score
+        if self.outputs[1:]:
+            require_keypoints(coords, scores, self._where)
+            heatmaps = gate(heatmaps, coords, self.grid)
+        return heatmaps, coords, scores
+
+    def prepare(self, crops: np.ndarray) -> np.ndarray:
+        """The network's input for RGB crops uint8 [N, H, W, 3]."""
+        wanted = self._described.input
+        if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
+            raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
+        return input_batch(crops, wanted, self._session)
+
+    def call(self, batch: np.ndarray) -> list[np.ndarray]:
+        """One inference of the runtime alone: `outputs` of an input of `prepare`, of the types that the file has."""
+        return self._session.call(batch, self.outputs)
+
+    def read(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates and scores, as of `predict`, in what `call` gave: what is left to do outside of the file."""
+        numbers = [self._session.values(name, output) for name, output in zip(self.outputs, outputs, strict=True)]
+        return self._read(numbers)[1:]
+
+    def _read(self, numbers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        heatmaps = self._as_heatmaps(numbers[0])
+        if self._described.keypoints:
+            return heatmaps, *self._of_triples(numbers[1], self._described.keypoints)
+        if self._described.centre:
+            return heatmaps, *self._of_maps(heatmaps, numbers[1:], self._described.centre)
+        return heatmaps, *self.decode(heatmaps)
 
     def _as_heatmaps(self, raw: np.ndarray) -> np.ndarray:
         described = self._described.heatmaps
@@ -109,28 +133,32 @@ class HeatmapTeacher:
         values = (np.asarray(maps[:, self._channels], np.float32) - zero_point) * scale
         return np.ascontiguousarray(activate(values, described.activation))
 
-    def _as_triples(self, raw: np.ndarray) -> np.ndarray:
-        return raw.reshape(len(raw), len(self._described.heatmaps.joints), 3)[:, self._channels].astype(np.float32)
+    def _of_triples(self, raw: np.ndarray, direct: Keypoints) -> tuple[np.ndarray, np.ndarray]:
+        values = raw.reshape(len(raw), len(self._described.heatmaps.joints), 3)[:, self._channels].astype(np.float32)
+        x, y, score = (values[..., direct.order.index(axis)] for axis in "xys")
+        return np.stack([x, y], -1), score
 
-    def _run(self, crops: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
-        wanted = self._described.input
-        if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
-            raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
-        batch = input_batch(crops, wanted, self._session)
+    def _of_maps(self, heatmaps: np.ndarray, maps: list[np.ndarray], chosen: Centre) -> tuple[np.ndarray, np.ndarray]:
+        scores, *pairs = maps if self._described.heatmaps.layout == "NHWC" else [one.transpose(0, 2, 3, 1) for one in maps]
+        axes = [chosen.order.index(axis) for axis in "xy"]
+        displacements, offsets = (pair.reshape(*pair.shape[:3], -1, 2)[..., self._channels, :][..., axes] for pair in pairs)
+        return centre.keypoints(heatmaps.transpose(0, 2, 3, 1), scores[..., 0], displacements, offsets)
+
+    def _run(self, crops: np.ndarray) -> list[np.ndarray]:
+        batch = self.prepare(crops)
         try:
             if self._session.input_shape[0] is None:
-                return self._session.run(batch, outputs)
-            answers = [self._session.run(batch[i : i + 1], outputs) for i in range(len(batch))]
+                return self._session.run(batch, self.outputs)
+            answers = [self._session.run(batch[i : i + 1], self.outputs) for i in range(len(batch))]
             return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
         except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
             raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
 
     def _check(self) -> None:
         """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""
-        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
+        wanted, maps = self._described.input, self._described.heatmaps
         where = self._where
-        outputs = [maps.output] + ([direct.output] if direct else [])
-        for name in outputs:
+        for name in self.outputs:
             if name not in self._session.outputs:
                 raise InputError(f"{where} has no output '{name}'; its outputs are: {', '.join(self._session.outputs)}")
         sides = (wanted.height, wanted.width, 3) if wanted.layout == "NHWC" else (3, wanted.height, wanted.width)
@@ -143,7 +171,7 @@ class HeatmapTeacher:
             )
         self._check_numbers()
         try:
-            answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
+            answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8))
         except BackendError as error:
             raise InputError(f"{error}; is the file whole?") from error
         channels = len(maps.joints)
@@ -159,15 +187,26 @@ class HeatmapTeacher:
             raise InputError(
                 f"{where}: heatmaps of {sides[1]} x {sides[0]} cells have no corners; say grid: cells in its YAML"
             )
-        if direct and answers[1].size != channels * 3:
-            expected = f"{channels} triples"
+        self._check_heads(channels, answers)
+
+    def _check_heads(self, channels: int, answers: list[np.ndarray]) -> None:
+        """Raises InputError unless the outputs with the network's own keypoints are of the heatmaps' joints and cells."""
+        maps, where = self._described.heatmaps, self._where
+        if self._described.keypoints and answers[1].size != channels * 3:
             raise InputError(
-                f"{where}: output '{direct.output}' is {list(answers[1].shape)}, not {expected}; correct the YAML"
+                f"{where}: output '{self.outputs[1]}' is {list(answers[1].shape)}, not {channels} triples; correct the YAML"
             )
+        if self._described.centre:
+            axis = 3 if maps.layout == "NHWC" else 1
+            for name, answer, count in zip(self.outputs[1:], answers[1:], (1, 2 * channels, 2 * channels), strict=True):
+                expected = list(answers[0].shape)
+                expected[axis] = count
+                if list(answer.shape) != expected:
+                    raise InputError(f"{where}: output '{name}' is {list(answer.shape)}, not {expected}; correct the YAML")
 
     def _check_numbers(self) -> None:
         """Raises InputError where the numbers of the input or of an output have no known meaning."""
-        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
+        wanted, maps = self._described.input, self._described.heatmaps
         steps, kind = self._session.input_steps, self._session.outputs[maps.output]
         if wanted.dtype in ("uint8", "int8") and not wanted.takes_pixels:
             if steps is None:
@@ -190,11 +229,12 @@ class HeatmapTeacher:
             )
         if is_float and maps.zero_point is not None:
             raise InputError(f"{self._where}: output '{maps.output}' is read as {kind}; leave zero_point out of its YAML")
-        if direct and not np.issubdtype(self._session.outputs[direct.output], np.floating):
-            raise InputError(
-                f"{self._where}: output '{direct.output}' is {self._session.outputs[direct.output]}, not float; leave "
-                "keypoints out of its YAML"
-            )
+        for name in self.outputs[1:]:
+            if not np.issubdtype(self._session.outputs[name], np.floating):
+                raise InputError(
+                    f"{self._where}: output '{name}' is {self._session.outputs[name]}, not float; leave "
+                    f"{'keypoints' if self._described.keypoints else 'centre'} out of its YAML"
+                )
 
     @property
     def _where(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,8 +27,10 @@ class Steps:
 
     def values(self, integers: np.ndarray) -> np.ndarray:
         """The numbers float32 that integers of any type stand for."""
-        scale, zero_point = (self._along(part, integers.ndim) for part in (self.scale, self.zero_point))
-        return ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
+        exact = np.dtype(np.float32 if integers.itemsize < 4 else np.float64)  # holds such integers without rounding
+        scale, zero_point = (self._along(part, integers.ndim).astype(exact) for part in (self.scale, self.zero_point))
+        numbers: np.ndarray = (integers.astype(exact) - zero_point) * scale
+        return numbers.astype(np.float32, copy=False)
 
     def integers(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """The nearest integers of that type; values beyond its range become its ends."""
@@ -55,9 +59,25 @@ class Session(Protocol):
     input_steps: Steps | None
     outputs: dict[str, np.dtype]
 
-    def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
-        """The named outputs for one input array."""
+    def call(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """The named outputs for one input array, of the types that the file has: what a runtime is timed with."""
         ...
+
+    def values(self, name: str, output: np.ndarray) -> np.ndarray:
+        """The numbers that `call` gave for a named output, dequantized where the file says how."""
+        ...
+
+    def run(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """The numbers of the named outputs for one input array."""
+        ...
+
+
+class MissingModelError(InputError):
+    """There is no model file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
+        self.path = path
 
 
 def open_session(path: Path, threads: int = 1) -> Session:
@@ -72,7 +92,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
     if path.suffix not in kinds:
         raise InputError(f"{path} is neither .onnx nor .tflite; a foreign network is one of these")
     if not path.is_file():
-        raise InputError(f"no model file {path}; give its path with --teacher-file, or set POSE_DATA to the data folder")
+        raise MissingModelError(path)
     require_regular(path)
     try:
         return kinds[path.suffix](path, threads)
@@ -92,7 +112,23 @@ def _import(*modules: str) -> Any:
     raise BackendError(f"{name} is not installed; {install_command(name)}")
 
 
-class _Onnx:
+class _Session(ABC):
+    """What both runtimes share."""
+
+    @abstractmethod
+    def call(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """See `Session.call`."""
+
+    def values(self, name: str, output: np.ndarray) -> np.ndarray:
+        """See `Session.values`."""
+        return output
+
+    def run(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """See `Session.run`."""
+        return [self.values(name, output) for name, output in zip(names, self.call(batch, names), strict=True)]
+
+
+class _Onnx(_Session):
     _INPUTS = ("float32", "int32", "uint8", "int8")
     input_steps: Steps | None = None  # an ONNX file holds its quantization as operators
 
@@ -113,11 +149,12 @@ class _Onnx:
         self.input_dtype = _onnx_dtype(inputs[0].type)
         self.outputs = {output.name: _onnx_dtype(output.type) for output in self._session.get_outputs()}
 
-    def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
-        return self._session.run(names, {self._input: batch})
+    def call(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = self._session.run(names, {self._input: batch})
+        return outputs
 
 
-class _TFLite:
+class _TFLite(_Session):
     def __init__(self, path: Path, threads: int) -> None:
         runtime = _import("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
         self._interpreter = runtime.Interpreter(model_content=path.read_bytes(), num_threads=threads)
@@ -135,14 +172,14 @@ class _TFLite:
             detail["name"]: np.dtype(np.float32 if _tflite_steps(detail) else detail["dtype"]) for detail in details
         }
 
-    def run(self, batch: np.ndarray, names: list[str]) -> list[np.ndarray]:
+    def call(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()
-        return [self._output(*self._outputs[name]) for name in names]
+        return [self._interpreter.get_tensor(self._outputs[name][0]) for name in names]
 
-    def _output(self, index: int, steps: Steps | None) -> np.ndarray:
-        array: np.ndarray = self._interpreter.get_tensor(index)
-        return steps.values(array) if steps else array
+    def values(self, name: str, output: np.ndarray) -> np.ndarray:
+        steps = self._outputs[name][1]
+        return steps.values(output) if steps else output
 
 
 def _tflite_steps(detail: dict[str, Any]) -> Steps | None:

@@ -99,6 +99,19 @@ class Keypoints(_Part):
     order: Literal["xys", "yxs"] = "xys"
 
 
+class Centre(_Part):
+    """Outputs of a network that is MoveNet without its last step: one person's keypoints are found in them by `pose.centre`.
+
+    Of the layout of the heatmaps: `output` has one channel, the score of a person's centre; `displacements` from there and
+    `offsets` within a joint's cell have two for each channel of the heatmaps, in cells, their `order` xy or yx.
+    """
+
+    output: str
+    displacements: str
+    offsets: str
+    order: Literal["xy", "yx"] = "yx"
+
+
 class TeacherFile(_Part):
     """The fields of a teacher's YAML.
 
@@ -115,3 +128,10 @@ class TeacherFile(_Part):
     heatmaps: Heatmaps
     decode: Decode = Decode()
     keypoints: Keypoints | None = None
+    centre: Centre | None = None
+
+    @model_validator(mode="after")
+    def _one_choice_of_the_person(self) -> TeacherFile:
+        if self.keypoints and self.centre:
+            raise ValueError("keypoints and centre are two ways to find a person's keypoints; leave one out")
+        return self

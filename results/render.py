@@ -20,7 +20,11 @@ from pose.errors import GateError, InputError, UserError  # noqa: E402
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("results", "results-all", "targets")}
+MARKS = {
+    name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->")
+    for name in ("results", "results-all", "targets", "peers", "peers-all")
+}
+PEERS = "peers.json"  # what `edge.peers` wrote
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
@@ -61,22 +65,58 @@ class Entry:
 
 
 def tables(folder: Path) -> dict[str, str]:
-    """Region of a document -> Markdown of what `folder/table.yaml` names; empty if there is no such file.
+    """Region of a document -> Markdown of what `folder/table.yaml` names and `folder/peers.json` holds; empty without.
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
     """
     from pose.files import read_yaml
 
+    made = dict.fromkeys(MARKS, "") | peers_regions(folder)
     if not (folder / "table.yaml").exists():
-        return dict.fromkeys(MARKS, "")
+        return made
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
     rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
     short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
     students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
-    return {name: "\n".join(lines) for name, lines in regions.items()}
+    return made | {name: "\n".join(lines) for name, lines in regions.items()}
+
+
+def peers_regions(folder: Path) -> dict[str, str]:
+    """What `edge.peers` measured: the README has its first set of people and number of threads, the other page has all."""
+    from edge.evaluate.peers import read_peers
+    from edge.report.peers import as_markdown, figures
+
+    if not (folder / PEERS).exists():
+        return {}
+    peers = read_peers(folder / PEERS)
+    images = {
+        name: f"![Accuracy against latency, students and networks of others, {name}]({{}}results/{_figure_name(name)})"
+        for name in figures(peers)
+    }
+    short = [image.format("") for image in list(images.values())[:1]]
+    every = [image.format("../") for image in images.values()]
+    tables = as_markdown(peers, peers.threads[:1]), as_markdown(peers, peers.threads)
+    return {
+        name: "\n\n".join([*shown, table])
+        for name, shown, table in zip(("peers", "peers-all"), (short, every), tables, strict=True)
+    }
+
+
+def peers_figures(folder: Path) -> dict[Path, str]:
+    """File -> SVG, of what `edge.peers` measured: one for each set of people."""
+    from edge.evaluate.peers import read_peers
+    from edge.report.peers import figures
+
+    if not (folder / PEERS).exists():
+        return {}
+    return {folder / _figure_name(name): drawn for name, drawn in figures(read_peers(folder / PEERS)).items()}
+
+
+def _figure_name(people: str) -> str:
+    return f"peers-{people}.svg"
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:
@@ -160,7 +200,7 @@ def with_tables(document: str, made: dict[str, str]) -> str:
 
 
 def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
-    """Write the tables of the measurements in `folder` into the documents.
+    """Write the tables of the measurements in `folder` into the documents, and its figures beside the measurements.
 
     Args:
         documents: each table goes into the ones that have its marks.
@@ -180,6 +220,11 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     for begin, end in MARKS.values():
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
+    for path, drawn in peers_figures(folder).items():
+        if check and (not path.exists() or path.read_text(encoding="utf-8") != drawn):
+            raise GateError(f"{path} is not what {folder / PEERS} holds; run python results/render.py")
+        if not check:
+            write_text(path, drawn)
     for path, text in texts.items():
         wanted = with_tables(text, {name: rows for name, rows in made.items() if MARKS[name][0] in text})
         if check and text != wanted:

@@ -23,11 +23,12 @@ _LAYOUT = (aten.view.default, aten.reshape.default, aten.flatten.using_ints, ate
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Shares in 0..1; see the fields of the same names in `pose.card.Coverage`."""
+    """Shares in 0..1, see the fields of the same names in `pose.card.Coverage`; and the multiply-adds of all operators."""
 
     int8_ops: float
     int8_macs: float
     float_matmul_macs: float
+    multiply_adds: int
 
 
 def arithmetic(program: ExportedProgram, int8_products: bool = True) -> Arithmetic:
@@ -53,7 +54,10 @@ def arithmetic(program: ExportedProgram, int8_products: bool = True) -> Arithmet
         else:
             products += macs
             float_products += macs * (not is_int8)
-    return Arithmetic(int8_ops / max(ops, 1), int8_weighted / max(weighted, 1), float_products / max(weighted + products, 1))
+    every = weighted + products
+    return Arithmetic(
+        int8_ops / max(ops, 1), int8_weighted / max(weighted, 1), float_products / max(every, 1), multiply_adds=every
+    )
 
 
 class _Half(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,17 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 def canvas(width: float, height: float, *children: object) -> Markup:
     """The drawing; a screen reader gets the alt text of its figure instead."""
     return tag("svg", *children, viewBox=f"0 0 {width:g} {height:g}", aria_hidden="true", focusable="false")
+
+
+def document(chart: Figure, style: str) -> str:
+    """The wide drawing as a file of its own, with the text for who does not see it, its style and a ground of its own."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', chart.wide)
+    assert box is not None
+    width, height = box[1], box[2]
+    parts = tag("title", chart.title) + tag("desc", chart.alt) + tag("style", Markup(style))  # noqa: S704 - our own file
+    ground = tag("rect", width=width, height=height, style="fill: var(--paper)")
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}">'
+    return f"{opening}{parts}{ground}{chart.wide}</svg>\n"
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def lower(program: Program, out: Path, precision: Precision = "int8", *, delegat
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"delegate": delegate})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of executorch, about pytree
-        edge, buffer = _lower(graph, delegate)
+        edge, buffer = lower_graph(graph, delegate)
     card = artefact_card(program, "executorch", precision, _coverage(edge, graph), findings)
     if delegate == "xnnpack":
         return write_artefact(path, buffer, card, lambda file, card: ExecuTorchRunner(_load(file), card))
@@ -137,7 +137,12 @@ def _stays_float(node: Any, modules: tuple[str, ...]) -> bool:
     return node in stem or weight.removeprefix("student.").startswith(tuple(f"{module}." for module in modules))
 
 
-def _lower(graph: ExportedProgram, delegate: str) -> tuple[EdgeProgramManager, bytes]:
+def lower_graph(graph: ExportedProgram, delegate: str) -> tuple[EdgeProgramManager, bytes]:
+    """What a delegate took of a graph, and the content of its `.pte`.
+
+    Raises:
+        BackendError: ExecuTorch fails, or what the delegate needs is not installed.
+    """
     from executorch.exir import to_edge_transform_and_lower
 
     partitioner = _partitioner(delegate)

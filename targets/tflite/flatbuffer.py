@@ -135,7 +135,7 @@ def with_input(content: bytes, wanted: Input) -> bytes:
     signature.inputs[0].tensorIndex = source
     for entry in (*signature.inputs, *signature.outputs):
         graph.tensors[entry.tensorIndex].name = entry.name
-    return _packed(model)
+    return packed(model)
 
 
 def with_float16_weights(content: bytes) -> bytes:
@@ -151,7 +151,7 @@ def with_float16_weights(content: bytes) -> bytes:
             continue
         half = copy.copy(tensor)
         half.type, half.name = schema.TensorType.FLOAT16, f"{tensor.name.decode()}_float16"
-        half.buffer = _buffer(model, data.view("<f4").astype("<f2"))
+        half.buffer = add_buffer(model, data.view("<f4").astype("<f2"))
         graph.tensors.append(half)
         tensor.buffer = 0  # the buffer of every tensor that is computed
         _append(model, before, "DEQUANTIZE", [len(graph.tensors) - 1], index)
@@ -160,7 +160,7 @@ def with_float16_weights(content: bytes) -> bytes:
         if index not in used:
             buffer.data = None
     graph.operators = before + graph.operators
-    return _packed(model)
+    return packed(model)
 
 
 def _operator(model: Any, node: Any, tensors: list[Tensor]) -> Operator:
@@ -233,11 +233,12 @@ def _constant(model: Any, values: np.ndarray) -> int:
     """The index of a new float32 constant with one value for each channel."""
     index = _tensor(model, schema.TensorType.FLOAT32)
     tensor = model.subgraphs[0].tensors[index]
-    tensor.buffer, tensor.shape = _buffer(model, values.astype("<f4")), np.array([len(values)], np.int32)
+    tensor.buffer, tensor.shape = add_buffer(model, values.astype("<f4")), np.array([len(values)], np.int32)
     return index
 
 
-def _buffer(model: Any, values: np.ndarray) -> int:
+def add_buffer(model: Any, values: np.ndarray) -> int:
+    """The index of a new buffer of a `schema.ModelT` that holds these values."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -265,7 +266,8 @@ def _unpacked(content: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(content, 0)
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
+    """The content of the file of a `schema.ModelT`."""
     builder = _Builder()
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())

@@ -181,7 +181,7 @@ def test_tflite_that_names_code(folder: Path, change: Callable[[schema.ModelT], 
     path = folder / "tiny-tflite-int8.tflite"
     model = flatbuffer._unpacked(path.read_bytes())
     change(model)
-    replaced(path, flatbuffer._packed(model))
+    replaced(path, flatbuffer.packed(model))
     refused(lambda: tflite_backend.open(path), "tiny-tflite-int8.tflite", words)
 
 

@@ -141,7 +141,7 @@ def test_model_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("POSE_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r"no model file .*movenet-thunder.onnx"):
         load_teacher("movenet_thunder")
-    with pytest.raises(InputError, match="choose one of cpm_mv2, movenet_lightning, movenet_thunder"):
+    with pytest.raises(InputError, match="choose one of cpm_mv2, hourglass_mv2, movenet_lightning, "):
         load_teacher("tokenpose")
 
 
@@ -163,7 +163,14 @@ def test_a_teacher_of_joints_of_its_own(tmp_path: Path) -> None:
 
 
 def test_packaged_files_are_valid() -> None:
-    assert foreign.packaged() == ["cpm_mv2", "movenet_lightning", "movenet_thunder"]
+    assert foreign.packaged() == [
+        "cpm_mv2",
+        "hourglass_mv2",
+        "movenet_lightning",
+        "movenet_lightning_int8",
+        "movenet_thunder",
+        "movenet_thunder_int8",
+    ]
     for name in foreign.packaged():
         files.read_yaml(foreign.PACKAGED / f"{name}.yaml", foreign.TeacherFile)
     assert files.read_yaml(foreign.PACKAGED / "cpm_mv2.yaml", foreign.TeacherFile).skeleton == AIC_14.name
