@@ -147,3 +147,8 @@ def _calls(program: ExportedProgram) -> Iterator[Any]:
 def is_dequantize(value: object) -> bool:
     """Whether a value is the result of a dequantize node."""
     return isinstance(value, torch.fx.Node) and "dequantize" in str(value.target)
+
+
+def is_quantize(value: object) -> bool:
+    """Whether a value is the result of a quantize node."""
+    return isinstance(value, torch.fx.Node) and ".quantize" in str(value.target)

@@ -35,6 +35,7 @@ from targets.common import (
     write_artefact,
 )
 from targets.executorch import SPEC
+from targets.executorch.graph import for_xnnpack
 from targets.graph import arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
 
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
 
-_NOT_DELEGATED = {
-    "aten.layer_norm.default": "LayerNorm is never delegated: it splits the graph; use batch norm, which folds away",
+_COSTLY = {
+    "aten.layer_norm.default": "LayerNorm becomes eight float operators; use batch norm, which folds away",
     "aten.expand.default": "expand becomes a copy outside the delegate",
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
@@ -85,6 +86,8 @@ def lower(program: Program, out: Path, precision: Precision = "int8", *, delegat
     if precision == "fp16":
         stays_float = partial(_stays_float, modules=tuple(program.card.float_modules))
         graph = halved(graph, stays_float) if delegate == "xnnpack" else halved(graph)
+    elif delegate == "xnnpack":
+        for_xnnpack(graph)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"delegate": delegate})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of executorch, about pytree
@@ -118,13 +121,13 @@ def open(path: Path, threads: int = 1) -> ExecuTorchRunner:  # noqa: A001, named
 
 
 def lint(program: ExportedProgram) -> list[LintFinding]:
-    """Operators that split the XNNPACK delegate, and quantization that costs accuracy."""
-    splits = [
-        LintFinding("warning", node.name, _NOT_DELEGATED[str(node.target)])
+    """Operators that become several or split the XNNPACK delegate, and quantization that costs accuracy."""
+    costly = [
+        LintFinding("warning", node.name, _COSTLY[str(node.target)])
         for node in program.graph.nodes
-        if str(node.target) in _NOT_DELEGATED
+        if str(node.target) in _COSTLY
     ]
-    return splits + quantization_findings(program)
+    return costly + quantization_findings(program)
 
 
 def _stays_float(node: Any, modules: tuple[str, ...]) -> bool:

@@ -1,21 +1,26 @@
 """A program's graph -> one ONNX model with quantize/dequantize nodes (QDQ), for `targets.onnx` and `targets.tensorrt`.
 
-Two exact rewrites let runtimes fuse it:
+Three exact rewrites let runtimes fuse it:
 
 * A linear on a tensor of rank 3 becomes reshape, linear of rank 2, reshape; a ReLU that is its only reader goes before the
   second reshape. It is exported as `Gemm` with its int8 weight unchanged. With rank 3 it would be exported as `MatMul` of a
   transposed weight, with an addition, a reshape and the ReLU between it and its quantize node.
+* Padding with zeros, quantized as what it pads, becomes the `pads` of the convolution that reads it: int8 kernels pad with
+  the zero point. torch's convolution cannot pad one side alone, as TensorFlow's does.
 * Shapes are folded into constants, and what describes the export (a third of a small student's file) is removed.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnxscript.optimizer
 import torch
+from onnx import numpy_helper
 from onnx_ir.passes import Sequential, common
 
 from pose.errors import BackendError, one_line
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 OPSET = 18  # TensorRT 10 takes it, and torch's exporter writes it without a conversion
+MAP_RANK = 4  # of what convolutions read: batch, channels, rows, columns
 _RELUS = (aten.relu.default, aten.relu_.default)
 
 
@@ -68,6 +74,7 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
             common.RemoveUnusedNodesPass(),
         )(exported.model)
         model = exported.model_proto
+        _fold_padding(model.graph)
         _strip(model)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the exporter, its passes and the checker raise types of their own
@@ -98,6 +105,49 @@ def _view(graph: torch.fx.Graph, value: Any, shape: list[int]) -> Any:
     node = graph.call_function(aten.reshape.default, (value, shape))
     node.meta["val"] = value.meta["val"].reshape(shape)
     return node
+
+
+def _fold_padding(graph: onnx.GraphProto) -> None:
+    """The second of the rewrites; see the module. Dequantize, Pad, quantize, dequantize, Conv -> dequantize, Conv."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    reads = Counter(name for part in (*graph.node, *graph.output) for name in getattr(part, "input", (part.name,)))
+    folded: list[onnx.NodeProto] = []
+    for convolution in (node for node in graph.node if node.op_type == "Conv"):
+        chain = [convolution]  # the nodes before it, from the last to the first
+        for kind in ("DequantizeLinear", "QuantizeLinear", "Pad", "DequantizeLinear"):
+            node = makers.get(chain[-1].input[0])
+            if node is None or node.op_type != kind or (kind != "DequantizeLinear" and reads[node.output[0]] != 1):
+                break
+            chain.append(node)
+        else:
+            _, after, quantize, pad, before = chain
+            amounts = _added(pad, constants)
+            pads = next((value.ints for value in convolution.attribute if value.name == "pads"), [0, 0, 0, 0])
+            same_scale = after.input[1:] == quantize.input[1:] == before.input[1:]
+            if amounts is None or not same_scale or reads[after.output[0]] != 1:
+                continue
+            attributes = [value for value in convolution.attribute if value.name not in ("pads", "auto_pad")]
+            padded = [own + more for own, more in zip(pads, amounts, strict=True)]
+            del convolution.attribute[:]
+            convolution.attribute.extend([*attributes, onnx.helper.make_attribute("pads", padded)])
+            convolution.input[0] = before.output[0]
+            folded += [after, quantize, pad]
+    for node in folded:
+        graph.node.remove(node)
+
+
+def _added(pad: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> list[int] | None:
+    """Zeros that a Pad adds before and after the rows and columns of a map: (top, left, bottom, right), or None."""
+    modes = [value.s for value in pad.attribute if value.name == "mode"]
+    names = [name for name in pad.input[1:] if name]
+    if modes not in ([], [b"constant"]) or not names or len(pad.input) > 3 or not all(name in constants for name in names):
+        return None
+    amounts, *value = (numpy_helper.to_array(constants[name]) for name in names)
+    batch_or_channels = amounts.reshape(2, -1)[:, :2]
+    if amounts.size != 2 * MAP_RANK or batch_or_channels.any() or amounts.min() < 0 or any(one.any() for one in value):
+        return None
+    return [int(amount) for amount in amounts.reshape(2, -1)[:, 2:].flatten()]
 
 
 def _strip(model: onnx.ModelProto) -> None:

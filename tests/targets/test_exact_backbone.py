@@ -17,6 +17,7 @@ from pose.crop import affine, normalise, warp
 from pose.program import load_program
 from targets.coreml.reference import MilProgram
 from targets.executorch import backend as executorch
+from targets.executorch.graph import for_xnnpack
 from targets.onnx import qdq
 from targets.tflite.graph import convert
 
@@ -53,6 +54,7 @@ def backbone(program) -> torch.export.ExportedProgram:
 
 
 def in_executorch(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
+    for_xnnpack(graph)
     _, buffer = executorch._lower(graph, "xnnpack")
     module = executorch.runtime._load_for_executorch_from_buffer(buffer)
     return [module.forward([torch.from_numpy(image)])[0].numpy().copy() for image in images]

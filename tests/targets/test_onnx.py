@@ -101,6 +101,49 @@ def test_flattening_linears_changes_no_bit(program: Program) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def _padded_convolution(scale_after: float, amounts: str) -> onnx.ModelProto:
+    """Dequantize, Pad, quantize, dequantize, Conv, as the exporter writes them; `scale_after`: of the padded tensor."""
+    return onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["": 18]>
+        net (int8[1, 2, 5, 5] images) => (float[1, 3, rows, columns] maps)
+        <float step = {{0.25}}, float after = {{{scale_after}}}, int8 zero = {{-3}}, int64[8] amounts = {{{amounts}}},
+         float[3, 2, 3, 3] weight = {{{", ".join(str(number % 7 - 3) for number in range(54))}}}> {{
+            values = DequantizeLinear(images, step, zero)
+            wider = Pad<mode = "constant">(values, amounts)
+            rounded = QuantizeLinear(wider, {"step" if scale_after == 0.25 else "after"}, zero)
+            read = DequantizeLinear(rounded, {"step" if scale_after == 0.25 else "after"}, zero)
+            maps = Conv<strides = [2, 2], pads = [1, 0, 0, 0]>(read, weight)
+        }}""")
+
+
+@pytest.mark.parametrize(
+    ("scale_after", "amounts", "folds"),
+    [
+        (0.25, "0, 0, 0, 1, 0, 0, 1, 2", True),  # the left, the bottom and twice the right
+        (0.5, "0, 0, 0, 0, 0, 0, 1, 1", False),  # rounds once more
+        (0.25, "0, 0, 0, 0, 0, 0, -1, 1", False),  # cuts a row off
+    ],
+)
+def test_padding_folds_into_its_convolution_and_changes_no_bit(scale_after: float, amounts: str, folds: bool) -> None:
+    before, after = (_padded_convolution(scale_after, amounts) for _ in range(2))
+    qdq._fold_padding(after.graph)
+    assert [node.op_type for node in after.graph.node] == (
+        ["DequantizeLinear", "Conv"] if folds else [node.op_type for node in before.graph.node]
+    )
+    images = np.random.default_rng(0).integers(-128, 128, (1, 2, 5, 5)).astype(np.int8)
+    (expected,), (answer,) = (
+        onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"images": images}) for model in (before, after)
+    )
+    np.testing.assert_array_equal(answer, expected)
+
+
+def test_only_the_padding_of_tokens_stays_an_operator(artefacts) -> None:
+    graph = onnx.load(artefacts["int8"].path).graph
+    assert [node.op_type for node in graph.node].count("Pad") == 1
+    pads = [list(value.ints) for node in graph.node for value in node.attribute if value.name == "pads"]
+    assert pads.count([0, 0, 1, 1]) == 2
+
+
 def test_unsigned_activations_are_the_same_numbers(artefacts) -> None:
     model = onnx.load(artefacts["int8"].path)
     options = onnxruntime.SessionOptions()
