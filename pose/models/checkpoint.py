@@ -21,6 +21,8 @@ from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
 
+_COUNTER = ".num_batches_tracked"  # of batch norm; torch before 0.4.1 had none
+
 
 def read(path: Path) -> dict[str, Tensor]:
     """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt`, `.ckpt` or `.bin`, unwrapped; see `unwrap`.
@@ -108,7 +110,7 @@ def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict
             )
     if left_out:
         cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
-    return checkpoint_layouts.without_wrappers(state)
+    return checkpoint_layouts.without_preprocessing(checkpoint_layouts.without_wrappers(state))
 
 
 def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -127,8 +129,8 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
     names = list(model.state_dict())
 
     def matches(part: Mapping[str, Tensor]) -> int:
-        rename = layout_of(part)
-        return sum(rename(name) in part for name in names)
+        layout = layout_of(model, part)
+        return sum(layout.name(name) in part for name in names)
 
     part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
     if others:
@@ -138,6 +140,8 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
     """Copy weights in our layout or a public one into `model`; every key has to fit.
+
+    Counters of batch norm may be missing, as in old files. The model's `crop` becomes what networks in that layout take.
 
     Args:
         weights: a file or a state dict, of any floating-point precision.
@@ -149,12 +153,12 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     """
     source = "the state dict" if isinstance(weights, Mapping) else str(weights)
     state = read_for(model, weights)
-    rename = layout_of(state)
+    layout = layout_of(model, state)
     parameters = model.state_dict()
-    targets = {rename(ours): ours for ours in parameters}
+    targets = {layout.name(ours): ours for ours in parameters}
     shapes = {theirs: parameters[ours].shape for theirs, ours in targets.items()}
     problems = {
-        "missing": [key for key in targets if key not in state],
+        "missing": [key for key in targets if key not in state and not key.endswith(_COUNTER)],
         "unexpected": [key for key in state if key not in targets],
         "of another shape": [
             f"{key} {list(state[key].shape)} for {list(shape)}"
@@ -166,8 +170,13 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
     model.load_state_dict(
-        {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in targets.items()}
+        {
+            ours: _cast(state.get(theirs, parameters[ours]), parameters[ours].dtype, f"{source}: {theirs}")
+            for theirs, ours in targets.items()
+        }
     )
+    if layout.crop is not None:
+        model.crop = layout.crop  # type: ignore[assignment]
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
