@@ -9,8 +9,13 @@ from pose.crop import CropSpec
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of parameters without the fixed position embedding."""
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if name != "position")
+    """Number of parameters without the fixed position embedding, and without what is for training alone (`auxiliary`)."""
+    left_out = ("position", *getattr(model, "auxiliary", ()))
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not any(name == part or name.startswith(f"{part}.") for part in left_out)
+    )
 
 
 @torch.no_grad()
