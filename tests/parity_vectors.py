@@ -1,4 +1,4 @@
-"""The public networks' key lists and outputs beside `POSE_DATA`, and the made-up weights that the outputs were computed with."""
+"""Key lists and outputs of public networks beside `POSE_DATA`, and the made-up weights that gave the outputs."""
 
 from __future__ import annotations
 

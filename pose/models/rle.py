@@ -99,9 +99,6 @@ class RLE(RegressionStudent):
         return self.head(self.backbone(images)[-1])
 
 
-_OWNERS = {"authors": "its authors", "mmpose": "mmpose"}
-
-
 def _renamed(key: str) -> str:
     for theirs in _FLOWS:
         if key.startswith(theirs):

@@ -48,7 +48,7 @@ def test_every_key_is_loaded(case: Case) -> None:
     load(model, {f"module.model.{key}": value for key, value in state.items()}, name)
     first, last = next(iter(state)), next(reversed(state))
     for key in (first, last):
-        with pytest.raises(InputError, match="[12] missing"):
+        with pytest.raises(InputError, match=r"[12] missing"):
             load(model, {k: v for k, v in state.items() if k != key}, name)
     with pytest.raises(InputError, match="1 unexpected"):
         load(model, {**state, f"{first}_2": state[first]}, name)
