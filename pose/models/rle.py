@@ -78,14 +78,11 @@ class RLE(RegressionStudent):
             InputError: the weights are of the other form.
         """
         renamed = {_renamed(key): value for key, value in mmpose_names(state).items()}
-        form: Form | None = (
-            "mmpose" if "head.fc.weight" in renamed else "authors" if "fc_coord.linear.weight" in state else None
-        )
+        marks: dict[str, Form] = {"head.fc.weight": "mmpose", "fc_coord.linear.weight": "authors"}
+        form = next((form for key, form in marks.items() if key in renamed or key in state), None)
         if form is not None and form != self.form:
-            name = "rle_r50_mmpose" if form == "mmpose" else "rle_r50"
-            raise InputError(
-                f"these are weights of RLE in the form of {_OWNERS[form]}, which computes another function; take {name}"
-            )
+            owner, name = ("mmpose", "rle_r50_mmpose") if form == "mmpose" else ("its authors", "rle_r50")
+            raise InputError(f"these are weights of RLE in the form of {owner}, which is another function; take {name}")
         if form != "mmpose":
             return renamed
         for leaf in [leaf for leaf in ("weight", "bias") if f"head.fc.{leaf}" in renamed]:
