@@ -21,8 +21,6 @@ from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
 
-_COUNTER = ".num_batches_tracked"  # of batch norm; torch before 0.4.1 had none
-
 
 def read(path: Path) -> dict[str, Tensor]:
     """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt`, `.ckpt` or `.bin`, unwrapped; see `unwrap`.
@@ -128,14 +126,17 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
         source, state = str(weights), read(Path(weights))
     names = list(model.state_dict())
 
+    published = getattr(model, "published", dict)
+
     def matches(part: Mapping[str, Tensor]) -> int:
+        part = published(part)
         layout = layout_of(model, part)
         return sum(layout.name(name) in part for name in names)
 
     part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
     if others:
         cli.note(f"{source}: tensors that are not the model's are left out: {listed(others)}")
-    return part
+    return published(part)
 
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
@@ -157,8 +158,9 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     parameters = model.state_dict()
     targets = {layout.name(ours): ours for ours in parameters}
     shapes = {theirs: parameters[ours].shape for theirs, ours in targets.items()}
+    optional = _optional(model, {targets[key] for key in state if key in targets})
     problems = {
-        "missing": [key for key in targets if key not in state and not key.endswith(_COUNTER)],
+        "missing": [key for key, ours in targets.items() if key not in state and ours not in optional],
         "unexpected": [key for key in state if key not in targets],
         "of another shape": [
             f"{key} {list(state[key].shape)} for {list(shape)}"
@@ -169,14 +171,18 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     misfits = [f"{len(keys)} {kind} ({listed(keys)})" for kind, keys in problems.items() if keys]
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
-    model.load_state_dict(
-        {
-            ours: _cast(state.get(theirs, parameters[ours]), parameters[ours].dtype, f"{source}: {theirs}")
-            for theirs, ours in targets.items()
-        }
-    )
+    present = {theirs: ours for theirs, ours in targets.items() if theirs in state}
+    cast = {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in present.items()}
+    model.load_state_dict({**parameters, **cast})
     if layout.crop is not None:
         model.crop = layout.crop  # type: ignore[assignment]
+
+
+def _optional(model: nn.Module, present: set[str]) -> set[str]:
+    """The model's tensors that a checkpoint may lack: counters of batches, and parts for training alone, as a whole."""
+    parts = [f"{part}." for part in getattr(model, "auxiliary", ())]
+    absent = tuple(part for part in parts if not any(name.startswith(part) for name in present))
+    return {name for name in model.state_dict() if name.startswith(absent) or name.endswith("num_batches_tracked")}
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

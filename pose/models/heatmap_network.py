@@ -27,6 +27,7 @@ class HeatmapNetwork(nn.Module):
         self.backbone, self.neck = backbone, neck
         self.head = nn.Conv2d(channels, keypoints, 1)
         nn.init.normal_(self.head.weight, std=0.001)  # training starts from empty maps
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> PoseOutput:

@@ -109,9 +109,10 @@ def _stacks(keypoints: int, channels: int, count: int, last: bool = True) -> nn.
     return nn.ModuleList(Stack(keypoints, channels, last and place == count - 1) for place in range(count))
 
 
-def _run(stacks: nn.ModuleList, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _run(stacks: nn.Module, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The features behind the last of the stacks, and the heatmaps of each."""
     heatmaps = []
-    for stack in stacks:
+    for stack in stacks.children():
         features, maps = stack(features)
         heatmaps.append(maps)
     return features, heatmaps

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 from parity_vectors import FOLDER, images, made_up, needed
+from torch import Tensor, nn
 
 from pose.errors import InputError
 from pose.models import MODELS, build
