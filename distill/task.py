@@ -53,7 +53,7 @@ class Task:
 
     def compare(self, student: dict[str, float]) -> None:
         """Warn where a teacher of ours is no better than its student."""
-        if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
+        if self.teacher_model is None or self.teacher_model.crop != self.held_out.spec:
             return
         teacher = self.validate(DecodedNetwork(self.teacher_model))
         if teacher["ap"] <= student["ap"]:

@@ -45,8 +45,9 @@ class NetworkTeacher:
 
     @property
     def crop(self) -> CropSpec:
-        """The crop that it takes."""
-        return models.MODELS[self.name].crop
+        """The crop that it takes: weights of another origin may take another one than the network is registered with."""
+        crop: CropSpec = getattr(self.model, "crop", models.MODELS[self.name].crop)
+        return crop
 
     @torch.no_grad()
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

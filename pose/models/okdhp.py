@@ -22,7 +22,7 @@ from pose.models.protocols import Groups, parameter_groups
 CHANNELS = 256  # of the features between hourglasses
 _DEPTH = 4  # poolings of an hourglass
 _BRANCHES = 3  # of a network in training
-_KERNELS, _SQUEEZED = (3, 5, 7), 64  # of the aggregation unit (section 3.2)
+_KERNELS, _SQUEEZED = (3, 5, 7), 64  # of the aggregation unit
 
 
 class PreActivation(nn.Module):
