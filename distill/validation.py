@@ -17,18 +17,13 @@ from calib_data.crops import Crops
 from calib_data.sample import Labels
 from calib_data.scored_people import people_of
 from distill.batches import network_input
-from pose import decode, scoring
+from pose import scoring
 from pose.crop import to_image
 from pose.models.output import PoseOutput
+from pose.models.teacher import decode_heatmaps
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache
-_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
 _one_reader = Lock()  # sources of photos are not made for several threads
-
-
-def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` of heatmaps `[N, K, H, W]`, by DARK (PAPER: section 4.1)."""
-    return decode.decode(heatmaps, "dark", kernel=_BLUR)
 
 
 class DecodedNetwork(nn.Module):

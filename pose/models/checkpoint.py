@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pose import cli
 from pose.archives import require_checkpoint
+from pose.crop import CropSpec
 from pose.errors import InputError, one_line
 from pose.files import atomic_file, open_regular, require_regular
 from pose.models import checkpoint_layouts
 from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
+
+_CROP = "crop"  # in the metadata of our files
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -108,7 +114,7 @@ def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict
             )
     if left_out:
         cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
-    return checkpoint_layouts.without_wrappers(state)
+    return checkpoint_layouts.without_preprocessing(checkpoint_layouts.without_wrappers(state))
 
 
 def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -126,18 +132,23 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
         source, state = str(weights), read(Path(weights))
     names = list(model.state_dict())
 
+    published = getattr(model, "published", dict)
+
     def matches(part: Mapping[str, Tensor]) -> int:
-        rename = layout_of(part)
-        return sum(rename(name) in part for name in names)
+        part = published(part)
+        layout = layout_of(model, part)
+        return sum(layout.name(name) in part for name in names)
 
     part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
     if others:
         cli.note(f"{source}: tensors that are not the model's are left out: {listed(others)}")
-    return part
+    return published(part)
 
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
     """Copy weights in our layout or a public one into `model`; every key has to fit.
+
+    Counters of batch norm may be missing, as in old files. The model's `crop` becomes what networks in that layout take.
 
     Args:
         weights: a file or a state dict, of any floating-point precision.
@@ -149,12 +160,13 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     """
     source = "the state dict" if isinstance(weights, Mapping) else str(weights)
     state = read_for(model, weights)
-    rename = layout_of(state)
+    layout = layout_of(model, state)
     parameters = model.state_dict()
-    targets = {rename(ours): ours for ours in parameters}
+    targets = {layout.name(ours): ours for ours in parameters}
     shapes = {theirs: parameters[ours].shape for theirs, ours in targets.items()}
+    optional = _optional(model, {targets[key] for key in state if key in targets})
     problems = {
-        "missing": [key for key in targets if key not in state],
+        "missing": [key for key, ours in targets.items() if key not in state and ours not in optional],
         "unexpected": [key for key in state if key not in targets],
         "of another shape": [
             f"{key} {list(state[key].shape)} for {list(shape)}"
@@ -165,9 +177,35 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     misfits = [f"{len(keys)} {kind} ({listed(keys)})" for kind, keys in problems.items() if keys]
     if misfits:
         raise InputError(f"{source} does not fit {name}: keys {', '.join(misfits)}; give a checkpoint of this model")
-    model.load_state_dict(
-        {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in targets.items()}
-    )
+    present = {theirs: ours for theirs, ours in targets.items() if theirs in state}
+    cast = {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in present.items()}
+    model.load_state_dict({**parameters, **cast})
+    crop = layout.crop or stored_crop(weights)
+    if crop is not None:
+        model.crop = crop  # type: ignore[assignment]
+
+
+def stored_crop(weights: Path | str | Mapping[str, Any]) -> CropSpec | None:
+    """The crop that `save` wrote into a file, if it did.
+
+    Raises:
+        InputError: it is no crop.
+    """
+    if isinstance(weights, Mapping) or Path(weights).suffix != ".safetensors":
+        return None
+    with safe_open(weights, "pt") as file:
+        text = (file.metadata() or {}).get(_CROP)
+    try:
+        return None if text is None else TypeAdapter(CropSpec).validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{weights}: its crop is none ({one_line(error, 100)}); copy or download it again") from error
+
+
+def _optional(model: nn.Module, present: set[str]) -> set[str]:
+    """The model's tensors that a checkpoint may lack: counters of batches, and parts for training alone, as a whole."""
+    parts = [f"{part}." for part in getattr(model, "auxiliary", ())]
+    absent = tuple(part for part in parts if not any(name.startswith(part) for name in present))
+    return {name for name in model.state_dict() if name.startswith(absent) or name.endswith("num_batches_tracked")}
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
@@ -184,7 +222,7 @@ def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
 
 
 def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
-    """Write the weights in our layout, atomically.
+    """Write the weights in our layout, atomically; beside them the model's crop, where it is not that of its kind.
 
     Args:
         dtype: of the floating-point tensors; as they are when None.
@@ -192,9 +230,11 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
     state = {
         key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in model.state_dict().items()
     }
+    crop: CropSpec | None = getattr(model, "crop", None)
+    metadata = {_CROP: json.dumps(asdict(crop))} if crop is not None and crop.colour != "RGB" else None
     with atomic_file(path) as temporary:
         try:
-            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
         except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
 

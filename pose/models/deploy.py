@@ -101,7 +101,7 @@ class DeployPose(nn.Module):
     def __init__(self, model: DistilPose) -> None:
         super().__init__()
         self.keypoints = model.keypoints
-        self.backbone = _without_batch_norm(copy.deepcopy(model.backbone))
+        self.backbone = without_batch_norm(copy.deepcopy(model.backbone))
         self.patch = _strided(model.patch)
         position = model.position.detach()
         self.start = nn.Parameter(torch.cat([model.keypoint_token.detach(), position], dim=1))
@@ -176,8 +176,11 @@ def _strided(patch: PatchEmbedding) -> nn.Conv2d:
     return conv
 
 
-def _without_batch_norm(module: nn.Module) -> nn.Module:
-    """Fold every `BatchNorm2d` into the convolution registered just before it; backbones register them in that order."""
+def without_batch_norm(module: nn.Module) -> nn.Module:
+    """Fold every `BatchNorm2d` into the convolution registered just before it; backbones register them in that order.
+
+    The module itself is changed, and returned.
+    """
     previous = ""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d):
@@ -186,6 +189,6 @@ def _without_batch_norm(module: nn.Module) -> nn.Module:
             module.set_submodule(previous, fuse_conv_bn_eval(conv.eval(), child.eval()))
             module.set_submodule(name, nn.Identity())
         else:
-            _without_batch_norm(child)
+            without_batch_norm(child)
         previous = name
     return module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -11,20 +13,33 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Bottleneck(nn.Module):
-    """ResNet's bottleneck: 1x1, 3x3, 1x1 to `4 * hidden` channels, plus the input, projected where channels differ."""
+    """ResNet's bottleneck: 1x1, 3x3, 1x1 to `4 * hidden` channels, plus the input, projected where the shapes differ.
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    Args:
+        stride: of the 3x3 convolution, or of the first with `caffe`.
+        norm: channels -> normalisation.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        stride: int = 1,
+        caffe: bool = False,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         outputs = 4 * hidden
-        self.conv1 = nn.Conv2d(inputs, hidden, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(hidden)
-        self.conv2 = conv3x3(hidden, hidden)
-        self.bn2 = nn.BatchNorm2d(hidden)
+        first, second = (stride, 1) if caffe else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, hidden, 1, first, bias=False)
+        self.bn1 = norm(hidden)
+        self.conv2 = conv3x3(hidden, hidden, second)
+        self.bn2 = norm(hidden)
         self.conv3 = nn.Conv2d(hidden, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs)
+        self.bn3 = norm(outputs)
         self.relu = nn.ReLU(inplace=True)
-        project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.downsample = nn.Identity() if inputs == outputs else project
+        project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+        self.downsample = nn.Identity() if inputs == outputs and stride == 1 else project
 
     def forward(self, features: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(features)))

@@ -1,0 +1,70 @@
+"""The regression families against the outputs and key lists of their public implementations, on made-up weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from parity_vectors import SYSTEMS, assert_near, images, needed, official_state, reference
+from torch import Tensor, nn
+
+from pose.errors import InputError
+from pose.models import MODELS, build
+from pose.models.checkpoint import load
+from pose.models.profile import multiply_adds, parameters
+
+pytestmark = needed
+
+# theirs: ours, parameters in M as the paper counts
+CASES = {
+    "deeppose_r50_mmpose0": ("deeppose_r50", 23.58),
+    "deeppose_r50_mmpose1": ("deeppose_r50", 23.58),
+    "rle_r50": ("rle_r50", 23.65),
+    "rle_r50_mmpose0": ("rle_r50_mmpose", 23.65),
+    "rle_r50_mmpose1": ("rle_r50_mmpose", 23.65),
+}
+Case = tuple[str, nn.Module, dict[str, Tensor]]
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    """One network at a time, built once for all tests of it."""
+    state = official_state(request.param)
+    return request.param, build(CASES[request.param][0], weights=state).eval(), state
+
+
+def test_size(case: Case) -> None:
+    name, model, state = case
+    described, (ours, millions) = reference(name), CASES[name]
+    names = set(type(model).published(model, state))
+    published = {key: value for key, value in model.named_parameters() if key in names}
+    assert sum(value.numel() for value in published.values()) == described["params"]
+    assert round(parameters(model) / 1e6, 2) == millions
+    assert multiply_adds(model, MODELS[ours].crop) == pytest.approx(described["macs"], rel=0.02)
+
+
+def test_every_key_is_loaded(case: Case) -> None:
+    name, model, state = case
+    load(model, {f"module.model.{key}": value for key, value in state.items()}, name)
+    first, last = next(iter(state)), next(reversed(state))
+    for key in (first, last):
+        with pytest.raises(InputError, match=r"[12] missing"):
+            load(model, {k: v for k, v in state.items() if k != key}, name)
+    with pytest.raises(InputError, match="1 unexpected"):
+        load(model, {**state, f"{first}_2": state[first]}, name)
+
+
+def test_output(case: Case) -> None:
+    name, model, _ = case
+    path = SYSTEMS / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"there is no vector of {name}")
+    with torch.no_grad():
+        output = model(images())
+    expected = np.load(path)
+    coords = output.coords - 0.5 if name == "rle_r50" else output.coords  # the authors' are around the centre
+    actual = {"coords": coords, "score": output.scores[..., None]}
+    if "sigma" in expected:
+        actual["sigma"] = output.sigmas / output.sigmas.new_tensor(MODELS[CASES[name][0]].heatmap)
+    for key in expected:
+        assert_near(actual[key], expected[key])
