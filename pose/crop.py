@@ -8,6 +8,7 @@ is at its integer index, a box edge at x0 lands on crop index 0, and a *normalis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,6 +25,8 @@ class CropSpec:
         width, height: pixels of the crop.
         mean, std: RGB, in 0..255; the network's input is (pixel - mean) / std.
         padding: the crop's side over that of the box, after the box has got the crop's aspect ratio.
+        colour: order of the channels of the network's input; mean and std are in the order R, G, B for either. Students take
+            RGB.
     """
 
     width: int = 192
@@ -31,6 +34,7 @@ class CropSpec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     padding: float = 1.25
+    colour: Literal["RGB", "BGR"] = "RGB"
 
     @property
     def size(self) -> np.ndarray:
@@ -65,6 +69,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
 def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
     """Network input float32 [3, H, W] of an RGB crop uint8 [H, W, 3]."""
     planes = (crop.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    if spec.colour == "BGR":
+        planes = planes[..., ::-1]
     return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose.models.backbones.resnet import BLOCKS, ResNet
+from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.output import PoseOutput
 from pose.models.regression import RegressionStudent, pool, small_linear
 
@@ -41,21 +41,22 @@ class DeepPose(RegressionStudent):
     """Images `[N, 3, H, W]` -> `PoseOutput` with coordinates, scores and sigmas.
 
     Args:
-        backbone: images -> maps, of which the last is read; its `channels` are those of each map.
+        backbone: images -> features `[N, channels, h, w]`.
     """
 
     auxiliary = ("head.scores", "head.sigmas")
     flip_shift = 1.0
 
-    def __init__(self, backbone: ResNet, keypoints: int) -> None:
+    def __init__(self, backbone: nn.Module, channels: int, keypoints: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = DeepPoseHead(backbone.channels[-1], keypoints)
+        self.head = DeepPoseHead(channels, keypoints)
 
     def forward(self, images: Tensor) -> PoseOutput:
-        return self.head(self.backbone(images)[-1])
+        return self.head(self.backbone(images))
 
 
 def deeppose_r50(keypoints: int) -> DeepPose:
     """ResNet-50: 23.58 M parameters, 4.00 G multiply-adds."""
-    return DeepPose(ResNet(BLOCKS[50]), keypoints)
+    backbone = LastMap(BLOCKS[50])
+    return DeepPose(backbone, backbone.channels[-1], keypoints)

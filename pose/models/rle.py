@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from pose.errors import InputError
-from pose.models.backbones.resnet import BLOCKS, ResNet
+from pose.models.backbones.hrnet_classifier import HRNetClassifier
+from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.flow import RealNVP
 from pose.models.output import PoseOutput
 from pose.models.regression import RegressionStudent, mmpose_names, pool, small_linear
@@ -56,7 +57,7 @@ class RLE(RegressionStudent):
     """Images `[N, 3, H, W]` -> `PoseOutput` with coordinates, scores and sigmas; `flow` is for its loss.
 
     Args:
-        backbone: images -> maps, of which the last is read; its `channels` are those of each map.
+        backbone: images -> features `[N, channels, h, w]`.
         form: see the module.
     """
 
@@ -93,7 +94,7 @@ class RLE(RegressionStudent):
         return {key: value for key, value in renamed.items() if key not in [f"flow.{name}" for name in _PRIOR]}
 
     def forward(self, images: Tensor) -> PoseOutput:
-        return self.head(self.backbone(images)[-1])
+        return self.head(self.backbone(images))
 
 
 def _renamed(key: str) -> str:
@@ -105,11 +106,17 @@ def _renamed(key: str) -> str:
 
 def rle_r50(keypoints: int) -> RLE:
     """ResNet-50, the authors' form: 23.65 M parameters without the flow, 4.00 G multiply-adds."""
-    backbone = ResNet(BLOCKS[50])
+    backbone = LastMap(BLOCKS[50])
     return RLE(backbone, backbone.channels[-1], keypoints)
+
+
+def rle_hrnet_w48(keypoints: int) -> RLE:
+    """HRNet-W48 with its classification head: 75.56 M parameters without the flow, 16.92 G multiply-adds."""
+    backbone = HRNetClassifier(48)
+    return RLE(backbone, backbone.outputs, keypoints)
 
 
 def rle_r50_mmpose(keypoints: int) -> RLE:
     """ResNet-50, mmpose's form."""
-    backbone = ResNet(BLOCKS[50])
+    backbone = LastMap(BLOCKS[50])
     return RLE(backbone, backbone.channels[-1], keypoints, "mmpose")

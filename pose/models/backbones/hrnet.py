@@ -1,4 +1,4 @@
-"""HRNet (Sun et al., CVPR 2019): branches of stride 4, 8, 16, 32 in parallel, fused repeatedly; the stride-4 branch is read.
+"""HRNet (Sun et al., CVPR 2019): branches of stride 4, 8, 16, 32 in parallel, fused repeatedly.
 
 The names of its parts are those of HRNet's checkpoints.
 """
@@ -79,9 +79,10 @@ class HRNet(StemNet):
     Args:
         width: channels of the stride-4 branch; each further branch has twice as many. 32 and 48 are the published ones.
         stages: 4 for the whole network, 3 for the shorter one of TokenPose-B, TokenPose-L and DistilPose-L.
+        branches: how many branches, the finest first, the last module computes: all of them for a classification head.
     """
 
-    def __init__(self, width: int, stages: int) -> None:
+    def __init__(self, width: int, stages: int, branches: int = 1) -> None:
         super().__init__()
         self.channels, self.stages = width, stages
         for stage in range(2, stages + 1):
@@ -93,14 +94,18 @@ class HRNet(StemNet):
                 transition = [*(nn.Identity() for _ in channels[1:]), nn.Sequential(_down(channels[-2], channels[-1]))]
             self.add_module(f"transition{stage - 1}", nn.ModuleList(transition))
             count = _MODULES[stage]
-            outputs = [stage] * (count - 1) + [1 if stage == stages else stage]  # nothing reads the others of the last one
+            outputs = [stage] * (count - 1) + [branches if stage == stages else stage]
             self.add_module(f"stage{stage}", nn.Sequential(*(ExchangeModule(channels, n) for n in outputs)))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The maps `[N, width * 2**i, H / (4 * 2**i), W / (4 * 2**i)]` of the branches that the last module computes."""
         features = [super().forward(images)]
         for stage in range(2, self.stages + 1):
             transition = self.get_submodule(f"transition{stage - 1}")
             features = [*features, features[-1]]  # the new branch starts from the coarsest
             features = [move(x) for move, x in zip(transition.children(), features, strict=True)]
             features = self.get_submodule(f"stage{stage}")(features)
-        return features[0]
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[0]

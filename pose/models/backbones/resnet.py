@@ -70,3 +70,10 @@ class ResNet(nn.Module):
             features = self.get_submodule(name)(features)
             maps.append(features)
         return maps
+
+
+class LastMap(ResNet):
+    """A ResNet of which only the map of the last stage is read: `[N, C, H / S, W / S]`."""
+
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(images)[-1]
