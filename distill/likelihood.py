@@ -26,8 +26,8 @@ def residual_log_likelihood(
         coords, target: `[N, K, 2]` in the same units; sigmas: `[N, K, 2]` in them, above 0.
         weight: `[N, K, 2]`, 0 where a joint is not labelled.
         form: mmpose weighs both parts of each axis and sums over joints; so do the authors, who weigh the flow's part by the
-            weight of x; Poseur is as the authors and averages over joints. The plain density of `mmpose_gaussian` is a normal
-            distribution, that of the others a Laplace distribution.
+            weight of x; Poseur is as the authors and averages over joints. The plain density is a Laplace distribution, of
+            `mmpose_gaussian` a normal one.
     """
     in_mmpose = form in ("mmpose", "mmpose_gaussian")
     error = (coords - target) / (sigmas + _LEAST if in_mmpose else sigmas)

@@ -80,6 +80,8 @@ MODELS: dict[str, ModelSpec] = {
     "rle_r50_mmpose": ModelSpec(_lazy("rle", "rle_r50_mmpose"), _PORTRAIT, (48, 64), teacher=False),
     "prtr_r50": ModelSpec(_lazy("prtr", "prtr_r50"), _BGR, (48, 64), teacher=False),
     "prtr_w32": ModelSpec(_lazy("prtr", "prtr_w32"), _PORTRAIT, (48, 64), teacher=False),
+    "poseur_mbv2": ModelSpec(_lazy("poseur", "poseur_mbv2"), _PORTRAIT, (48, 64), teacher=False),
+    "poseur_r50": ModelSpec(_lazy("poseur", "poseur_r50"), _PORTRAIT, (48, 64), teacher=False),
     "distilpose_edge": ModelSpec(_lazy("edge", "DistilPoseEdge"), _square(192), (48, 48), teacher=False),
 }
 

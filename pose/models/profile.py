@@ -25,10 +25,9 @@ def multiply_adds(model: nn.Module, crop: CropSpec) -> int:
 
     def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        total += output.numel() * layer.weight[0].numel()
+        total += output.numel() * _fan_in(layer)
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [m.register_forward_hook(count) for m in model.modules() if _fan_in(m)]
     training = model.training
     try:
         parameter = next(model.parameters())
@@ -38,3 +37,8 @@ def multiply_adds(model: nn.Module, crop: CropSpec) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def _fan_in(layer: nn.Module) -> int:
+    """Products of each value that a layer computes: of convolutions, linears, and what declares its own; 0 of others."""
+    return layer.weight[0].numel() if isinstance(layer, nn.Conv2d | nn.Linear) else getattr(layer, "fan_in", 0)

@@ -69,7 +69,7 @@ class DecoderLayer(nn.Module):
 
 def split_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict whose packed `in_proj` tensors, of torch's `MultiheadAttention`, are split into those of `Attention`."""
-    split = {}
+    split: dict[str, Tensor] = {}
     for key, value in state.items():
         owner, packed, leaf = key.rpartition("in_proj_")
         if packed:

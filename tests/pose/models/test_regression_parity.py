@@ -25,6 +25,8 @@ CASES = {
     "rle_hrnet_w48": ("rle_hrnet_w48", 75.56),
     "prtr_r50": ("prtr_r50", 41.51),
     "prtr_w32": ("prtr_w32", 57.23),
+    "poseur_mbv2": ("poseur_mbv2", 11.25),
+    "poseur_r50": ("poseur_r50", 33.15),
     "rle_r50_mmpose0": ("rle_r50_mmpose", 23.65),
     "rle_r50_mmpose1": ("rle_r50_mmpose", 23.65),
 }
@@ -75,7 +77,15 @@ def test_output(case: Case) -> None:
 def joints(output: PoseOutput, centred: bool) -> dict[str, Tensor]:
     """What the vectors keep of a prediction of joints; the authors of RLE have coordinates around the centre of the crop."""
     sigmas = output.sigmas / output.sigmas.new_tensor([48, 64])
-    return {"coords": output.coords - 0.5 * centred, "score": output.scores[..., None], "sigma": sigmas}
+    kept = {"coords": output.coords - 0.5 * centred, "score": output.scores[..., None], "sigma": sigmas}
+    if output.layer_sigmas is None:
+        return kept
+    layers = {"coords": output.layer_coords, "sigma": output.layer_sigmas / output.sigmas.new_tensor([48, 64])}
+    return (
+        kept
+        | {f"enc_{name}": value[:, 0] for name, value in layers.items()}
+        | {f"all_{name}": value[:, 1:] for name, value in layers.items()}
+    )
 
 
 def queries(output: PoseOutput) -> dict[str, Tensor]:
