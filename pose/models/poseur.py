@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from pose.models.backbones.deformable import DeformableAttention
 from pose.models.backbones.detr import DecoderLayer, split_projections
 from pose.models.backbones.mobilenetv2 import MobileNetV2
 from pose.models.backbones.resnet import BLOCKS, ResNet
@@ -16,11 +17,11 @@ from pose.models.flow import RealNVP
 from pose.models.output import PoseOutput
 from pose.models.regression import RegressionStudent, mmpose_names, pool, small_linear
 
-_POINTS = 4  # that each head of a query samples of each map
 _GROUPS = 32  # of the group norms in the neck
 _LEAST = 1e-5  # distance from 0 and 1 at which a logit is cut off
 _PRIOR = 0.5  # mean of the flows' normal distribution
 _NAMES = {  # in the names of mmpose 1.x -> ours, the first that fits
+    "neck.convs.": "neck.",
     "head.transformer.decoder.layers.": "head.layers.",
     "head.transformer.": "head.",
     "head.enc_flow.": "flows.coarse.",
@@ -41,63 +42,6 @@ _PARTS = {  # inside a decoder layer
     ".norms.2.": ".norm3.",
     ".linear.": ".",
 }
-
-
-class HeadLinear(nn.Module):
-    """`[L, heads, dim]` -> `[L, heads, dim / heads]`: one linear a head."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.fan_in = dim
-        self.weight = nn.Parameter(torch.empty(heads * dim, dim // heads))
-        self.bias = nn.Parameter(torch.zeros(heads, dim // heads))
-        nn.init.xavier_uniform_(self.weight)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        matrices = self.weight.reshape(len(self.bias), self.fan_in, -1)
-        return torch.bmm(tokens.transpose(0, 1), matrices).transpose(0, 1) + self.bias
-
-
-class DeformableAttention(nn.Module):
-    """Multi-scale deformable attention (Zhu et al., ICLR 2021) to features that each head projects after they are sampled.
-
-    Sampling is a product with the weights of bilinear interpolation, `max(0, 1 - distance)` on each axis: the same values as
-    a gather, in operators that every backend has.
-    """
-
-    def __init__(self, dim: int, heads: int, levels: int) -> None:
-        super().__init__()
-        self.heads, self.levels = heads, levels
-        self.sampling_offsets = nn.Linear(dim, heads * levels * _POINTS * 2)
-        self.attention_weights = nn.Linear(dim, heads * levels * _POINTS)
-        self.value = HeadLinear(dim, heads)
-        self.output_proj = nn.Linear(dim, dim)
-        nn.init.zeros_(self.sampling_offsets.weight)
-        nn.init.uniform_(self.sampling_offsets.bias, -_POINTS, _POINTS)  # pixels
-
-    def forward(self, query: Tensor, reference: Tensor, *maps: Tensor) -> Tensor:
-        """Queries `[N, Q, D]`, their points `[N, Q, 2]` in 0..1, maps `[N, D, h, w]` -> `[N, Q, D]`."""
-        people, queries = query.shape[:2]
-        offsets = self.sampling_offsets(query).reshape(people, queries * self.heads, self.levels, _POINTS, 2)
-        weights = self.attention_weights(query).reshape(people, queries * self.heads, -1).softmax(-1)
-        weights = weights.reshape(people, queries * self.heads, self.levels, _POINTS)
-        points = reference.repeat_interleave(self.heads, dim=1)[:, :, None]
-        sampled = []
-        for level, features in enumerate(maps):
-            height, width = features.shape[-2:]
-            at = points * points.new_tensor([width, height]) + offsets[:, :, level] - 0.5
-            x, y = (_hats(at[..., axis], size) for axis, size in enumerate((width, height)))
-            y = y * weights[:, :, level, :, None]
-            grid = torch.bmm(y.flatten(0, 1).transpose(1, 2), x.flatten(0, 1))
-            sampled.append(torch.bmm(grid.reshape(people, -1, height * width), features.flatten(2).transpose(1, 2)))
-        total = torch.stack(sampled).sum(0).reshape(people * queries, self.heads, -1)
-        return self.output_proj(self.value(total).reshape(people, queries, -1))
-
-
-def _hats(at: Tensor, size: int) -> Tensor:
-    """Weights `[..., size]` of the pixels 0..size - 1 in linear interpolation at positions `[...]`; 0 outside."""
-    pixels = torch.arange(size, device=at.device, dtype=at.dtype)
-    return (1 - (at[..., None] - pixels).abs()).relu()
 
 
 class PoseurHead(nn.Module):
@@ -175,20 +119,20 @@ def _point_code(points: Tensor, dim: int) -> Tensor:
     return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], dim=-1).flatten(-3)
 
 
-class Neck(nn.Module):
-    """One 1x1 convolution and group norm a map: all become `dim` channels wide."""
+class NeckLevel(nn.Module):
+    """One map of the backbone becomes `dim` channels wide: 1x1 convolution and group norm."""
 
-    def __init__(self, channels: Iterable[int], dim: int) -> None:
+    def __init__(self, inputs: int, dim: int) -> None:
         super().__init__()
-        parts = ({"conv": nn.Conv2d(inputs, dim, 1, bias=False), "gn": nn.GroupNorm(_GROUPS, dim)} for inputs in channels)
-        self.convs = nn.ModuleList(nn.ModuleDict(part) for part in parts)
+        self.conv = nn.Conv2d(inputs, dim, 1, bias=False)
+        self.gn = nn.GroupNorm(_GROUPS, dim)
 
-    def forward(self, maps: Iterable[Tensor]) -> list[Tensor]:
-        return [part["gn"](part["conv"](one)) for part, one in zip(self.convs, maps, strict=True)]
+    def forward(self, features: Tensor) -> Tensor:
+        return self.gn(self.conv(features))
 
 
 class Poseur(RegressionStudent):
-    """Images `[N, 3, H, W]` -> `PoseOutput` with coordinates, scores and sigmas: of the last layer, the coarse stage, each layer.
+    """Images `[N, 3, H, W]` -> `PoseOutput` with coordinates, scores, sigmas, and those of the coarse stage and each layer.
 
     Args:
         backbone: images -> maps, finest first, of as many `channels`.
@@ -208,7 +152,7 @@ class Poseur(RegressionStudent):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.neck = Neck(backbone.channels, dim)
+        self.neck = nn.ModuleList(NeckLevel(inputs, dim) for inputs in backbone.channels)
         self.head = PoseurHead(keypoints, len(backbone.channels), self.heatmap, dim, heads, hidden, depth)
         self.flows = nn.ModuleDict({"coarse": RealNVP(_PRIOR), "layers": RealNVP(_PRIOR)})
 
@@ -217,7 +161,7 @@ class Poseur(RegressionStudent):
         return {_renamed(key): value for key, value in split_projections(mmpose_names(state)).items()}
 
     def forward(self, images: Tensor) -> PoseOutput:
-        return self.head(self.neck(self.backbone(images)))
+        return self.head([level(one) for level, one in zip(self.neck, self.backbone(images), strict=True)])
 
 
 def _renamed(key: str) -> str:
