@@ -7,13 +7,14 @@ Poseur weigh and average it differently, which matters where weights of theirs a
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from pose.models.flow import RealNVP
+from pose.models.flow import Form, RealNVP
+from pose.models.output import PoseOutput
+from pose.models.regression import RegressionStudent
 
-Form = Literal["authors", "mmpose", "mmpose_gaussian", "poseur"]
 _LEAST = 1e-9  # keeps divisions by sigma finite
 
 
@@ -41,3 +42,22 @@ def residual_log_likelihood(
     else:
         plain = (sigmas * math.sqrt(2 * math.pi)).log() + error.square() / 2
     return ((learned + plain) * weight).sum() / len(weight)
+
+
+def network_likelihood(network: nn.Module, output: PoseOutput, target: Tensor, weight: Tensor) -> Tensor | None:
+    """The sum over all that a network gives densities of; None of a network, or a form of it, without flows.
+
+    Args:
+        network: a student, or what holds one.
+        target: `[N, K, 2]` in 0..1 of the crop; weight: `[N, K]`.
+    """
+    students = (module for module in network.modules() if isinstance(module, RegressionStudent))
+    student = next((one for one in students if all(hasattr(one, name) for name in one.training_only)), None)
+    terms = student.densities(output) if student is not None else []
+    if student is None or not terms:
+        return None
+    weights = weight[..., None].expand(-1, -1, 2)
+    values = [
+        residual_log_likelihood(coords, sigmas, target, weights, flow, student.likelihood) for coords, sigmas, flow in terms
+    ]
+    return torch.stack(values).sum()

@@ -62,3 +62,17 @@ def matched(output: PoseOutput, target: Tensor) -> PoseOutput:
         scores=own.diagonal(dim1=1, dim2=2),
         sigmas=None if output.sigmas is None else output.sigmas.gather(1, pairs),
     )
+
+
+def network_hungarian(output: PoseOutput, target: Tensor, weight: Tensor) -> Tensor | None:
+    """The loss of a network of queries, summed over its layers, each matched anew; None of another network.
+
+    Args:
+        target: `[N, K, 2]` in 0..1 of the crop; weight: `[N, K]`.
+    """
+    if output.layer_logits is None or output.layer_coords is None:
+        return None
+    values: list[Tensor] = []
+    for logits, coords in zip(output.layer_logits.unbind(1), output.layer_coords.unbind(1), strict=True):
+        values += hungarian(logits, coords, target, weight, match(logits, coords, target))
+    return torch.stack(values).sum()

@@ -82,7 +82,7 @@ def _answer(run: Run, crops: Crops, numbers: range) -> list[Answer]:
     with _one_reader:
         batch, labels = zip(*((crops.get(number), crops.source.labels(number)) for number in numbers), strict=True)
     outputs = run(network_input([crop.pixels for crop in batch], crops.spec))
-    coords, scores = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
+    coords, scores = decode.assign_queries(*(output.cpu().float().numpy().astype(np.float64) for output in outputs))
     placed = [to_image(person, crop.matrix, crops.spec) for person, crop in zip(coords, batch, strict=True)]
     return list(zip(labels, placed, scores, strict=True))
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.output import PoseOutput
-from pose.models.regression import RegressionStudent, pool, small_linear
+from pose.models.regression import RegressionStudent, full_precision, pool, small_linear
 
 _SIGMA = 2.0  # heatmap pixels, where our head for sigmas starts: the width of the Gaussians that teachers are trained on
 
@@ -31,7 +31,7 @@ class DeepPoseHead(nn.Module):
             nn.init.constant_(layer.bias, start)
 
     def forward(self, features: Tensor) -> PoseOutput:
-        with torch.autocast(features.device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+        with full_precision(features):
             pooled = pool(features.float())
             coords, sigmas = (layer(pooled).unflatten(-1, (-1, 2)) for layer in (self.fc, self.sigmas))
             return PoseOutput(coords=coords, scores=self.scores(pooled), sigmas=F.softplus(sigmas))

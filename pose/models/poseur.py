@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from pose.models.backbones.resnet import BLOCKS, ResNet
 from pose.models.encoder import periods, sine_position
 from pose.models.flow import RealNVP
 from pose.models.output import PoseOutput
-from pose.models.regression import RegressionStudent, mmpose_names, pool, small_linear
+from pose.models.regression import RegressionStudent, full_precision, mmpose_names, pool, small_linear
 
 _GROUPS = 32  # of the group norms in the neck
 _LEAST = 1e-5  # distance from 0 and 1 at which a logit is cut off
@@ -76,7 +77,7 @@ class PoseurHead(nn.Module):
         self.register_buffer("size", torch.tensor(heatmap, dtype=torch.float32), persistent=False)
 
     def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
-        with torch.autocast(maps[0].device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+        with full_precision(maps[0]):
             return self._refined([one.float() for one in maps])
 
     def _refined(self, maps: list[Tensor]) -> PoseOutput:
@@ -136,15 +137,18 @@ class Poseur(RegressionStudent):
 
     Args:
         backbone: images -> maps, finest first, of as many `channels`.
+        heatmap: (width, height) of the grid that sigmas are measured in.
+        dim, heads, hidden, depth: of the decoder.
     """
 
     auxiliary = training_only = ("flows",)
-    heatmap = (48, 64)
+    likelihood = "poseur"
 
     def __init__(
         self,
         backbone: ResNet | MobileNetV2,
         keypoints: int,
+        heatmap: tuple[int, int] = (48, 64),
         dim: int = 256,
         heads: int = 8,
         hidden: int = 1024,
@@ -153,12 +157,20 @@ class Poseur(RegressionStudent):
         super().__init__()
         self.backbone = backbone
         self.neck = nn.ModuleList(NeckLevel(inputs, dim) for inputs in backbone.channels)
-        self.head = PoseurHead(keypoints, len(backbone.channels), self.heatmap, dim, heads, hidden, depth)
+        self.head = PoseurHead(keypoints, len(backbone.channels), heatmap, dim, heads, hidden, depth)
         self.flows = nn.ModuleDict({"coarse": RealNVP(_PRIOR), "layers": RealNVP(_PRIOR)})
 
     def published(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `RegressionStudent`."""
         return {_renamed(key): value for key, value in split_projections(mmpose_names(state)).items()}
+
+    def densities(self, output: PoseOutput) -> list[tuple[Tensor, Tensor, RealNVP]]:
+        """See `RegressionStudent`: the coarse stage, then the layers."""
+        assert output.layer_coords is not None
+        assert output.layer_sigmas is not None
+        coords, sigmas = output.layer_coords.unbind(1), (output.layer_sigmas / self.head.size).unbind(1)
+        coarse, layers = (cast(RealNVP, self.flows[name]) for name in ("coarse", "layers"))
+        return list(zip(coords, sigmas, [coarse] + [layers] * (len(coords) - 1), strict=True))
 
     def forward(self, images: Tensor) -> PoseOutput:
         return self.head([level(one) for level, one in zip(self.neck, self.backbone(images), strict=True)])

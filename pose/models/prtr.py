@@ -16,7 +16,7 @@ from pose.models.backbones.hrnet_classifier import HRNetClassifier
 from pose.models.backbones.resnet import BLOCKS, FrozenBatchNorm2d, LastMap
 from pose.models.encoder import sine_position
 from pose.models.output import PoseOutput
-from pose.models.regression import RegressionStudent
+from pose.models.regression import RegressionStudent, full_precision
 
 _SIGMA = 2.0  # heatmap pixels, where our head for sigmas starts
 _NAMES = {  # theirs -> ours; the first that fits
@@ -46,7 +46,7 @@ class PRTRHead(nn.Module):
         nn.init.constant_(self.sigmas.bias, torch.tensor(_SIGMA).expm1().log().item())
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.autocast(tokens.device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+        with full_precision(tokens):
             tokens = tokens.float()
             return self.kpt_embed(tokens).sigmoid(), self.class_embed(tokens), F.softplus(self.sigmas(tokens))
 
@@ -104,7 +104,7 @@ class PRTR(RegressionStudent):
         for layer in self.encoder:
             memory = layer(memory, position)
         placed, embedding = memory + position, self.queries[None]
-        tokens = torch.zeros_like(embedding).expand(len(images), -1, -1)
+        tokens = torch.zeros_like(embedding).expand(images.shape[0], -1, -1)
         layers = []
         for layer in self.decoder:
             tokens = layer(tokens, embedding, placed, memory)
