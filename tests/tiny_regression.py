@@ -34,11 +34,11 @@ def rle() -> nn.Module:
 
 def prtr() -> nn.Module:
     backbone = LastMap((1, 1), width=8, norm=FrozenBatchNorm2d)
-    return _made(lambda: PRTR(backbone, 64, 17, (8, 8), queries=20, dim=32, heads=2, hidden=32, depth=2))
+    return _made(lambda: PRTR(backbone, 64, 17, (8, 8), queries=20, dim=32, heads=2, hidden=32, depth=1))
 
 
 def poseur() -> nn.Module:
-    return _made(lambda: Poseur(ResNet((1, 1), width=8), 17, GRID, dim=32, heads=2, hidden=32, depth=2))
+    return _made(lambda: Poseur(ResNet((1, 1), width=8), 17, GRID, dim=64, heads=2, hidden=32, depth=1))
 
 
 FAMILIES = {"deeppose": deeppose, "rle": rle, "prtr": prtr, "poseur": poseur}
