@@ -26,18 +26,20 @@ class Batch:
 
     Attributes:
         people: the N people's numbers in the source.
+        epoch: passes over the data before this batch.
     """
 
     images: Tensor
     target: Target
     heatmaps: Tensor | None
     people: tuple[int, ...]
+    epoch: float = 0.0
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         target = Target(self.target.coords.to(device), self.target.weight.to(device))
         heatmaps = None if self.heatmaps is None else self.heatmaps.to(device)
-        return Batch(self.images.to(device), target, heatmaps, self.people)
+        return replace(self, images=self.images.to(device), target=target, heatmaps=heatmaps)
 
 
 def network_input(crops: Sequence[np.ndarray], spec: CropSpec) -> Tensor:
@@ -89,7 +91,8 @@ class Batches(Dataset[Batch]):
             flip = torch.tensor([crop.flipped for crop in crops])
             mirrored = torch.from_numpy(self.crops.skeleton.flip)
             heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)
-        return Batch(images, Target(coords, weight), heatmaps, tuple(indices))
+        passes = step * self.size * self.world / len(self.crops)
+        return Batch(images, Target(coords, weight), heatmaps, tuple(indices), passes)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:

@@ -15,7 +15,7 @@ from calib_data.crops import Crops
 from calib_data.sources import Data
 from distill import processes
 from distill.batches import Batches, resized
-from distill.heatmap_fit import HeatmapFit, with_auxiliary_heads
+from distill.heatmap_fit import objective_of, with_auxiliary_heads
 from distill.recipe import Recipe
 from distill.run_files import RESULT, TEACHER
 from distill.training import Run
@@ -23,6 +23,7 @@ from distill.validation import DecodedNetwork
 from distill.validation import validate as validate_network
 from pose import cli, models
 from pose.cache import cache_folder
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256, write_json
 from pose.models import checkpoint
@@ -68,8 +69,9 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     spec, skeleton = models.MODELS[name], train.source.skeleton
-    crop = resized(spec.crop, recipe.resolution)
     model = models.build(name, len(skeleton), start)
+    assert isinstance(model.crop, CropSpec)  # of start weights, which may be of a network that takes other crops
+    crop = resized(model.crop, recipe.resolution)
     if student:
         _start_from(model, student, name)
     process = processes.state()
@@ -83,7 +85,7 @@ def fit(
     digests = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
     settings = {"teacher": name, "data": train.digest, **digests}
     run = Run(
-        folder, with_auxiliary_heads(model), HeatmapFit(recipe.losses), batches, recipe, settings,
+        folder, with_auxiliary_heads(model), objective_of(model, recipe.losses), batches, recipe, settings,
         validate=validate, workers=workers, resume=resume,
     )  # fmt: skip
     _train(run, name)

@@ -10,9 +10,12 @@ from torch.nn import functional as F
 
 from distill import losses
 from distill.batches import Batch
+from distill.heatmap_losses import keypoint_mse
+from distill.online import OnlineFit
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
 from pose.models.encoder import TokenNetwork
+from pose.models.okdhp import OnlineHourglass
 from pose.models.output import PoseOutput
 
 _PART = 0.01  # weight of the auxiliary loss on the backbone
@@ -66,7 +69,7 @@ class HeatmapFit:
     """MSE between the network's heatmaps and Gaussians at the labels, and the losses of its auxiliary heads, if it has them.
 
     The head on the tokens has the regression loss, the one on the backbone the cross-entropy of each joint's cell on its
-    grid. Joints that are not labelled do not count.
+    grid. Joints that are not labelled do not count. Of the other registered losses, those that a recipe names are added.
     """
 
     def __init__(self, weights: LossWeights) -> None:
@@ -78,7 +81,7 @@ class HeatmapFit:
         with torch.autocast(batch.images.device.type, enabled=False):
             target, heatmaps = batch.target, output.heatmaps.float()
             labels = losses.label_heatmaps(target, _size(heatmaps))
-            terms = {"heatmap": F.mse_loss(heatmaps * target.weight[..., None, None], labels)}
+            terms = {"heatmap": keypoint_mse(heatmaps, labels, target.weight)}
             if isinstance(output, AuxiliaryOutput):
                 parts = output.parts.float()
                 cells = losses.label_heatmaps(target, _size(parts), sigma=1.0)
@@ -87,7 +90,14 @@ class HeatmapFit:
                     output.coords.float(), target, self.weights.beta
                 )
                 terms["part"] = -_PART * (share * parts.flatten(2).log_softmax(-1).view_as(parts)).sum((2, 3)).mean()
-            return terms
+            inputs = losses.LossInputs(PoseOutput(heatmaps=heatmaps), PoseOutput(), target, None, self.weights.beta)
+            extra = {name: losses.LOSSES[name](inputs) for name in self.weights.extra}
+            return terms | {name: self.weights.extra[name] * value for name, value in extra.items() if value is not None}
+
+
+def objective_of(network: nn.Module, weights: LossWeights) -> HeatmapFit | OnlineFit:
+    """What a heatmap network is fitted with: the losses of OKDHP where it has several branches, else `HeatmapFit`."""
+    return OnlineFit() if isinstance(network, OnlineHourglass) else HeatmapFit(weights)
 
 
 def _size(maps: Tensor) -> tuple[int, int]:

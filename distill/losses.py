@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.heatmap_losses import hardest_joints_mse
 from distill.likelihood import network_likelihood
 from distill.matching import network_hungarian
 from distill.recipe import LossWeights
@@ -184,6 +185,16 @@ def _keypoint_token(inputs: LossInputs) -> Tensor | None:
 @register("visual_token")
 def _visual_token(inputs: LossInputs) -> Tensor | None:
     return _tokens(inputs.student.visual_tokens, inputs.teacher.visual_tokens)
+
+
+@register("hardest_joints")
+def _hardest_joints(inputs: LossInputs) -> Tensor | None:
+    """Of a heatmap network that is fitted to labels; other students have no heatmaps."""
+    heatmaps = inputs.student.heatmaps
+    if heatmaps is None:
+        return None
+    labels = label_heatmaps(inputs.target, (heatmaps.shape[-1], heatmaps.shape[-2]))
+    return hardest_joints_mse(heatmaps, labels, inputs.target.weight)
 
 
 def _given(value: Tensor | None) -> Tensor:

@@ -16,9 +16,7 @@ Student = Annotated[
 SkeletonFile = Annotated[
     str | None, typer.Option("--skeleton", metavar="NAME|YAML", help="Joints of --data [default: those its category names].")
 ]
-Teacher = Annotated[
-    str, typer.Option(metavar="NAME|YAML", help="A TokenPose by name, movenet_thunder, ..., your own YAML, or labels.")
-]
+Teacher = Annotated[str, typer.Option(metavar="NAME|YAML", help="tokenpose_l, hrnet_w32, ..., your own YAML, or labels.")]
 TeacherFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The teacher's weights [default: bundled, else fitted first].")
 ]

@@ -17,12 +17,13 @@ from distill.memory import keep_freed_memory
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import LABELS, Request
 from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
-from distill.teachers import NetworkTeacher, find, foreign_digest, is_foreign
+from distill.teachers import find, foreign_digest, is_foreign
 from distill.validation import DecodedNetwork
 from pose import foreign, models
 from pose.cache import cache_folder
 from pose.crop import CropSpec, affine, warp
 from pose.errors import InputError
+from pose.models.teacher import NetworkTeacher
 from pose.skeleton import Skeleton
 
 
@@ -53,7 +54,7 @@ class Task:
 
     def compare(self, student: dict[str, float]) -> None:
         """Warn where a teacher of ours is no better than its student."""
-        if self.teacher_model is None or models.MODELS[self.teacher].crop != self.held_out.spec:
+        if self.teacher_model is None or self.teacher_model.crop != self.held_out.spec:
             return
         teacher = self.validate(DecodedNetwork(self.teacher_model))
         if teacher["ap"] <= student["ap"]:

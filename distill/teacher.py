@@ -15,7 +15,7 @@ from pose import cli
 
 def main(
     teacher: Annotated[
-        str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="tokenpose_s, tokenpose_l, ..., or your own.")
+        str, typer.Option(metavar="NAME|FILE.py:FACTORY", help="tokenpose_s, hrnet_w32, ..., or your own.")
     ] = "tokenpose_s",
     data: options.Data = None,
     images: options.Images = None,
@@ -50,7 +50,7 @@ def main(
 
     teacher = models.resolve(teacher, teacher=True)
     if teachers.is_foreign(teacher):
-        raise InputError(f"{teacher} is a foreign network, which is not trained here; choose a TokenPose")
+        raise InputError(f"{teacher} is a foreign network, which is not trained here; choose one of ours")
     chosen = recipes.read(recipe, epochs, seed)
     train, validation = people_of(
         data, images, skeleton, boxes, val, val_images, people, chosen.seed, category=category, exif=exif, strict=strict

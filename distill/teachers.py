@@ -4,57 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import nn
 
 from calib_data.sources import Data
 from distill import recipe as recipes
-from distill.batches import network_input
 from distill.fit_teacher import fitted_weights
-from distill.validation import decode_heatmaps
 from pose import foreign, models, weights
 from pose import skeleton as skeletons
-from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.files import sha256
-from pose.heatmaps import HeatmapGrid, require_heatmaps
 from pose.model_files import model_digest
-from pose.skeleton import Skeleton
+from pose.models.teacher import NetworkTeacher, load_network
 
 _RECIPE = "teacher"  # of one that has to be fitted first
-
-
-@dataclass(frozen=True)
-class NetworkTeacher:
-    """A heatmap network of `pose.models`; see `pose.models.protocols.Teacher`.
-
-    Attributes:
-        name: in `pose.models.MODELS`. model: in evaluation mode, frozen.
-        skeleton: the order of its keypoints. digest: sha256 of its weights.
-    """
-
-    name: str
-    model: nn.Module
-    skeleton: Skeleton
-    digest: str
-    grid: HeatmapGrid = field(default_factory=HeatmapGrid)
-
-    @property
-    def crop(self) -> CropSpec:
-        """The crop that it takes."""
-        return models.MODELS[self.name].crop
-
-    @torch.no_grad()
-    def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Heatmaps [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K] of RGB crops uint8 [N, H, W, 3]."""
-        heatmaps = self.model(network_input(list(crops), self.crop)).heatmaps.float().numpy()
-        if models.MODELS[self.name].source:  # of networks of this package, the range is known
-            require_heatmaps(heatmaps, self.skeleton.joints, f"teacher '{self.name}'", "return them about 0 to 1")
-        return heatmaps, *decode_heatmaps(heatmaps)
 
 
 def names() -> list[str]:
@@ -93,5 +55,4 @@ def find(name: str, file: Path | None, train: Data, validation: Data, seed: int)
     path = file or weights.FOLDER / f"{name}.safetensors"
     if file is None and not (path.is_file() and skeleton == skeletons.get(weights.SKELETON)):
         path = fitted_weights(name, train, validation, recipes.read(_RECIPE, seed=seed))
-    model = models.build(name, len(skeleton), path)
-    return NetworkTeacher(name, model.eval().requires_grad_(False), skeleton, sha256(path))
+    return load_network(name, path, skeleton)

@@ -17,18 +17,14 @@ from calib_data.crops import Crops
 from calib_data.sample import Labels
 from calib_data.scored_people import people_of
 from distill.batches import network_input
-from pose import decode, scoring
+from pose import scoring
 from pose.crop import to_image
+from pose.decode import assign_queries
 from pose.models.output import PoseOutput
+from pose.models.teacher import decode_heatmaps
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache
-_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
 _one_reader = Lock()  # sources of photos are not made for several threads
-
-
-def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` of heatmaps `[N, K, H, W]`, by DARK (PAPER: section 4.1)."""
-    return decode.decode(heatmaps, "dark", kernel=_BLUR)
 
 
 class DecodedNetwork(nn.Module):
@@ -82,7 +78,7 @@ def _answer(run: Run, crops: Crops, numbers: range) -> list[Answer]:
     with _one_reader:
         batch, labels = zip(*((crops.get(number), crops.source.labels(number)) for number in numbers), strict=True)
     outputs = run(network_input([crop.pixels for crop in batch], crops.spec))
-    coords, scores = decode.assign_queries(*(output.cpu().float().numpy().astype(np.float64) for output in outputs))
+    coords, scores = assign_queries(*(output.cpu().float().numpy().astype(np.float64) for output in outputs))
     placed = [to_image(person, crop.matrix, crops.spec) for person, crop in zip(coords, batch, strict=True)]
     return list(zip(labels, placed, scores, strict=True))
 

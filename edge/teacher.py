@@ -1,4 +1,4 @@
-"""`python -m edge.teacher`: accuracy of a foreign teacher on your data, which shows whether its YAML is right."""
+"""`python -m edge.teacher`: accuracy of a teacher on your data, which shows whether its YAML or its weights are right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pose import cli
 
 
 def main(
-    teacher: Annotated[str, typer.Option(metavar="NAME|YAML", help="A packaged one, or your own.")],
+    teacher: Annotated[str, typer.Option(metavar="NAME|YAML", help="hrnet_w32, movenet_thunder, ..., or your own YAML.")],
     data: Annotated[Path, typer.Option(metavar="JSON", help="COCO keypoints.")],
     images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside the json]")
@@ -24,19 +24,20 @@ def main(
     category: flags.Category = None,
     exif: flags.Exif = None,
     strict: flags.Strict = False,
-    teacher_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The model, if not where the YAML says.")] = None,
+    teacher_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its weights, or the model of a YAML that is elsewhere.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     json: cli.Json = None,
     seed: cli.Seed = 0,
 ) -> None:
-    """Score a TFLite or ONNX heatmap teacher: AP and PCK on annotated people."""
+    """Score a heatmap teacher, by name or as a TFLite or ONNX file: AP and PCK on annotated people."""
     from calib_data.coco import open_data
-    from edge.evaluate.teacher import score_teacher
+    from edge.evaluate.teacher import open_teacher, score_teacher
     from pose.files import write_json
-    from pose.foreign import load_teacher
 
     source = open_data(data, images, skeleton, boxes, category=category, exif=exif, strict=strict)
-    score = score_teacher(load_teacher(teacher, file=teacher_file), source, data.name, limit, seed)
+    score = score_teacher(open_teacher(teacher, teacher_file, source.skeleton), source, data.name, limit, seed)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
     if json:
         write_json(json, score.as_json())

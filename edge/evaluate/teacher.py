@@ -1,4 +1,4 @@
-"""Accuracy of a foreign teacher on annotated people."""
+"""Accuracy of a teacher on annotated people."""
 
 from __future__ import annotations
 
@@ -9,30 +9,53 @@ from calib_data.sample import describe_person
 from edge.evaluate.answers import answer
 from edge.evaluate.columns import accuracy
 from edge.evaluate.records import TeacherScore
-from pose import cli
+from pose import cli, models
+from pose.errors import InputError
+from pose.foreign import load_teacher
 from pose.scoring import shared_joints
 from pose.teacher_output import observe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from calib_data.sample import PoseSource
-    from pose.foreign import HeatmapTeacher
+    from pose.models.protocols import Teacher
+    from pose.skeleton import Skeleton
 
 
 class _CheckedTeacher:
     """A teacher as a predictor of one person after the other, whose heatmaps have to be finite, too: students learn them."""
 
-    def __init__(self, teacher: HeatmapTeacher, source: PoseSource) -> None:
+    def __init__(self, teacher: Teacher, source: PoseSource) -> None:
         self._teacher, self._source, self._numbers = teacher, source, itertools.count()
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return observe(self._teacher, crops, [describe_person(self._source, next(self._numbers))])[1:]
 
 
-def score_teacher(
-    teacher: HeatmapTeacher, source: PoseSource, data: str, limit: int | None = None, seed: int = 0
-) -> TeacherScore:
+def open_teacher(name: str, file: Path | None, skeleton: Skeleton) -> Teacher:
+    """A network of ours, by its name in `pose.models.MODELS`, or a foreign one.
+
+    Args:
+        name: as `--teacher` has it. file: the weights of a network of ours; the model file of a foreign one.
+        skeleton: the joints that a network of ours was trained on: those of the data.
+
+    Raises:
+        InputError: see `load_network` and `load_teacher`.
+    """
+    name = models.resolve(name, teacher=True)
+    if name in models.MODELS:
+        if not models.MODELS[name].teacher:
+            raise InputError(f"{name} is a student; score it with edge.check")
+        from pose.models.teacher import load_network
+
+        return load_network(name, file, skeleton)
+    return load_teacher(name, file=file)
+
+
+def score_teacher(teacher: Teacher, source: PoseSource, data: str, limit: int | None = None, seed: int = 0) -> TeacherScore:
     """AP and PCK@0.2 of the teacher over the joints that it shares with the data.
 
     Args:

@@ -53,15 +53,15 @@ def _square(size: int) -> CropSpec:
     return CropSpec(width=size, height=size, mean=(127.5,) * 3, std=(127.5,) * 3)
 
 
-_TEACHERS = (
-    "tokenpose_t",
-    "tokenpose_s_v1",
-    "tokenpose_s_v2",
-    "tokenpose_b",
-    "tokenpose_l_d24",
-    "tokenpose_s",
-    "tokenpose_l",
-)
+# module: names in it
+_TEACHERS = {
+    "tokenpose": "tokenpose_t tokenpose_s_v1 tokenpose_s_v2 tokenpose_b tokenpose_l_d24 tokenpose_s tokenpose_l",
+    "simplebaselines": "simplebaselines_r50 simplebaselines_r101 simplebaselines_r152 "
+    "simplebaselines_r50_caffe simplebaselines_r101_caffe simplebaselines_r152_caffe",
+    "hrnet": "hrnet_w32 hrnet_w48",
+    "transpose": "transpose_r_a3 transpose_r_a4 transpose_h_s transpose_h_a4 transpose_h_a6",
+    "okdhp": "okdhp_hg2 okdhp_hg4 okdhp_hg8 okdhp_2stack_train okdhp_4stack_train",
+}
 
 # PRTR's code for ResNet applies ImageNet's statistics, which are in the order R, G, B, to channels in the order B, G, R.
 _BGR = CropSpec(mean=_PORTRAIT.mean[::-1], std=_PORTRAIT.std[::-1], colour="BGR")
@@ -70,7 +70,11 @@ _RLE = CropSpec(mean=(0.406 * 255, 0.457 * 255, 0.48 * 255), std=(255.0,) * 3)  
 _GATED = {"distilpose_edge_t": 160, "distilpose_edge_s": 192, "distilpose_edge_m": 224, "distilpose_edge_l": 256}
 
 MODELS: dict[str, ModelSpec] = {
-    **{name: ModelSpec(_lazy("tokenpose", name), _PORTRAIT, (48, 64), teacher=True) for name in _TEACHERS},
+    **{
+        name: ModelSpec(_lazy(module, name), _PORTRAIT, (48, 64), teacher=True)
+        for module, names in _TEACHERS.items()
+        for name in names.split()
+    },
     "distilpose_s": ModelSpec(_lazy("distilpose", "distilpose_s"), _PORTRAIT, (48, 64), teacher=False),
     "distilpose_l": ModelSpec(_lazy("distilpose", "distilpose_l"), _PORTRAIT, (48, 64), teacher=False),
     **{name: ModelSpec(_lazy("gated", name), _square(size), (size // 4, size // 4), False) for name, size in _GATED.items()},

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pose import cli
 from pose.archives import require_checkpoint
+from pose.crop import CropSpec
 from pose.errors import InputError, one_line
 from pose.files import atomic_file, open_regular, require_regular
 from pose.models import checkpoint_layouts
 from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
+
+_CROP = "crop"  # in the metadata of our files
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -108,7 +114,7 @@ def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict
             )
     if left_out:
         cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
-    return checkpoint_layouts.without_wrappers(state)
+    return checkpoint_layouts.without_preprocessing(checkpoint_layouts.without_wrappers(state))
 
 
 def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -130,8 +136,8 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
 
     def matches(part: Mapping[str, Tensor]) -> int:
         part = published(part)
-        rename = layout_of(part)
-        return sum(rename(name) in part for name in names)
+        layout = layout_of(model, part)
+        return sum(layout.name(name) in part for name in names)
 
     part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
     if others:
@@ -141,6 +147,8 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
     """Copy weights in our layout or a public one into `model`; every key has to fit.
+
+    Counters of batch norm may be missing, as in old files. The model's `crop` becomes what networks in that layout take.
 
     Args:
         weights: a file or a state dict, of any floating-point precision.
@@ -152,9 +160,9 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     """
     source = "the state dict" if isinstance(weights, Mapping) else str(weights)
     state = read_for(model, weights)
-    rename = layout_of(state)
+    layout = layout_of(model, state)
     parameters = model.state_dict()
-    targets = {rename(ours): ours for ours in parameters}
+    targets = {layout.name(ours): ours for ours in parameters}
     shapes = {theirs: parameters[ours].shape for theirs, ours in targets.items()}
     optional = _optional(model, {targets[key] for key in state if key in targets})
     problems = {
@@ -172,6 +180,25 @@ def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -
     present = {theirs: ours for theirs, ours in targets.items() if theirs in state}
     cast = {ours: _cast(state[theirs], parameters[ours].dtype, f"{source}: {theirs}") for theirs, ours in present.items()}
     model.load_state_dict({**parameters, **cast})
+    crop = layout.crop or stored_crop(weights)
+    if crop is not None:
+        model.crop = crop  # type: ignore[assignment]
+
+
+def stored_crop(weights: Path | str | Mapping[str, Any]) -> CropSpec | None:
+    """The crop that `save` wrote into a file, if it did.
+
+    Raises:
+        InputError: it is no crop.
+    """
+    if isinstance(weights, Mapping) or Path(weights).suffix != ".safetensors":
+        return None
+    with safe_open(weights, "pt") as file:
+        text = (file.metadata() or {}).get(_CROP)
+    try:
+        return None if text is None else TypeAdapter(CropSpec).validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{weights}: its crop is none ({one_line(error, 100)}); copy or download it again") from error
 
 
 def _optional(model: nn.Module, present: set[str]) -> set[str]:
@@ -195,7 +222,7 @@ def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
 
 
 def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
-    """Write the weights in our layout, atomically.
+    """Write the weights in our layout, atomically; beside them the model's crop, where it is not that of its kind.
 
     Args:
         dtype: of the floating-point tensors; as they are when None.
@@ -203,9 +230,11 @@ def save(model: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None
     state = {
         key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in model.state_dict().items()
     }
+    crop: CropSpec | None = getattr(model, "crop", None)
+    metadata = {_CROP: json.dumps(asdict(crop))} if crop is not None and crop.colour != "RGB" else None
     with atomic_file(path) as temporary:
         try:
-            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
         except SafetensorError as error:  # raised by its writer when the disk is full
             raise InputError(f"cannot write {path} ({error}); choose another folder or free some space") from error
 

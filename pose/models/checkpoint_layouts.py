@@ -52,6 +52,11 @@ def without_wrappers(state: Mapping[str, Value]) -> dict[str, Value]:
     return names
 
 
+def without_preprocessing(state: Mapping[str, Value]) -> dict[str, Value]:
+    """The state dict without the mean and the standard deviation of images that mmpose 1.x keeps beside the network."""
+    return {key: value for key, value in state.items() if not key.startswith("data_preprocessor.")}
+
+
 def under_prefix(
     state: Mapping[str, Value], matches: Callable[[Mapping[str, Value]], int], count: int, source: str
 ) -> tuple[dict[str, Value], list[str]]:

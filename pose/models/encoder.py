@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose.models.official import TOKEN_LAYOUTS
 from pose.models.protocols import Groups, parameter_groups
 
 
@@ -171,6 +172,8 @@ class TokenNetwork(nn.Module):
         grid: (rows, columns) of patches; P is their product.
         keypoints: K.
     """
+
+    layouts = TOKEN_LAYOUTS
 
     def __init__(
         self, backbone: nn.Module, patch: PatchEmbedding, grid: tuple[int, int], keypoints: int, encoder: nn.Module

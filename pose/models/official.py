@@ -1,9 +1,60 @@
-"""The two public layouts of checkpoints: what a parameter of ours is called in them."""
+"""Public layouts of checkpoints: what a parameter of ours is called in them, and which crops their networks were trained on.
+
+A network declares its layouts as the attribute `layouts`; which one a state dict has, its keys show. Those of the token
+networks are here, the others beside their networks.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from pose.crop import CropSpec
+
+Rename = Callable[[str], str]  # our parameter name -> the layout's
+
+
+def _unchanged(ours: str) -> str:
+    return ours
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of checkpoints of one family of networks.
+
+    Attributes:
+        mark: a prefix that names in this layout have and names in no other.
+        name: see `Rename`.
+        crop: what networks in this layout take, where that is not the crop that the network is registered with.
+    """
+
+    mark: str = ""
+    name: Rename = _unchanged
+    crop: CropSpec | None = None
+
+
+_OURS = Layout()
+
+
+def layout_of(model: nn.Module, keys: Iterable[str]) -> Layout:
+    """The public layout of the model's that a state dict's keys show; ours, where they show none."""
+    keys = list(keys)
+    layouts: Iterable[Layout] = getattr(model, "layouts", ())
+    return next((layout for layout in layouts if any(key.startswith(layout.mark) for key in keys)), _OURS)
+
+
+def by_prefix(prefixes: Mapping[str, str]) -> Rename:
+    """Names that differ in their first part only: our prefix -> the layout's."""
+
+    def name(ours: str) -> str:
+        prefix = next((prefix for prefix in prefixes if ours.startswith(prefix)), "")
+        return prefixes.get(prefix, "") + ours.removeprefix(prefix)
+
+    return name
+
 
 # (of our names, of both public layouts), inside the token part
 _TOKEN_PARTS = (("position", "pos_embedding"), ("patch.linear", "patch_to_embedding"), ("head", "mlp_head"))
@@ -30,26 +81,17 @@ def _token_name(name: str) -> str:
     return name
 
 
-def _layout(backbone: str, tokens: str) -> Callable[[str], str]:
+def _token_layout(mark: str, backbone: str, tokens: str) -> Layout:
     def name(ours: str) -> str:
         inside = ours.removeprefix("backbone.")
         return backbone + inside if inside != ours else tokens + _token_name(ours)
 
-    return name
+    return Layout(mark, name)
 
 
-# By a prefix that only this layout has: the DistilPose repository; the TokenPose repository, with stemnet and the others.
-_LAYOUTS = {
-    "keypoint_head.": _layout("backbone.", "keypoint_head.tokenhead."),
-    "features.": _layout("features.", "features."),
-    "transformer.": _layout("pre_feature.", "transformer."),
-}
-
-
-def layout_of(keys: Iterable[str]) -> Callable[[str], str]:
-    """From our parameter names to those of the layout that a state dict's keys show; the identity if it is ours."""
-    keys = list(keys)
-    for prefix, name in _LAYOUTS.items():
-        if any(key.startswith(prefix) for key in keys):
-            return name
-    return lambda ours: ours
+# The DistilPose repository; the TokenPose repository, with stemnet and the others.
+TOKEN_LAYOUTS = (
+    _token_layout("keypoint_head.", "backbone.", "keypoint_head.tokenhead."),
+    _token_layout("features.", "features.", "features."),
+    _token_layout("transformer.", "pre_feature.", "transformer."),
+)

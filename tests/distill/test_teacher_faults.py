@@ -23,12 +23,12 @@ from distill.batches import Batches
 from distill.objective import Distillation, LiveTeacher, cached_teacher
 from distill.recipe import LossWeights
 from distill.teacher_cache import TeacherCache, cache_teacher
-from distill.teachers import NetworkTeacher
 from edge.evaluate.teacher import score_teacher
 from pose import foreign, models
 from pose.errors import BackendError, InputError
 from pose.models import ModelSpec
 from pose.models.output import PoseOutput
+from pose.models.teacher import NetworkTeacher
 from pose.skeleton import COCO_17, LSP_14
 
 BAD = [float("nan"), float("inf"), float("-inf"), 1e6, -1e30]  # float16, in which heatmaps are cached, ends at 65504

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _POINTS = 4  # that each head of a query samples of each map
 
@@ -16,14 +17,14 @@ class HeadLinear(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.fan_in = dim
         self.weight = nn.Parameter(torch.empty(heads * dim, dim // heads))
         self.bias = nn.Parameter(torch.zeros(heads, dim // heads))
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        matrices = self.weight.reshape(len(self.bias), self.fan_in, -1)
-        return torch.bmm(tokens.transpose(0, 1), matrices).transpose(0, 1) + self.bias
+        matrices = self.weight.chunk(len(self.bias))
+        layers = zip(tokens.unbind(1), matrices, self.bias, strict=True)
+        return torch.stack([F.linear(part, matrix.t(), bias) for part, matrix, bias in layers], dim=1)
 
 
 class DeformableAttention(nn.Module):

@@ -139,7 +139,7 @@ def test_a_misfit_behind_a_prefix_is_named(net: nn.Module) -> None:
 
 def test_another_network_is_not_searched_for_a_part_that_fits(net: nn.Module) -> None:
     with pytest.raises(
-        InputError, match=r"does not fit net: keys 9 missing \(backbone.0.weight, .*1 unexpected \(x.y.weight\)"
+        InputError, match=r"does not fit net: keys 8 missing \(backbone.0.weight, .*1 unexpected \(x.y.weight\)"
     ):
         load(Net(), {"x.y.weight": torch.zeros(1)}, "net")
 

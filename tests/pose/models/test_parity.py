@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from parity_vectors import FOLDER, images, made_up, needed
 from torch import Tensor, nn
 
 from pose.errors import InputError
@@ -18,8 +16,7 @@ from pose.models.checkpoint import load
 from pose.models.output import PoseOutput
 from pose.models.profile import multiply_adds, parameters
 
-FOLDER = Path(os.environ.get("POSE_DATA", "absent")).parent / "parity"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="POSE_DATA is not set, or no parity vectors lie beside it")
+pytestmark = needed
 
 # ours: theirs, parameters in M (the paper prints three of them), multiply-adds in G of the paper
 CASES = {
@@ -33,26 +30,6 @@ CASES = {
     "distilpose_s": ("distilpose_s", 5.36, 2.38),
     "distilpose_l": ("distilpose_l", 21.27, 10.33),
 }
-
-
-def made_up(name: str, shape: list[int]) -> Tensor:
-    """The value that the vectors' authors gave to a tensor: seeded by its name, spread by its kind."""
-    leaf, rng = name.rpartition(".")[2], np.random.RandomState(zlib.crc32(name.encode()))
-    if leaf == "num_batches_tracked":
-        return torch.zeros(shape, dtype=torch.int64)
-    if leaf == "running_var":
-        value = rng.uniform(0.5, 1.5, shape)
-    else:
-        value = rng.standard_normal(shape)
-        if leaf == "running_mean" or leaf.endswith("bias"):
-            value *= 0.1
-        elif len(shape) < 2:
-            value = 1 + 0.1 * value
-        elif "token" in leaf or "pos_embedding" in leaf:
-            value *= 0.5
-        else:
-            value /= np.sqrt(np.prod(shape[1:]))
-    return torch.tensor(value, dtype=torch.float32)
 
 
 @pytest.fixture(scope="module", params=list(CASES))
@@ -90,9 +67,8 @@ def test_output(case: tuple[str, nn.Module, dict[str, Tensor], int]) -> None:
     path = FOLDER / f"{CASES[name][0]}.npz"
     if not path.exists():
         pytest.skip(f"there is no vector of {name}")
-    images = np.random.RandomState(0).standard_normal((2, 3, 256, 192)).astype(np.float32)
     with torch.no_grad():
-        actual = sampled(model(torch.tensor(images)))
+        actual = sampled(model(images()))
     expected = np.load(path)
     assert set(expected) <= set(actual)
     for key in expected:
