@@ -33,17 +33,17 @@ def build(out: Path, runtime: str, assets: Path | None = None) -> dict[str, int]
         InputError: the assets hold no model of that runtime, or `out` cannot be written.
         BackendError: a program or a package is missing, or a step failed.
     """
-    from android_demo import compile, package, parts, tools  # noqa: A004 - the step has no better name
+    from android_demo import compiler, package, parts, tools
 
     tools.require(tools.FOR_BUILDS)
     with tempfile.TemporaryDirectory() as folder, cli.progress("Building", 6) as step:
         work = Path(folder)
         fetched = parts.fetch(runtime)
         step(1)
-        base = compile.link_resources(work, stage_assets(work / "assets", runtime, assets), fetched)
-        own, packed = compile.compile_classes(work, fetched, runtime)
+        base = compiler.link_resources(work, stage_assets(work / "assets", runtime, assets), fetched)
+        own, packed = compiler.compile_classes(work, fetched, runtime)
         step(2)
-        dex = compile.make_dex(work, own, packed, fetched)
+        dex = compiler.make_dex(work, own, packed, fetched)
         package.require_runnable_dex(dex)
         step(4)
         aligned = package.assemble(base, dex, fetched.resources(runtime), fetched.libraries(runtime), work)

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from android_demo import tools
-from android_demo.compile import MIN_API
+from android_demo.compiler import MIN_API
 from android_demo.parts import ABI
 from pose.cache import cache_folder
 from pose.errors import BackendError

@@ -43,7 +43,8 @@ public final class MainActivity extends Activity implements DisplayManager.Displ
             threads = state.getInt("threads", threads);
             isFront = state.getBoolean("isFront");
         }
-        worker = new CameraWorker(getApplicationContext(), findViewById(R.id.pose), line -> main.post(() -> showProblem(line)));
+        PoseView view = findViewById(R.id.pose);
+        worker = new CameraWorker(getApplicationContext(), view, line -> main.post(() -> showProblem(line)));
         connectSwitches();
         worker.load(precision, threads);
         getSystemService(DisplayManager.class).registerDisplayListener(this, main);

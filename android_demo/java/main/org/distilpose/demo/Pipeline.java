@@ -6,7 +6,7 @@ final class Pipeline {
 
     final Skeleton skeleton;
     final Picture picture = new Picture();
-    /** Averages of the last frames, which other threads may read. */
+    /** Averages of the last frames, which other threads may read; the first frame has no rate, and fps is 0. */
     volatile double fps;
     volatile double preprocessingMs;
     volatile double modelMs;
@@ -41,7 +41,7 @@ final class Pipeline {
         lastNanos = nanos;
         estimator.resetTimes();
         boolean isSeen = tracker.update(picture, rate);
-        fps = average(fps, rate, isFirst);
+        fps = isFirst ? 0 : average(fps, rate, fps == 0);
         preprocessingMs = average(preprocessingMs, (converted + estimator.cropNanos) / 1e6, isFirst);
         modelMs = average(modelMs, estimator.modelNanos / 1e6, isFirst);
         return isSeen ? tracker.pose : null;
