@@ -249,16 +249,22 @@ def main(
         float | None, typer.Option(min=0, max=1, help="Exit with 1 if less of the multiply-adds is int8.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the artefacts go.")] = Path("dist"),
+    android: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also put them into the assets of this Android app.")
+    ] = None,
     json: cli.Json = None,
     **options: str | None,
 ) -> None:
     """Lower a program to artefacts for one backend, or for all; the float twin is always written beside."""
+    from edge import app_assets
     from edge.evaluate.exports import Export, exported
     from pose.files import write_json
     from pose.weights import bundled
 
     if min_int8_macs is not None and precision != "int8":
         raise InputError(f"--min-int8-macs is for --precision int8, not {precision}; leave it out")
+    if android:
+        app_assets.require_app(android, target)
     source = program or bundled()
     left_out: dict[str, str] = {}
     if target == "all":
@@ -267,6 +273,8 @@ def main(
     else:
         paths = export_apart(source, target, precision, out, options)
     made = [exported(path) for path in paths]
+    if android:
+        app_assets.write_assets(paths, android / app_assets.FOLDER)
     if json:
         write_json(json, Export(target=target, artefacts=made, left_out=left_out).as_json())
     _print(made)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,9 +84,11 @@ def test_the_commands_run_as_written(tmp_path: Path, tiny_program: Path) -> None
     found = answered_people(tiny_program, 4)  # a gate refuses a float network that finds nobody, as the tiny one does
     samples = [sample_of(found, index) for index in range(len(found))]
     cv2.imwrite(str(tmp_path / "photo.jpg"), someone.image)
+    (tmp_path / "android_demo").mkdir()
+    shutil.copy(ROOT / "android_demo" / "AndroidManifest.xml", tmp_path / "android_demo")
     write_people(tmp_path / "found.json", tmp_path / "found", samples)
     for line in PYTHON:
-        if module(line).startswith(("calib_data.", "edge.")) and "ssh://" not in line:
+        if module(line).startswith(("calib_data.", "edge.")) and not re.search("ssh://|--device adb", line):
             small = [word.format(program=tiny_program) for word in SMALLER.get(module(line), [])]
             small += ["--data", "found.json", "--images", "found"] if "--max-drop" in line else []
             answer = run(line.replace("distilpose_edge-", "tiny-"), tmp_path, *small)

@@ -58,7 +58,7 @@ class _Progress(_Event):
 
 class _Runtime(_Event):
     event: Literal["runtime"]
-    python: _Text
+    python: _Text = ""  # none runs in an app
     versions: dict[_Text, _Text] = Field(max_length=64)
     emulated: bool
     own_s: _Time

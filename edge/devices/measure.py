@@ -212,7 +212,8 @@ class _Run:
             fields |= {field: event[field] for field in _FIELDS if field in event}
         elif kind == "runtime":
             before = self._before or Facts()
-            before = before.model_copy(update={"runtime": {"python": event["python"], **event["versions"]}})
+            python = {"python": event["python"]} if event.get("python") else {}
+            before = before.model_copy(update={"runtime": {**python, **event["versions"]}})
             if event["emulated"] and not before.emulated:
                 before = before.model_copy(update={"emulated": "DISTILPOSE_EMULATED"})
             self._before = before

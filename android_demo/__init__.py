@@ -1,0 +1,4 @@
+"""The student on a phone: an app that shows the skeleton on the camera, and that runs the jobs of `edge.bench` over adb.
+
+Start reading at `build.py` and at `MainActivity.java` in `java/main`; the versions of what is fetched are in `pom.xml`.
+"""

@@ -1,0 +1,143 @@
+"""`python -m android_demo.build`: the signed apk of the demo, without Gradle and without Google's SDK.
+
+The steps are javac, D8, aapt2, zipalign and apksigner. What they need beside these programs is fetched once, see
+`android_demo.parts`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pose import cli
+from pose.errors import BackendError, InputError
+
+HERE = Path(__file__).parent
+
+
+def build(out: Path, runtime: str, assets: Path | None = None) -> dict[str, int]:
+    """Build, sign and verify the app.
+
+    Args:
+        runtime: `tflite` or `executorch`.
+        assets: what `edge.export --android` wrote [default: the bundled student].
+
+    Returns:
+        Path in the apk -> bytes that it takes there.
+
+    Raises:
+        InputError: the assets hold no model of that runtime, or `out` cannot be written.
+        BackendError: a program or a package is missing, or a step failed.
+    """
+    from android_demo import compiler, package, parts, tools
+
+    tools.require(tools.FOR_BUILDS)
+    with tempfile.TemporaryDirectory() as folder, cli.progress("Building", 6) as step:
+        work = Path(folder)
+        fetched = parts.fetch(runtime)
+        step(1)
+        base = compiler.link_resources(work, stage_assets(work / "assets", runtime, assets), fetched)
+        own, packed = compiler.compile_classes(work, fetched, runtime)
+        step(2)
+        dex = compiler.make_dex(work, own, packed, fetched)
+        package.require_runnable_dex(dex)
+        step(4)
+        aligned = package.assemble(base, dex, fetched.resources(runtime), fetched.libraries(runtime), work)
+        package.sign(aligned, work / "signed.apk")
+        step(6)
+        _write(work / "signed.apk", out)
+    return _sizes(out)
+
+
+def stage_assets(folder: Path, runtime: str, assets: Path | None) -> Path:
+    """A folder with the model's files and the licences of what is packed.
+
+    Raises:
+        InputError: see `build`.
+    """
+    from edge.app_assets import CARD
+
+    chosen = HERE / "assets" if assets is None else assets
+    if any(chosen.glob(f"*{CARD}")):
+        _require_runtime(chosen, runtime)
+        shutil.copytree(chosen, folder)
+    elif assets is None:
+        write_bundled(folder, runtime)
+    else:
+        raise InputError(f"{assets} has no {CARD} file; make it with python -m edge.export --android")
+    shutil.copyfile(HERE / "NOTICE", folder / "NOTICE")
+    return folder
+
+
+def write_bundled(folder: Path, runtime: str) -> None:
+    """The bundled student as assets: int8, and float where it can be lowered or was."""
+    from edge.app_assets import write_assets
+    from edge.predict.student import artefact_path, twin_path
+
+    int8 = artefact_path(target=runtime)
+    artefacts = [int8]
+    try:
+        artefacts.append(twin_path(int8, "fp32"))
+    except BackendError as error:
+        cli.note(f"without its float twin: {error}")
+    write_assets(artefacts, folder)
+
+
+def _require_runtime(assets: Path, runtime: str) -> None:
+    """Raises InputError if the assets are for another runtime."""
+    from edge.app_assets import CARD
+    from pose.files import read_json
+
+    for path in sorted(assets.glob(f"*{CARD}")):
+        card = read_json(path)
+        target = card.get("target") if isinstance(card, dict) else None
+        if target != runtime:
+            raise InputError(
+                f"{path} is for {target}, not {runtime}; export with --target {runtime}, or build with --runtime {target}"
+            )
+
+
+def _write(apk: Path, out: Path) -> None:
+    from pose.files import atomic_file
+
+    with atomic_file(out) as temporary:
+        shutil.copyfile(apk, temporary)
+
+
+def _sizes(apk: Path) -> dict[str, int]:
+    import zipfile
+
+    with zipfile.ZipFile(apk) as archive:
+        return {entry.filename: entry.compress_size for entry in archive.infolist()}
+
+
+def main(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The apk.", callback=cli.writable), cli.Writes()] = Path(
+        "demo.apk"
+    ),
+    runtime: Annotated[Literal["tflite", "executorch"], typer.Option(help="The runtime that is packed.")] = "tflite",
+    assets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Of edge.export --android [default: android_demo/assets, or the bundled student]."
+        ),
+    ] = None,
+) -> None:
+    """Build the Android app, signed with a debug key; needs a JDK, Maven, aapt2, zipalign, apksigner and dexdump."""
+    from rich.table import Table
+
+    sizes = build(out, runtime, assets)
+    table = Table("in the apk", "MB")
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        if size >= 100_000:
+            table.add_row(name, f"{size / 1e6:.2f}")
+    cli.console().print(table)
+    cli.console().print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; install it with: adb install -r {out}")
+
+
+if __name__ == "__main__":
+    cli.run(main, "android_demo.build", "python -m android_demo.build --out demo.apk")

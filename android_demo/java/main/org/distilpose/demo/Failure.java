@@ -1,0 +1,23 @@
+package org.distilpose.demo;
+
+/** What went wrong, in one line for whoever holds the phone or runs a job: what, where, and how to fix it. */
+final class Failure extends Exception {
+    /** Of the job protocol: runtime, artefact, golden, affinity, memory or agent. */
+    final String kind;
+
+    Failure(String kind, String message) {
+        super(message);
+        this.kind = kind;
+    }
+
+    Failure(String kind, String message, Throwable cause) {
+        super(message + " (" + oneLine(cause) + ")", cause);
+        this.kind = kind;
+    }
+
+    /** The message of any error as one line. */
+    static String oneLine(Throwable error) {
+        String text = error.getMessage() == null ? "" : error.getMessage().trim().replaceAll("\\s+", " ");
+        return text.isEmpty() ? error.getClass().getSimpleName() : text.substring(0, Math.min(text.length(), 300));
+    }
+}
