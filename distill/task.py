@@ -145,8 +145,8 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
         if not chosen.chooses_person:
             processes.note(
                 f"{chosen.name} names no keypoints of its own: where people stand close, its heatmaps may show a "
-                "neighbour's joint (MoveNet Thunder's do for 11 % of the sure joints in ordinary photos); if the network has "
-                "an output with the keypoints of one person, name it in the YAML as `keypoints`"
+                "neighbour's joint (MoveNet Thunder's do for 11 % of the sure joints in ordinary photos); if the network "
+                "has an output with the keypoints of one person, name it in the YAML as `keypoints`"
             )
     else:
         chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)

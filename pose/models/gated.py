@@ -6,7 +6,8 @@ one person. Its decoding takes maxima and gathers, which neither train nor quant
 1. centre attention w = softmax(t (log s(centre) + log prior)) over the cells; coarse = sum w (cell + displacement);
 2. a = softmax(p log s(heatmap) - d^2 / (2 sigma^2)): a Gaussian about each coarse keypoint, which is DistilPose's simulated
    heatmap (PAPER: equation 5), gates its heatmap;
-3. keypoint = sum a cell; keypoint token = sum a features, from which a linear layer corrects keypoint and score.
+3. keypoint = sum a cell; keypoint token = sum a features. A linear layer on the token corrects keypoint and score: as a
+   convolution of the features, whose expectation it is, it has less to multiply.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class GatedRead(nn.Module):
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
         self.log_precision = nn.Parameter(torch.full((1, keypoints, 1), -2 * math.log(_GATE_SIGMA)))
-        self.correction = nn.Linear(channels, 3)  # x and y in cells, score
+        self.correction = nn.Conv2d(channels, 3, 1)  # x and y in cells, score
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
 
@@ -80,21 +81,20 @@ class GatedRead(nn.Module):
         probability = _probability(heatmaps.flatten(2))
         attention = (_HEATMAP_SHARPNESS * probability.log() + gate).softmax(-1)  # [N, K, S * S]
         mean = F.linear(attention, self.cells)
-        tokens = torch.bmm(attention, features.flatten(2).transpose(1, 2))
-        correction = self.correction(tokens)
+        correction = _expectation(attention, self.correction(features))
         variance = F.linear(attention, self.cells.square()) - mean.square()
         return PoseOutput(
             coords=mean + correction[..., :2] * (1 / self.side),
             scores=(attention * probability).sum(-1) + correction[..., 2],
             sigmas=variance.clamp_min((_LEAST_SIGMA / self.side) ** 2).sqrt() * self.side,
-            keypoint_tokens=tokens,
+            keypoint_tokens=_expectation(attention, features),
         )
 
     def _coarse(self, centre: Tensor, displacements: Tensor) -> Tensor:
         """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
         logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + self.prior
         weights = logits.softmax(-1)[:, None]  # [N, 1, s * s]
-        moved = torch.bmm(weights, displacements.flatten(2).transpose(1, 2))
+        moved = _expectation(weights, displacements)
         return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), self.spread) + F.linear(weights, self.homogeneous)
 
 
@@ -103,6 +103,11 @@ def _cells(side: int, stride: int = 1) -> tuple[Tensor, Tensor]:
     axis = (torch.arange(side)[int(stride > 1) :: stride] + 0.5) / side
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return x.flatten(), y.flatten()
+
+
+def _expectation(weights: Tensor, maps: Tensor) -> Tensor:
+    """`[N, K, C]` of maps `[N, C, h, w]` under weights `[N, K, h * w]` that add up to 1."""
+    return torch.bmm(weights, maps.flatten(2).transpose(1, 2))
 
 
 def _probability(logits: Tensor) -> Tensor:

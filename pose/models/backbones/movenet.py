@@ -111,8 +111,8 @@ class MoveNetHeads(nn.Module):
     """Features `[N, 24, S, S]` -> logits of heatmaps `[N, K, S, S]`, displacements `[N, 2 K, s, s]`, logits of centres
     `[N, 1, s, s]`.
 
-    Channels 2k and 2k + 1 of the displacements are x and y, in cells of S, from a cell to joint k of the person centred there.
-    MoveNet has them, and the centres, in every cell. Here s = S / 4: index i is what MoveNet has in cell 4 i + 1.
+    Channels 2k and 2k + 1 of the displacements are x and y, in cells of S, from a cell to joint k of the person centred
+    there. MoveNet has them, and the centres, in every cell. Here s = S / 4: index i is what MoveNet has in cell 4 i + 1.
     """
 
     coarse_stride = 4
