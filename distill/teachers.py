@@ -50,7 +50,7 @@ def foreign_digest(name: str, teacher: foreign.HeatmapTeacher) -> str:
 
 
 def weights_of(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> Path:
-    """Weights of a teacher of ours: `file`, else the bundled ones of that name, else fitted on the training data and cached."""
+    """Weights of a teacher of ours: `file`, else the bundled ones, else those fitted on the training data and cached."""
     path = file or weights.FOLDER / f"{name}.safetensors"
     if file is None and not (path.is_file() and train.source.skeleton == skeletons.get(weights.SKELETON)):
         return fitted_weights(name, train, validation, recipes.read(_RECIPE, seed=seed))

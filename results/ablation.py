@@ -20,7 +20,10 @@ _HEAD = (
     "| --- | ---: | ---: | ---: | ---: |",
 )
 _WIDTH, _ROW, _LEFT, _RIGHT, _TOP = 640, 28, 130, 24, 34  # pixels
-_STYLE = "text{font:13px sans-serif;fill:#57606a}line,circle{stroke:#0969da;stroke-width:2}circle{fill:#0969da}.axis{stroke:#d0d7de}"
+_STYLE = (
+    "text{font:13px sans-serif;fill:#57606a}line,circle{stroke:#0969da;stroke-width:2}circle{fill:#0969da}"
+    ".axis{stroke:#d0d7de}"
+)
 
 
 def table(ablation: Ablation) -> str:
