@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from pose.errors import GateError, InputError, UserError  # noqa: E402
+from results import ablation as ablations  # noqa: E402
 
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-MARKS = {
-    name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->")
-    for name in ("results", "results-all", "targets", "peers", "peers-all")
-}
+REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "ablation")
+MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS = "peers.json"  # what `edge.peers` wrote
+FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
@@ -72,7 +72,10 @@ def tables(folder: Path) -> dict[str, str]:
     """
     from pose.files import read_yaml
 
+    ablation = ablations.read(folder)
     made = dict.fromkeys(MARKS, "") | peers_regions(folder)
+    if ablation:
+        made["ablation"] = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"
     if not (folder / "table.yaml").exists():
         return made
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
@@ -217,7 +220,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in MARKS.values():
+    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name != "ablation"):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, drawn in peers_figures(folder).items():
@@ -231,6 +234,10 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
             raise GateError(f"the tables in {path} are not what {folder} holds; run python results/render.py")
         if not check:
             write_text(path, wanted)
+    ablation = ablations.read(folder)
+    for path in [path for path, text in texts.items() if ablation and MARKS["ablation"][0] in text and not check]:
+        assert ablation is not None
+        write_text(path.with_name(FIGURE), ablations.figure(ablation))
 
 
 def main(arguments: list[str] | None = None) -> None:
