@@ -115,7 +115,7 @@ def test_outputs_are_described_once(tmp_path: Path) -> None:
     for wrong, message in (
         (both, "as heatmaps or as simcc, one of the two"),
         ({key: value for key, value in held.items() if key != "simcc"}, "as heatmaps or as simcc, one of the two"),
-        (held | {"decode": {"method": "dark"}}, "decode and keypoints are for heatmaps"),
+        (held | {"decode": {"method": "dark"}}, "are for heatmaps"),
     ):
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(wrong))
         with pytest.raises(InputError, match=message):
