@@ -65,8 +65,8 @@ class GatedRead(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.log_precision = nn.Parameter(torch.full((1, keypoints, 1), -2 * math.log(_GATE_SIGMA)))
         self.correction = nn.Conv2d(channels, 3, 1)  # x and y in cells, score
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
+        for parameter in self.correction.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, heatmaps: Tensor, displacements: Tensor, centre: Tensor, features: Tensor) -> PoseOutput:
         """`PoseOutput` with coordinates, scores, sigmas and keypoint tokens.
