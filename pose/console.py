@@ -23,6 +23,7 @@ COMMANDS = {
     "edge.bench": "Time fp32 and int8 in turns, here and on devices",
     "edge.report": "Accuracy and latency on one page",
     "edge.doctor": "Check what this host and the devices can run, and say how to fix what they cannot",
+    "edge.npu": "Estimate how much of a .tflite an Ethos-U NPU takes",
     "edge.teacher": "Score a teacher on labelled people",
     "edge.demo": "Print the table and draw the picture of `make demo`",
 }
