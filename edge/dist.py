@@ -35,7 +35,7 @@ class Artefact(base.Artefact):
 
     @property
     def variant(self) -> str:
-        """What distinguishes it from the program's other artefacts of its precision: `onnx`, `tflite-uint8`, ..."""
+        """What distinguishes it from the program's other artefacts of its precision: `onnx`, `tflite-float32`, ..."""
         return base.variant_name(self.card)
 
     @property

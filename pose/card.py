@@ -187,7 +187,7 @@ class Card(_Part):
     precision: Precision | None = None
     input: Input
     outputs: tuple[Output, Output]
-    scheme: Literal["affine", "symmetric"]
+    scheme: Literal["affine", "symmetric", "integer"]
     float_modules: list[str]
     coverage: Coverage | None = None
     files: dict[Name, Digest]

@@ -25,6 +25,7 @@ COMMANDS = {
     "edge.peers": "Compare artefacts with networks of others: accuracy and latency in one process",
     "edge.report": "Accuracy and latency on one page",
     "edge.doctor": "Check what this host and the devices can run, and say how to fix what they cannot",
+    "edge.npu": "Estimate how much of a .tflite an Ethos-U NPU takes",
     "edge.teacher": "Score a teacher on labelled people",
     "android_demo.build": "Build the Android app",
     "edge.demo": "Print the table and draw the picture of `make demo`",

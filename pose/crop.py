@@ -8,6 +8,7 @@ is at its integer index, a box edge at x0 lands on crop index 0, and a *normalis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -67,11 +68,18 @@ def warp(image: np.ndarray, matrix: np.ndarray, spec: CropSpec) -> np.ndarray:
 
 
 def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
-    """Network input float32 [3, H, W] of an RGB crop uint8 [H, W, 3]."""
-    planes = (crop.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
-    if spec.colour == "BGR":
-        planes = planes[..., ::-1]
-    return np.ascontiguousarray(planes.transpose(2, 0, 1))
+    """Network input float32 [3, H, W] of an RGB crop uint8 [H, W, 3]: (pixel - mean) / std, looked up in a table."""
+    planes = np.empty((3, *crop.shape[:2]), np.float32)
+    ordered = planes[::-1] if spec.colour == "BGR" else planes
+    for pixels, table, plane in zip(cv2.split(crop), _tables(spec.mean, spec.std), ordered, strict=True):
+        cv2.LUT(pixels, table, plane)
+    return planes
+
+
+@lru_cache
+def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """The network input of every byte, float32 [3, 256]."""
+    return (np.arange(256, dtype=np.float32) - np.float32(mean)[:, None]) / np.float32(std)[:, None]
 
 
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def _scale(group: Group, model: nn.Module, low: Tensor, high: Tensor, scheme: Sc
     least, most = (low / scale).amin().clamp(max=0), (high / scale).amax().clamp(min=0)
     for clamp in group.clamps:
         most = torch.tensor(cast(float, clamp.args[2]))  # int8 ends there, and the clamp need not be computed
-    step = (most - least) / 255 if scheme == "affine" else torch.maximum(-least, most) / 127
+    step = torch.maximum(-least, most) / 127 if scheme == "symmetric" else (most - least) / 255
     if step == 0 or group.members[0].meta["val"].ndim != MAP_RANK:
         return scale
     return scale * step / torch.exp2(step.log2().round())

@@ -7,6 +7,10 @@ resized stays float until it is added, because backends round halves otherwise; 
 (`quantize.exact`); the image has one fixed scale from the pixel range; modules can be left in float by name. Softmax, GELU,
 LayerNorm and `bmm` are float, and so is the residual stream of the tokens: keypoint tokens enter it far smaller than visual
 ones, and one scale for both rounds them all to the same.
+
+The scheme `integer` is `affine`, but a map that is resized is rounded at once, to the scale of what was resized: an NPU
+computes nothing in float, and each float operator between two of its own costs a transfer. Backends may then differ by one
+step where they resize.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from quantize.exact import COMPUTE
 
 aten = torch.ops.aten
 
-Scheme = Literal["affine", "symmetric"]
+Scheme = Literal["affine", "symmetric", "integer"]
 Estimator = Literal["minmax", "percentile", "mse"]
 
 FLOAT_MODULES = ("head",)  # what turns tokens into coordinates: its rounding would go straight into them
@@ -51,6 +55,7 @@ _KEEP_SCALE = (
     aten.unflatten.int,
     aten.slice.Tensor,
 )
+_RESIZINGS = (aten.upsample_bilinear2d.vec, aten.upsample_nearest2d.vec)
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ class Precision:
     """The precision policy of one int8 program.
 
     Attributes:
-        scheme: `affine` int8 activations, or `symmetric` ones with zero point 0 (TensorRT). Weights are symmetric and per
-            channel.
+        scheme: `affine` int8 activations, `symmetric` ones with zero point 0 (TensorRT), or `integer`: affine ones, and the
+            backbone holds nothing but int8, resized maps included (NPUs). Weights are symmetric and per channel.
         float_modules: names of modules in the deploy form that stay float, with all that is inside them.
         estimator: how activation ranges are found: `minmax` over all that was seen, `percentile` (moving average over
             batches), `mse` (histogram, least squared error).
@@ -102,7 +107,7 @@ class StudentQuantizer(Quantizer):
                 self._annotate_fused(node, inputs, _activation_spec(node, self._precision), fused)
             elif node.target == aten.add.Tensor and node.meta["val"].ndim == MAP_RANK:
                 self._annotate_sum(node, fused)
-            elif node.target in _KEEP_SCALE and _is_quantized(node.args[0]):
+            elif self._keeps_scale(node) and _is_quantized(node.args[0]):
                 shared = SharedQuantizationSpec(node.args[0])
                 _annotate(node, {node.args[0]: shared}, shared)
         return model
@@ -146,6 +151,9 @@ class StudentQuantizer(Quantizer):
                 return SharedQuantizationSpec((value, other))
         return _activation_spec(value, self._precision)
 
+    def _keeps_scale(self, node: Any) -> bool:
+        return node.target in _KEEP_SCALE or (self._precision.scheme == "integer" and node.target in _RESIZINGS)
+
     def _stays_float(self, node: Any) -> bool:
         names = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
         return any(name == kept or name.startswith(f"{kept}.") for name in names for kept in self._precision.float_modules)
@@ -183,7 +191,7 @@ def _activation_spec(value: Any, precision: Precision) -> QuantizationSpec:
         "mse": exact.ExactHistogram if exactly else HistogramObserver,
     }
     fake_quantize = FakeQuantize.with_args(observer=observers[precision.estimator])
-    qscheme = torch.per_tensor_affine if precision.scheme == "affine" else torch.per_tensor_symmetric
+    qscheme = torch.per_tensor_symmetric if precision.scheme == "symmetric" else torch.per_tensor_affine
     return QuantizationSpec(torch.int8, fake_quantize, -128, 127, qscheme)
 
 

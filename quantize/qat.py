@@ -31,7 +31,8 @@ def main(
     recipe: options.RecipeName = "qat",
     epochs: options.Epochs = None,
     scheme: Annotated[
-        Literal["affine", "symmetric"], typer.Option(help="symmetric: zero point 0, for TensorRT.")
+        Literal["affine", "symmetric", "integer"],
+        typer.Option(help="symmetric: zero point 0, for TensorRT. integer: resized maps are int8, too, for NPUs."),
     ] = "affine",
     estimator: Annotated[
         Literal["minmax", "percentile", "mse"], typer.Option(help="How activation ranges are found.")

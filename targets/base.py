@@ -197,7 +197,7 @@ def profiler(target: str) -> Callable[[Path, Card, int, int], list[OperatorTime]
 
 
 def variant_name(card: Card, precision: str | None = None) -> str:
-    """What distinguishes the artefacts of one program and precision: `onnx`, `executorch-vulkan`, `tflite-uint8`.
+    """What distinguishes the artefacts of one program and precision: `onnx`, `executorch-vulkan`, `tflite-float32`.
 
     Args:
         precision: of the twin whose name is wanted [default: the card's own].

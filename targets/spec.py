@@ -115,7 +115,7 @@ class TargetSpec:
             raise InputError(f"{option.flag} {value} is for --precision {' or '.join(option.precisions)}, not {precision}")
 
     def variant(self, precision: str | None, chosen: Mapping[str, str | None]) -> str:
-        """What distinguishes the artefacts of one program and precision: `onnx`, `tflite-uint8`, `executorch-vulkan`.
+        """What distinguishes the artefacts of one program and precision: `onnx`, `tflite-float32`, `executorch-vulkan`.
 
         Args:
             chosen: option -> value; the default where it is missing or None.
@@ -128,5 +128,5 @@ class TargetSpec:
         return "-".join(parts)
 
     def file_name(self, student: str, precision: str, chosen: Mapping[str, str | None] | None = None) -> str:
-        """Name of an artefact: `distilpose_s-tflite-uint8-int8.tflite`; see `variant` for `chosen`."""
+        """Name of an artefact: `distilpose_s-tflite-float32-int8.tflite`; see `variant` for `chosen`."""
         return f"{student}-{self.variant(precision, chosen or {})}-{precision}{self.suffix}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from tiny_student import SPEC, tiny_crops, tiny_images, tiny_student
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose.crop import CropSpec
 from pose.models.deploy import deploy
@@ -19,10 +19,14 @@ from targets import base
 
 
 def quantized_student(
-    folder: Path, scheme: Scheme = "affine", spec: CropSpec = SPEC, images: Tensor | None = None
+    folder: Path,
+    scheme: Scheme = "affine",
+    spec: CropSpec = SPEC,
+    images: Tensor | None = None,
+    form: nn.Module | None = None,
 ) -> Program:
-    """Calibrated on `images`, or blocks of colour, and saved in `folder`."""
-    form = deploy(tiny_student())
+    """Calibrated on `images`, or blocks of colour, and saved in `folder`; `form` is of another student than the tiny one."""
+    form = deploy(tiny_student()) if form is None else form
     student = calibrate(
         prepare(form, Precision(scheme=scheme, float_modules=("head",)), spec),
         (tiny_images() if images is None else images).split(4),

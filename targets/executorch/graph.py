@@ -34,7 +34,7 @@ def for_xnnpack(program: ExportedProgram) -> None:
 
 def _pad_in_int8(padding: Any) -> None:
     source, amounts = padding.args[:2]
-    mode, value = (*padding.args[2:], *("constant", None)[len(padding.args) - 2 :])
+    mode, value = _argument(padding, 2, "constant"), _argument(padding, 3, None)
     if mode != "constant" or value or min(amounts) < 0 or not is_dequantize(source):
         return
     quantized = list(padding.users)
@@ -47,12 +47,12 @@ def _pad_in_int8(padding: Any) -> None:
 
 def _spell_out(norm: Any, program: ExportedProgram) -> None:
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, in place of a LayerNorm."""
-    graph, (tokens, shape, *affine) = norm.graph, norm.args
-    weight, bias, eps = (*affine[:3], *(None, None, 1e-5)[len(affine) :])
+    graph, (tokens, shape) = norm.graph, norm.args[:2]
+    weight, bias, eps = _argument(norm, 2, None), _argument(norm, 3, None), float(_argument(norm, 4, 1e-5))
     if len(shape) != 1:
         return
     averaging = _constant(program, f"averaging_{shape[0]}", torch.full((1, shape[0]), 1 / shape[0]))
-    epsilon = _constant(program, f"epsilon_{eps:g}", torch.tensor([float(eps)]))
+    epsilon = _constant(program, f"epsilon_{eps:g}", torch.tensor([eps]))
 
     def call(operator: Any, *inputs: Any) -> Any:
         node = graph.call_function(operator, inputs)
@@ -67,6 +67,10 @@ def _spell_out(norm: Any, program: ExportedProgram) -> None:
         result = result if weight is None else call(aten.mul.Tensor, result, weight)
         result = result if bias is None else call(aten.add.Tensor, result, bias)
     norm.replace_all_uses_with(result)
+
+
+def _argument(node: Any, index: int, default: Any) -> Any:
+    return node.args[index] if len(node.args) > index else default
 
 
 def _constant(program: ExportedProgram, name: str, value: torch.Tensor) -> Any:

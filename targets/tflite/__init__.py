@@ -12,10 +12,10 @@ SPEC = TargetSpec(
     options=(
         Option(
             "input",
-            choices=("float32", "uint8"),
-            default="float32",
+            choices=("uint8", "float32"),
+            default="uint8",
             card_field="input.dtype",
-            help="TFLite: normalised values [default], or the bytes of a camera image.",
+            help="TFLite: the bytes of a camera image [default], or normalised values.",
         ),
     ),
     wheels=("numpy", "ai-edge-litert"),

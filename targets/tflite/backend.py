@@ -1,10 +1,12 @@
 """LiteRT (TensorFlow Lite): `.tflite` through litert-torch for phones and boards, run here by ai-edge-litert with XNNPACK.
 
-The file takes NHWC: float32, normalised by the card's mean and std, or uint8, the bytes of a camera image
-(`lower(..., input="uint8")`). tflite-runtime 2.14 runs it, too.
+The file takes NHWC: uint8, the bytes of a camera image, or float32, normalised by the card's mean and std
+(`lower(..., input="float32")`). tflite-runtime 2.14 runs it, too.
 
 Softmax, LayerNorm and the matrix products of attention run in float, as in the program; LayerNorm becomes a dozen operators.
 fp16: the weights are float16 in the file, and the runtime chooses in which type it computes with them; here it is float32.
+
+A program of the scheme `integer` is read by NPUs, which compute nothing in float: its bytes are normalised in int8, too.
 
 GELU between int8 tensors becomes one int8 operator, which XNNPACK leaves to the built-in kernels: each one splits the
 delegate.
@@ -82,12 +84,12 @@ def lower(
     out: Path,
     precision: Precision = "int8",
     *,
-    input: str = "float32",  # noqa: A002 - `--input` of the command
+    input: str = "uint8",  # noqa: A002 - `--input` of the command
 ) -> Artefact:
     """Lower one graph to `<student>-tflite-<precision>.tflite`, run its golden crop, and write its card.
 
     Args:
-        input: type of the file's input; see the module. A file that takes uint8 says so in its name.
+        input: type of the file's input; see the module. A file that takes float32 says so in its name.
 
     Raises:
         InputError: no such type of input.
@@ -97,7 +99,8 @@ def lower(
     input_spec = program.card.input.model_copy(update={"layout": "NHWC", "dtype": input})
     graph = program.graph(precision)
     findings = accepted(lint(graph), program, "tflite")
-    content = flatbuffer.with_input(_convert(graph, input_spec, precision), input_spec)
+    integer = precision == "int8" and program.card.scheme == "integer"
+    content = flatbuffer.with_input(_convert(graph, input_spec, precision), input_spec, integer)
     if precision == "fp16":
         content = flatbuffer.with_float16_weights(content)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"input": input})

@@ -21,6 +21,12 @@ _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # bytes, of constants, which runtimes read in place
 _NAMES = {code: name.lower() for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+_CODES = {
+    np.dtype("<f4"): schema.TensorType.FLOAT32,
+    np.dtype("<i4"): schema.TensorType.INT32,
+    np.dtype("i1"): schema.TensorType.INT8,
+}
+_PIXEL_WEIGHT = 126  # an int8 that is even, so that times 127.5 it is a whole number
 _FOREIGN = ("custom", "delegate", "stablehlo_custom_call")
 _WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv")
 
@@ -100,7 +106,7 @@ def read(content: bytes) -> tuple[list[Tensor], list[Operator]]:
     return tensors, [_operator(model, node, tensors) for node in graph.operators]
 
 
-def with_input(content: bytes, wanted: Input) -> bytes:
+def with_input(content: bytes, wanted: Input, integer: bool = False) -> bytes:
     """The file with an input of the type that `wanted` describes, in NHWC, and tensors named images, coords and scores.
 
     litert-torch removes the first quantize node of a quantized program, so that its file takes int8. A float32 input gets
@@ -109,33 +115,54 @@ def with_input(content: bytes, wanted: Input) -> bytes:
 
     Args:
         content: a file whose input is float32 or int8 [1, H, W, 3], and whose outputs are coords and scores in either order.
+        integer: normalise a uint8 input in int8, too, by a depthwise convolution; for a file whose input is int8.
     """
     model = _unpacked(content)
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    first = graph.inputs[0]
-    before: list[Any] = []
-    append = partial(_append, model, before)
+    source, before = graph.inputs[0], []  # type: int, list[Any]
     if wanted.dtype == "uint8":
-        std, mean = np.array(wanted.std, np.float64), np.array(wanted.mean, np.float64)
-        source = value = _tensor(model, schema.TensorType.UINT8, quantization=(1 / std[0], 0))
-        value = append("DEQUANTIZE", [value])
-        if len(set(wanted.std)) > 1:
-            value = append("MUL", [value, _constant(model, std[0] / std)])
-        value = append("SUB", [value, _constant(model, mean / std)])
-    else:
-        source = value = _tensor(model, schema.TensorType.FLOAT32)
-    if graph.tensors[first].type == schema.TensorType.INT8:
-        append("QUANTIZE", [value], first)
-    elif before:
-        before[-1].outputs = np.array([first], np.int32)
-    else:
-        source = first
+        source = (_normalise_in_int8 if integer else _normalise_in_float)(model, before, wanted)
+    elif graph.tensors[source].type == schema.TensorType.INT8:
+        source = _tensor(model, schema.TensorType.FLOAT32)
+        _append(model, before, "QUANTIZE", [source], graph.inputs[0])
     graph.operators = before + graph.operators
     graph.inputs = np.array([source], np.int32)
     signature.inputs[0].tensorIndex = source
     for entry in (*signature.inputs, *signature.outputs):
         graph.tensors[entry.tensorIndex].name = entry.name
     return packed(model)
+
+
+def _normalise_in_float(model: Any, operators: list[Any], wanted: Input) -> int:
+    """Append what makes the file's input of bytes; returns the index of the tensor that takes them."""
+    first = model.subgraphs[0].inputs[0]
+    append = partial(_append, model, operators)
+    std, mean = np.array(wanted.std, np.float64), np.array(wanted.mean, np.float64)
+    source = _tensor(model, schema.TensorType.UINT8, quantization=(1 / std[0], 0))
+    value = append("DEQUANTIZE", [source])
+    if len(set(wanted.std)) > 1:
+        value = append("MUL", [value, _constant(model, (std[0] / std).astype("<f4"))])
+    value = append("SUB", [value, _constant(model, (mean / std).astype("<f4"))])
+    if model.subgraphs[0].tensors[first].type == schema.TensorType.INT8:
+        append("QUANTIZE", [value], first)
+    else:
+        operators[-1].outputs = np.array([first], np.int32)
+    return source
+
+
+def _normalise_in_int8(model: Any, operators: list[Any], wanted: Input) -> int:
+    """As `_normalise_in_float`, in operators that NPUs have: a shift by 128, and a depthwise convolution of one pixel."""
+    first = model.subgraphs[0].inputs[0]
+    source = _tensor(model, schema.TensorType.UINT8, quantization=(1, 0))
+    shifted = _tensor(model, schema.TensorType.INT8, quantization=(1, -128))
+    scales = 1 / (_PIXEL_WEIGHT * np.array(wanted.std, np.float64))
+    weight = _constant(model, np.full((1, 1, 1, len(scales)), _PIXEL_WEIGHT, np.int8), scales)
+    bias = _constant(model, np.round(-_PIXEL_WEIGHT * np.array(wanted.mean)).astype("<i4"), scales)
+    options = schema.DepthwiseConv2DOptionsT()
+    options.padding, options.strideW, options.strideH, options.depthMultiplier = schema.Padding.VALID, 1, 1, 1
+    _append(model, operators, "QUANTIZE", [source], shifted)
+    _append(model, operators, "DEPTHWISE_CONV_2D", [shifted, weight, bias], first, options)
+    return source
 
 
 def with_float16_weights(content: bytes) -> bytes:
@@ -185,11 +212,14 @@ def _name(model: Any, node: Any) -> str:
     return _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
-def _append(model: Any, operators: list[Any], name: str, inputs: list[int], output: int | None = None) -> int:
-    """Append an operator with default options; returns the index of its output.
+def _append(
+    model: Any, operators: list[Any], name: str, inputs: list[int], output: int | None = None, options: Any = None
+) -> int:
+    """Append an operator; returns the index of its output.
 
     Args:
         output: index of the tensor that it writes [default: a new float32 tensor of the shape of the file's input].
+        options: of the operator [default: its own defaults].
     """
     node = schema.OperatorT()
     code = getattr(schema.BuiltinOperator, name)
@@ -201,9 +231,10 @@ def _append(model: Any, operators: list[Any], name: str, inputs: list[int], outp
         model.operatorCodes.append(entry)
         codes.append(code)
     output = _tensor(model, schema.TensorType.FLOAT32) if output is None else output
-    options = f"{name.capitalize()}Options"
+    options = options or getattr(schema, f"{name.capitalize()}OptionsT")()
     node.opcodeIndex, node.inputs, node.outputs = codes.index(code), np.array(inputs, np.int32), np.array([output], np.int32)
-    node.builtinOptionsType, node.builtinOptions = getattr(schema.BuiltinOptions, options), getattr(schema, f"{options}T")()
+    node.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    node.builtinOptions = options
     operators.append(node)
     return output
 
@@ -229,11 +260,15 @@ def _input_shape(graph: Any) -> np.ndarray:
     return np.array(graph.tensors[graph.inputs[0]].shape, np.int32)
 
 
-def _constant(model: Any, values: np.ndarray) -> int:
-    """The index of a new float32 constant with one value for each channel."""
-    index = _tensor(model, schema.TensorType.FLOAT32)
+def _constant(model: Any, values: np.ndarray, scales: np.ndarray | None = None) -> int:
+    """The index of a new constant of the type of the values, quantized with zero point 0 and a scale for each channel."""
+    index = _tensor(model, _CODES[values.dtype])
     tensor = model.subgraphs[0].tensors[index]
-    tensor.buffer, tensor.shape = add_buffer(model, values.astype("<f4")), np.array([len(values)], np.int32)
+    tensor.buffer, tensor.shape = add_buffer(model, values), np.array(values.shape, np.int32)
+    if scales is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = scales.astype(np.float32), np.zeros(len(scales), np.int64)
+        tensor.quantization.quantizedDimension = values.ndim - 1
     return index
 
 

@@ -144,7 +144,7 @@ def test_bytes_and_floats_have_artefacts_of_their_own(dist_folder: Path) -> None
     for pixels in ("float32", "uint8"):
         assert folder.artefact(made[pixels, "int8"]).twin("fp32").path == made[pixels, "fp32"]
     variants = [sibling.variant for sibling in folder.artefact(made["uint8", "int8"]).siblings]
-    assert variants == ["executorch", "tflite", "tflite-uint8"]
+    assert variants == ["executorch", "tflite", "tflite-float32"]
 
 
 def test_both_arithmetics_of_core_ml_share_a_float_twin(tiny_program: Path, tmp_path: Path, capsys) -> None:
@@ -200,7 +200,7 @@ def test_lint_and_coverage_are_printed(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--target", "executorch", "--delegate", "abacus"], ["--delegate", "abacus", "vulkan"]),
         (["--target", "onnx", "--delegate", "vulkan"], ["--delegate vulkan is for --target executorch, not onnx"]),
-        (["--target", "all", "--input", "uint8"], ["--input uint8 is for --target tflite"]),
+        (["--target", "all", "--input", "float32"], ["--input float32 is for --target tflite"]),
         (["--target", "coreml", "--precision", "fp16", "--compute", "float32"], ["--compute float32", "int8, not fp16"]),
     ],
 )

@@ -73,3 +73,10 @@ def test_normalise() -> None:
     planes = crop.normalise(np.array([[[11, 24, 38], [10, 20, 30]]], np.uint8), spec)
     assert planes.dtype == np.float32
     assert planes.tolist() == [[[1, 0]], [[2, 0]], [[2, 0]]]
+
+
+def test_the_table_of_normalise_changes_no_bit_of_the_arithmetic() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    for spec in (CropSpec(16, 16), CropSpec(16, 16, (127.5,) * 3, (127.5,) * 3)):
+        expected = (ramp.astype(np.float32) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+        assert np.array_equal(crop.normalise(ramp, spec), expected.transpose(2, 0, 1))

@@ -80,12 +80,12 @@ def converted(program: Program):
 
 @pytest.fixture(scope="module")
 def artefacts(program: Program, converted, tmp_path_factory) -> dict[str, base.Artefact]:
-    """By precision, and "uint8" for the int8 one that takes bytes."""
+    """By precision, and "float32" for the int8 one that takes normalised values."""
     out = tmp_path_factory.mktemp("dist")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tflite, "_convert", lambda graph, input_spec, precision: converted(precision))
         made = {precision: tflite.lower(program, out, precision) for precision in ("fp32", "fp16", "int8")}
-        return made | {"uint8": tflite.lower(program, out, "int8", input="uint8")}
+        return made | {"float32": tflite.lower(program, out, "int8", input="float32")}
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_weights_in_float16_halve_the_file_and_change_nothing_else(artefacts) ->
     assert np.abs(coords[0] - coords[1]).max() > 0
 
 
-@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
+@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "float32"])
 def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) -> None:
     coverage = artefacts[name].card.coverage
     _, operators = flatbuffer.read(artefacts[name].path.read_bytes())
@@ -171,14 +171,14 @@ def test_all_is_delegated_and_the_backbone_is_never_transposed(artefacts, name) 
     assert "transpose" not in names[: names.index("fully_connected")]
 
 
-@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
+@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "float32"])
 def test_the_card_records_the_files_input_and_its_answer_to_the_golden_crop(artefacts, program: Program, name) -> None:
-    path, precision = artefacts[name].path, "int8" if name == "uint8" else name
+    path, precision = artefacts[name].path, "int8" if name == "float32" else name
     card = cards.read(cards.card_path(path))
-    assert path.name == f"distilpose_edge-tflite-{'uint8-' if name == 'uint8' else ''}{precision}.tflite"
+    assert path.name == f"distilpose_edge-tflite-{'float32-' if name == 'float32' else ''}{precision}.tflite"
     assert card == artefacts[name].card
     assert (card.target, card.precision) == ("tflite", precision)
-    assert (card.input.layout, card.input.dtype) == ("NHWC", "uint8" if name == "uint8" else "float32")
+    assert (card.input.layout, card.input.dtype) == ("NHWC", "float32" if name == "float32" else "uint8")
     graph = "int8" if precision == "int8" else "fp32"
     assert card.sources["program"] == program.card.files[f"student_{graph}.pt2"]
     entry = Interpreter(str(path)).get_input_details()[0]
@@ -192,7 +192,7 @@ def test_the_card_records_the_files_input_and_its_answer_to_the_golden_crop(arte
 
 def test_a_file_that_takes_bytes_answers_as_one_that_takes_normalised_values(artefacts) -> None:
     pixels = np.stack(crops(SPEC))
-    from_bytes, from_floats = (base.open_artefact(artefacts[name].path).predict(pixels) for name in ("uint8", "int8"))
+    from_bytes, from_floats = (base.open_artefact(artefacts[name].path).predict(pixels) for name in ("int8", "float32"))
     np.testing.assert_array_equal(from_bytes[0], from_floats[0])
     np.testing.assert_array_equal(from_bytes[1], from_floats[1])
 
@@ -215,11 +215,11 @@ def test_bytes_may_have_a_std_for_each_channel(converted, program: Program, prec
         np.testing.assert_allclose(answer("uint8", crop), answer("float32", image), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "uint8"])
+@pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "float32"])
 def test_tflite_runtime_with_numpy_1_runs_the_same_file(artefacts, old_python: Path, tmp_path: Path, name) -> None:
     """Its int8 kernels are nearly those built into ai-edge-litert, not XNNPACK's; newer ones round halves differently."""
     path, crop = artefacts[name].path, crops(SPEC)[1]
-    image = crop if name == "uint8" else normalise(crop, SPEC).transpose(1, 2, 0)
+    image = crop if name != "float32" else normalise(crop, SPEC).transpose(1, 2, 0)
     np.save(tmp_path / "image.npy", np.ascontiguousarray(image)[None])
     command = [old_python, "-c", OLD_RUNTIME, path, tmp_path / "image.npy", tmp_path / "answer.npz"]
     subprocess.run(command, check=True, capture_output=True)
@@ -255,7 +255,7 @@ def test_an_artefact_that_does_not_match_its_card_is_refused(copied: Path) -> No
 
 
 def test_crops_of_another_shape_or_type_are_refused(artefacts) -> None:
-    runner = base.open_artefact(artefacts["uint8"].path)
+    runner = base.open_artefact(artefacts["int8"].path)
     for pixels in (np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 3, 64, 64), np.uint8)):
         with pytest.raises(InputError, match=r"takes crops uint8 \[N, 64, 64, 3\]"):
             runner.predict(pixels)
