@@ -24,7 +24,7 @@ MARKS = {
     name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->")
     for name in ("results", "results-all", "targets", "peers", "peers-all")
 }
-PEERS = "peers.json"  # what `edge.peers` wrote
+PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
@@ -65,14 +65,14 @@ class Entry:
 
 
 def tables(folder: Path) -> dict[str, str]:
-    """Region of a document -> Markdown of what `folder/table.yaml` names and `folder/peers.json` holds; empty without.
+    """Region of a document -> Markdown of what `folder/table.yaml` names and the other files hold; empty without.
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
     """
     from pose.files import read_yaml
 
-    made = dict.fromkeys(MARKS, "") | peers_regions(folder)
+    made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder)}
     if not (folder / "table.yaml").exists():
         return made
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
@@ -82,6 +82,13 @@ def tables(folder: Path) -> dict[str, str]:
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
     return made | {name: "\n".join(lines) for name, lines in regions.items()}
+
+
+def compare_region(folder: Path) -> str:
+    """The table of `quantize.compare`; empty without its file."""
+    from quantize.comparison import as_markdown, read
+
+    return as_markdown(read(folder / COMPARE)) if (folder / COMPARE).exists() else ""
 
 
 def peers_regions(folder: Path) -> dict[str, str]:
