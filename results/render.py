@@ -20,10 +20,8 @@ from pose.errors import GateError, InputError, UserError  # noqa: E402
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-MARKS = {
-    name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->")
-    for name in ("results", "results-all", "targets", "peers", "peers-all")
-}
+REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare")
+MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
