@@ -15,6 +15,26 @@ from pose.errors import InputError
 from pose.skeleton import Skeleton
 
 
+class Converted:
+    """The people of a source with the joints of another skeleton; those that the source does not have are not labelled.
+
+    A `calib_data.sample.PoseSource`.
+    """
+
+    def __init__(self, source: PoseSource, skeleton: Skeleton) -> None:
+        self.source, self.skeleton = source, skeleton
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def labels(self, index: int) -> Labels:
+        labels = self.source.labels(index)
+        return replace(labels, keypoints=self.source.skeleton.convert(labels.keypoints, self.skeleton))
+
+    def image(self, index: int) -> np.ndarray:
+        return self.source.image(index)
+
+
 class Joined:
     """The people of every source, one source after the other; a `calib_data.sample.PoseSource`.
 
@@ -25,9 +45,11 @@ class Joined:
     """
 
     def __init__(self, sources: Sequence[PoseSource]) -> None:
-        self.sources, self.skeleton = sources, sources[0].skeleton
+        self.skeleton = sources[0].skeleton
         for source in sources[1:]:
             _require_shared_joints(self.skeleton, source.skeleton)
+        same = self.skeleton.joints
+        self.sources = [one if one.skeleton.joints == same else Converted(one, self.skeleton) for one in sources]
         self._ends = list(accumulate(len(source) for source in sources))
 
     def __len__(self) -> int:
@@ -35,10 +57,7 @@ class Joined:
 
     def labels(self, index: int) -> Labels:
         source, index = self._locate(index)
-        labels = source.labels(index)
-        if source.skeleton.joints == self.skeleton.joints:
-            return labels
-        return replace(labels, keypoints=source.skeleton.convert(labels.keypoints, self.skeleton))
+        return source.labels(index)
 
     def image(self, index: int) -> np.ndarray:
         source, index = self._locate(index)

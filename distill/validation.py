@@ -49,18 +49,26 @@ def validate(model: nn.Module, crops: Crops) -> dict[str, float]:
         output = model(images.to(device))
         return output.coords, output.scores
 
-    return _figures(crops, [_answer(run, crops, numbers) for numbers in _batches(crops, BATCH)])
+    return _points(_score(crops, [_answer(run, crops, numbers) for numbers in _batches(crops, BATCH)]))
 
 
 def validate_program(program: ExportedProgram, crops: Crops) -> dict[str, float]:
-    """`ap` and `pck` of a finished program, to the last digit what `edge.check` gives: one person at a time on one thread.
+    """`ap` and `pck` of a finished program; see `score_program`."""
+    return _points(score_program(program, crops))
+
+
+def score_program(program: ExportedProgram, crops: Crops, resamples: int = 0) -> scoring.Score:
+    """Accuracy of a finished program, to the last digit what `edge.check` gives: one person at a time on one thread.
 
     As many people as torch has threads are at work at the same time.
+
+    Args:
+        resamples: of the people, for intervals; 0 computes none.
     """
     run, threads = program.module(), torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return _figures(crops, pool.map(partial(_answer, run, crops), _batches(crops, 1)))
+            return _score(crops, pool.map(partial(_answer, run, crops), _batches(crops, 1)), resamples)
     finally:
         torch.set_num_threads(threads)
 
@@ -83,9 +91,13 @@ def _answer(run: Run, crops: Crops, numbers: range) -> list[Answer]:
     return list(zip(labels, placed, scores, strict=True))
 
 
-def _figures(crops: Crops, parts: Iterable[list[Answer]]) -> dict[str, float]:
+def _score(crops: Crops, parts: Iterable[list[Answer]], resamples: int = 0) -> scoring.Score:
     samples, coords, scores = zip(*itertools.chain.from_iterable(parts), strict=True)
-    scored = scoring.score(people_of(crops.source, samples), np.stack(coords), np.stack(scores), crops.skeleton)
+    people, placed = people_of(crops.source, samples), np.stack(coords)
+    return scoring.score(people, placed, np.stack(scores), crops.skeleton, resamples=resamples)
+
+
+def _points(scored: scoring.Score) -> dict[str, float]:
     return {"ap": _number(scored.ap), "pck": _number(scored.pck)}
 
 

@@ -30,7 +30,7 @@ from pose.files import require_apart, require_writable, results_apart
 from pose.streams import end, is_abandoned, open_standard_streams
 from pose.terminal import console, note, progress, quiet, track
 
-__all__ = ["Json", "Seed", "Threads", "Writes", "console", "note", "progress", "quiet", "run", "track", "writable"]
+__all__ = ["Json", "Seed", "Threads", "Writes", "console", "note", "pairs", "progress", "quiet", "run", "track", "writable"]
 
 
 def writable(path: Path | None) -> Path | None:
@@ -61,6 +61,26 @@ Json = Annotated[
 MOST_THREADS = 256
 Threads = Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of the runtimes.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
+
+
+SET_NAME = r"[a-z0-9][a-z0-9_-]{0,39}"  # of a set of people, which is part of the names of files
+
+
+def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """NAME -> VALUE of a repeated flag `--flag NAME=VALUE`.
+
+    Raises:
+        InputError: one is nothing of the kind, or a name is repeated.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not value or not re.fullmatch(SET_NAME, name):
+            raise InputError(f"{flag} {text}: write NAME=VALUE, the name of small letters, digits, _ and -")
+        if name in values:
+            raise InputError(f"{flag} names {name} twice")
+        values[name] = value
+    return values
 
 
 def run(command: Callable[..., None], module: str, example: str) -> NoReturn:

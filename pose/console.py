@@ -18,6 +18,7 @@ COMMANDS = {
     "distill.student": "Train a float student against a heatmap teacher",
     "distill.ablation": "Train a student with each combination of losses, from the same start, and compare",
     "quantize.qat": "Make an int8 program: calibrate, then fine-tune with the distillation losses active",
+    "quantize.compare": "Compare PTQ, QAT on labels alone and QAT with distillation: equal steps, several seeds",
     "edge.predict": "Find the keypoints of people in photos, videos and cameras",
     "edge.export": "Lower a program to a backend: artefacts with cards",
     "edge.check": "Score fp32, fake-quantized and lowered on the same people; gates",

@@ -21,9 +21,9 @@ from results import ablation as ablations  # noqa: E402
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "ablation")
+REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation")
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
-PEERS = "peers.json"  # what `edge.peers` wrote
+PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
 FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
@@ -65,16 +65,15 @@ class Entry:
 
 
 def tables(folder: Path) -> dict[str, str]:
-    """Region of a document -> Markdown of what `folder/table.yaml` names and `folder/peers.json` holds; empty without.
+    """Region of a document -> Markdown of what `folder/table.yaml` names and the other files hold; empty without.
 
     Raises:
         InputError: a file is missing, or is not what the command writes.
     """
     from pose.files import read_yaml
 
-    ablation = ablations.read(folder)
-    made = dict.fromkeys(MARKS, "") | peers_regions(folder)
-    if ablation:
+    made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder)}
+    if ablation := ablations.read(folder):
         made["ablation"] = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"
     if not (folder / "table.yaml").exists():
         return made
@@ -85,6 +84,13 @@ def tables(folder: Path) -> dict[str, str]:
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
     return made | {name: "\n".join(lines) for name, lines in regions.items()}
+
+
+def compare_region(folder: Path) -> str:
+    """The table of `quantize.compare`; empty without its file."""
+    from quantize.comparison import as_markdown, read
+
+    return as_markdown(read(folder / COMPARE)) if (folder / COMPARE).exists() else ""
 
 
 def peers_regions(folder: Path) -> dict[str, str]:

@@ -11,10 +11,10 @@ from edge.evaluate.bounds import Count, Duration, FileBytes, Latency, Number
 from edge.evaluate.records import SCHEMA, Column, Record, validated
 from edge.evaluate.timings import Facts, Percentiles
 from pose.card import Digest
+from pose.cli import SET_NAME
 
 Kind = Literal["student", "peer"]
 _Ratio = Annotated[float, Field(strict=True, gt=0, le=1e9)]
-DATA_NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"  # it is part of the names of files
 
 
 class PeopleSet(Record):
@@ -121,7 +121,7 @@ class Peers(Record):
     command: str | None = None
     created: str = ""
     facts: Facts = Facts()
-    people: dict[Annotated[str, Field(pattern=DATA_NAME)], PeopleSet]
+    people: dict[Annotated[str, Field(pattern=f"^{SET_NAME}$")], PeopleSet]
     threads: Annotated[list[Number], Field(min_length=1)]
     rounds: Number
     block: Number

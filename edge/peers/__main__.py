@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -110,32 +109,15 @@ def _open(artefacts: Sequence[str], requests: Sequence[Request]) -> tuple[list[O
     return openers, missing
 
 
-def _pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE of a repeated flag.
-
-    Raises:
-        InputError: one is nothing of the kind, or a name is repeated.
-    """
-    from edge.evaluate.peers import DATA_NAME
-
-    values: dict[str, str] = {}
-    for text in texts:
-        name, named, value = text.partition("=")
-        if not named or not value or not re.match(DATA_NAME, name):
-            raise InputError(f"{flag} {text}: write NAME=VALUE, the name of small letters, digits, _ and -")
-        if name in values:
-            raise InputError(f"{flag} names {name} twice")
-        values[name] = value
-    return values
-
-
 def _sources(
     data: Sequence[str], images: Sequence[str], boxes: Sequence[str]
 ) -> tuple[dict[str, PoseSource], dict[str, tuple[str, str]]]:
     from edge.evaluate.check import open_source
     from edge.evaluate.records import EMBEDDED
 
-    files, folders, kinds = _pairs("--data", data), _pairs("--images", images), _pairs("--boxes", boxes)
+    files, folders, kinds = (
+        cli.pairs(flag, texts) for flag, texts in (("--data", data), ("--images", images), ("--boxes", boxes))
+    )
     for flag, names in (("--images", folders), ("--boxes", kinds)):
         if unknown := set(names) - set(files):
             raise InputError(f"{flag} {min(unknown)}=...: no --data has that name")

@@ -17,6 +17,8 @@ import pytest
 from edge import agent, dist, run
 from edge.devices import job as jobs
 from edge.devices.events import parse
+from edge.evaluate.peers import read_peers
+from edge.peers import __main__ as peers
 from pose import card as cards
 
 SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
@@ -187,3 +189,19 @@ def test_events_are_found_in_noise() -> None:
     assert parse('Welcome to Raspbian!@dpe {"event": "result"}') == {"event": "result"}
     for line in ("", "@dpe", "@dpe {", "@dpe [1]", '@dpe {"event": 7}', "INFO: Created delegate", "@dp e {}"):
         assert parse(line) is None
+
+
+def test_all_runtimes_take_turns_in_one_process(lowered: Path, tmp_path: Path) -> None:
+    """`edge.peers` opens artefacts as the agent does; a program's multiply-adds are the same in each of its files."""
+    files = [str(lowered / f"tiny-{target}-int8.{suffix}") for target, suffix in SUFFIX.items()]
+    peers.main(files, rounds=1, limit=1, json=tmp_path / "peers.json")
+    result = read_peers(tmp_path / "peers.json")
+    assert [network.runtime for network in result.networks] == list(SUFFIX)
+    assert {network.multiply_adds for network in result.networks} == {8 * 12 * 3 * 16 * 16 + 96 * 51}
+    assert [peak.runtime for peak in result.peaks] == list(SUFFIX)
+    for network in result.networks:
+        assert network.error is None
+        (timing,) = network.timings
+        assert timing.peak_share is not None
+    pck = [network.accuracy["drawn"].pck for network in result.networks]
+    assert pck == [pck[0]] * 3

@@ -231,7 +231,9 @@ def test_the_figure_is_a_file_of_its_own_for_both_themes() -> None:
 
 def test_documents_get_the_table_and_the_figure(tmp_path: Path) -> None:
     write_json(tmp_path / "peers.json", example().as_json())
-    regions = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "results-all", "targets"))
+    regions = "".join(
+        f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "results-all", "targets", "compare")
+    )
     page, readme = tmp_path / "page.md", tmp_path / "README.md"
     page.write_text(f"{regions}<!-- peers-all:begin -->\n<!-- peers-all:end -->\n")
     readme.write_text("<!-- peers:begin -->\n<!-- peers:end -->\n")

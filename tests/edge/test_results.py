@@ -13,7 +13,7 @@ from report_examples import bench, check, column
 from edge.evaluate.records import read_check, read_checks, read_teacher_score
 from edge.evaluate.timings import read_bench
 from pose.errors import GateError, InputError
-from results.render import render, tables, with_tables
+from results.render import REGIONS, render, tables, with_tables
 
 ROOT = Path(__file__).parents[2]
 INDEX = "- {name: x, int8: {PTQ: {check: qat/check.json, bench: qat/bench.json}}}"
@@ -99,9 +99,7 @@ def test_a_document_without_marks() -> None:
 
 
 def test_an_old_table_fails_the_check(tmp_path: Path) -> None:
-    others = "".join(
-        f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("targets", "results-all", "peers", "peers-all")
-    )
+    others = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in REGIONS if name != "results")
     rest = f"<!-- results:end -->\ny\n{others}"
     readme = tmp_path / "README.md"
     readme.write_text(f"x\n<!-- results:begin -->\nold\n{rest}")
