@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.heatmap_losses import hardest_joints_mse
+from distill.likelihood import network_likelihood
+from distill.matching import network_hungarian
 from distill.recipe import LossWeights
 from pose.errors import InputError
 from pose.models.output import PoseOutput
@@ -112,6 +114,7 @@ class LossInputs:
         target: the labels.
         float_coords: `[N, K, 2]` of the float student, while its int8 form is trained.
         beta: see `LossWeights`.
+        network: the student itself, for losses with weights of their own.
     """
 
     student: PoseOutput
@@ -119,6 +122,7 @@ class LossInputs:
     target: Target
     float_coords: Tensor | None
     beta: float
+    network: nn.Module | None = None
 
 
 Loss = Callable[[LossInputs], Tensor | None]  # a scalar; None where one side lacks what the loss compares
@@ -154,6 +158,20 @@ def _float_twin(inputs: LossInputs) -> Tensor | None:
     return float_twin(_given(inputs.student.coords), inputs.float_coords, inputs.beta)
 
 
+@register("residual_log_likelihood")
+def _residual_log_likelihood(inputs: LossInputs) -> Tensor | None:
+    """RLE's and Poseur's loss; not of an int8 student, whose flow is gone."""
+    if inputs.network is None:
+        return None
+    return network_likelihood(inputs.network, inputs.student, inputs.target.coords, inputs.target.weight)
+
+
+@register("hungarian")
+def _hungarian(inputs: LossInputs) -> Tensor | None:
+    """PRTR's loss."""
+    return network_hungarian(inputs.student, inputs.target.coords, inputs.target.weight)
+
+
 def _tokens(ours: Tensor | None, theirs: Tensor | None) -> Tensor | None:
     """The token loss; None without tokens on both sides, or where their numbers differ: patches of another grid."""
     return None if ours is None or theirs is None or ours.shape[1] != theirs.shape[1] else token(ours, theirs)
@@ -186,13 +204,18 @@ def _given(value: Tensor | None) -> Tensor:
 
 
 def terms(
-    student: PoseOutput, teacher: PoseOutput, target: Target, weights: LossWeights, twin: Tensor | None = None
+    student: PoseOutput,
+    teacher: PoseOutput,
+    target: Target,
+    weights: LossWeights,
+    twin: Tensor | None = None,
+    network: nn.Module | None = None,
 ) -> dict[str, Tensor]:
     """Every registered term times its weight, by name; their sum is the loss.
 
     A term is left out where one side lacks what it compares: a teacher without tokens, a student without sigmas, no float
-    `twin` (coordinates `[N, K, 2]`); and where a recipe does not name it.
+    `twin` (coordinates `[N, K, 2]`), a `network` (the student) without flows; and where a recipe does not name it.
     """
-    inputs = LossInputs(student, teacher, target, twin, weights.beta)
+    inputs = LossInputs(student, teacher, target, twin, weights.beta, network)
     values = {name: loss(inputs) for name, loss in LOSSES.items() if name in weights.extra or hasattr(weights, name)}
     return {name: weights.factor(name) * value for name, value in values.items() if value is not None}

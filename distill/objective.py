@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from calib_data.sample import PoseSource, describe_person
 from distill import losses, processes
 from distill.batches import Batch
+from distill.matching import matched
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
 from pose.crop import CropSpec
@@ -135,9 +136,9 @@ class Distillation:
         if self.twin is not None:
             with torch.no_grad():
                 twin = self.twin.to(batch.images.device)(batch.images).coords.float()
-        output = _as_float(student(batch.images))
+        output = matched(_as_float(student(batch.images)), batch.target.coords)
         with torch.autocast(batch.images.device.type, enabled=False):
-            return losses.terms(output, predictions, batch.target, self.weights, twin)
+            return losses.terms(output, predictions, batch.target, self.weights, twin, student)
 
     def _require_finite(self, predictions: PoseOutput, batch: Batch) -> None:
         outputs = {name: value for name, value in vars(predictions).items() if value is not None}

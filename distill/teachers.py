@@ -49,10 +49,14 @@ def foreign_digest(name: str, teacher: foreign.ForeignTeacher) -> str:
     return hashlib.sha256(" ".join(contents).encode()).hexdigest()
 
 
-def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> NetworkTeacher:
-    """A teacher of ours: from `file`, else the bundled weights of that name, else fitted on the training data and cached."""
-    skeleton = train.source.skeleton
+def weights_of(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> Path:
+    """Weights of a teacher of ours: `file`, else the bundled ones, else those fitted on the training data and cached."""
     path = file or weights.FOLDER / f"{name}.safetensors"
-    if file is None and not (path.is_file() and skeleton == skeletons.get(weights.SKELETON)):
-        path = fitted_weights(name, train, validation, recipes.read(_RECIPE, seed=seed))
-    return load_network(name, path, skeleton)
+    if file is None and not (path.is_file() and train.source.skeleton == skeletons.get(weights.SKELETON)):
+        return fitted_weights(name, train, validation, recipes.read(_RECIPE, seed=seed))
+    return path
+
+
+def find(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> NetworkTeacher:
+    """A teacher of ours with its weights, see `weights_of`."""
+    return load_network(name, weights_of(name, file, train, validation, seed), train.source.skeleton)

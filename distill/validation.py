@@ -19,6 +19,7 @@ from calib_data.scored_people import people_of
 from distill.batches import network_input
 from pose import scoring
 from pose.crop import to_image
+from pose.decode import assign_queries
 from pose.models.output import PoseOutput
 from pose.models.teacher import decode_heatmaps
 
@@ -77,7 +78,7 @@ def _answer(run: Run, crops: Crops, numbers: range) -> list[Answer]:
     with _one_reader:
         batch, labels = zip(*((crops.get(number), crops.source.labels(number)) for number in numbers), strict=True)
     outputs = run(network_input([crop.pixels for crop in batch], crops.spec))
-    coords, scores = (output.cpu().float().numpy().astype(np.float64) for output in outputs)
+    coords, scores = assign_queries(*(output.cpu().float().numpy().astype(np.float64) for output in outputs))
     placed = [to_image(person, crop.matrix, crops.spec) for person, crop in zip(coords, batch, strict=True)]
     return list(zip(labels, placed, scores, strict=True))
 

@@ -80,13 +80,13 @@ class Quantization(_Part):
 
 
 class Input(_Part):
-    """The network's input: (pixel - mean) / std of a crop in RGB.
+    """The network's input: (pixel - mean) / std of a crop.
 
     Attributes:
         shape: batch, channels, height, width, in this order for either layout.
         layout: of the tensor that the file takes.
         dtype: of the tensor that the file takes; a uint8 file takes pixels and normalises them itself.
-        mean, std: in 0..255.
+        colour: order of the channels; mean, std: of R, G, B in 0..255, whatever the order.
         padding: see `CropSpec`.
         quantization: that of the first quantize node inside an int8 program, fixed by the pixel range; None in a float one.
     """
@@ -95,7 +95,7 @@ class Input(_Part):
     shape: tuple[int, Literal[3], _Side, _Side]
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "uint8"] = "float32"
-    colour: Literal["RGB"] = "RGB"
+    colour: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     padding: PositiveFloat
@@ -201,7 +201,9 @@ class Card(_Part):
     def _fits_its_skeleton(self) -> Card:
         keypoints, batch = len(self.skeleton), self.input.shape[0]
         shapes = {output.name: output.shape for output in self.outputs}
-        if shapes != {"coords": (batch, keypoints, 2), "scores": (batch, keypoints)}:
+        joints = {"coords": (batch, keypoints, 2), "scores": (batch, keypoints)}
+        of_queries = {"coords": (batch, self.queries, 2), "scores": (batch, self.queries, keypoints)}
+        if shapes != (joints if self.queries < keypoints else of_queries):
             raise ValueError(f"outputs {shapes} are not coords and scores of {self.skeleton.name} at batch {batch}")
         self.golden.pixels(self.spec.width, self.spec.height)
         for name, answer in self.golden.expected.items():
@@ -213,7 +215,12 @@ class Card(_Part):
     def spec(self) -> CropSpec:
         """The crop that the network takes."""
         _, _, height, width = self.input.shape
-        return CropSpec(width, height, self.input.mean, self.input.std, self.input.padding)
+        return CropSpec(width, height, self.input.mean, self.input.std, self.input.padding, self.input.colour)
+
+    @property
+    def queries(self) -> int:
+        """Number of queries of a network whose joints are assigned to queries after it ran (`pose.decode`); 0 of others."""
+        return self.outputs[0].shape[1] if len(self.outputs[1].shape) > 2 else 0
 
     def verify(self, path: Path) -> None:
         """Raises InputError unless `path` is one of the card's files, byte for byte."""
@@ -259,12 +266,17 @@ class Card(_Part):
             f"   (x + w / 2 + (i - {width / 2:g}) * s, y + h / 2 + (j - {height / 2:g}) * s).",
             f"3. Tensor '{take.name}': {take.dtype} {shape} ({take.layout}), channels in the order {take.colour}:",
             f"   {'pixels 0..255' if take.dtype == 'uint8' else normalised}.",
-            f"4. {coords}: x and y of each joint in 0..1 of the crop; in the image they are",
+            f"4. {coords}: x, y of each {'query' if self.queries else 'joint'} in 0..1 of the crop; in the image they are",
             f"   (x + w / 2 + (coords_x - 0.5) * {width} * s, y + h / 2 + (coords_y - 0.5) * {height} * s).",
-            f"5. {scores}: confidence of each joint, about 0..1.",
+            f"5. {scores}: {self._scores()}.",
             "To test an app: 'golden' holds a crop (RGB bytes, row by row, zlib, base64) and its expected outputs.",
         )
         return "\n".join(lines)
+
+    def _scores(self) -> str:
+        if not self.queries:
+            return "confidence of each joint, about 0..1"
+        return "probability that a query is a joint; give each joint a query of its own so that the sum is largest"
 
     def write(self, path: Path) -> None:
         """Write the YAML atomically, the `instructions` as a comment above it."""

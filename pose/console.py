@@ -16,6 +16,7 @@ COMMANDS = {
     "calib_data.inspect": "Show what is in a file of people, what was left out and why",
     "distill.teacher": "Fit a heatmap teacher to labels",
     "distill.student": "Train a float student against a heatmap teacher",
+    "distill.ablation": "Train a student with each combination of losses, from the same start, and compare",
     "quantize.qat": "Make an int8 program: calibrate, then fine-tune with the distillation losses active",
     "edge.predict": "Find the keypoints of people in photos, videos and cameras",
     "edge.export": "Lower a program to a backend: artefacts with cards",

@@ -68,6 +68,24 @@ def decode(
     return ((index + grid.offset) / grid.steps(w, h)).astype(np.float32), scores
 
 
+def assign_queries(coords: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates [N, K, 2] and scores [N, K] of a network of queries (PRTR): one query a joint, the most probable choice.
+
+    The Hungarian algorithm maximises the sum of the probabilities; no query stands for two joints. Predictions of joints
+    themselves are returned as they are.
+
+    Args:
+        coords: [N, Q, 2]; scores: [N, Q, K] in 0..1, finite, Q >= K.
+    """
+    if scores.ndim == 2:
+        return coords, scores
+    from scipy.optimize import linear_sum_assignment
+
+    queries = np.stack([linear_sum_assignment(-one.T.astype(np.float64))[1] for one in scores])
+    own = np.take_along_axis(scores, queries[..., None], 1)
+    return np.take_along_axis(coords, queries[..., None], 1), np.diagonal(own, axis1=1, axis2=2).copy()
+
+
 def _flat(maps: np.ndarray) -> np.ndarray:
     return maps.reshape(-1, *maps.shape[2:])
 

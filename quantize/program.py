@@ -21,6 +21,7 @@ from calib_data import synthetic
 from distill.optimisers import declared_groups
 from pose.card import Card, Golden, Input, Output, Prediction, pack
 from pose.crop import CropSpec, affine, normalise, warp
+from pose.decode import assign_queries
 from pose.models.output import PoseOutput
 from pose.skeleton import Skeleton
 from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_saturated_clamps
@@ -183,7 +184,8 @@ def describe(
     with torch.no_grad():
         for name, program in (("fp32", fp32), ("int8", int8)):
             coords, scores = program.module()(image)
-            expected[name] = Prediction(coords=coords[0].tolist(), scores=scores[0].tolist())
+            joints, certainties = assign_queries(coords.numpy(), scores.numpy())
+            expected[name] = Prediction(coords=joints[0].tolist(), scores=certainties[0].tolist())
     return Card(
         student=student,
         skeleton=skeleton,
@@ -192,6 +194,7 @@ def describe(
             mean=crop.mean,
             std=crop.std,
             padding=crop.padding,
+            colour=crop.colour,
             quantization=image_quantization(crop, precision.scheme),
         ),
         outputs=(Output(name="coords", shape=tuple(coords.shape)), Output(name="scores", shape=tuple(scores.shape))),

@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from pose.errors import GateError, InputError, UserError  # noqa: E402
+from results import ablation as ablations  # noqa: E402
 
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("results", "results-all", "targets")}
+REGIONS = ("results", "results-all", "targets", "ablation")
+MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
+FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
 DOCUMENTS = ("README.md", "docs/results.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
@@ -68,15 +71,17 @@ def tables(folder: Path) -> dict[str, str]:
     """
     from pose.files import read_yaml
 
+    ablation = ablations.read(folder)
+    of_losses = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})" if ablation else ""
     if not (folder / "table.yaml").exists():
-        return dict.fromkeys(MARKS, "")
+        return {**dict.fromkeys(MARKS, ""), "ablation": of_losses}
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
     rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
     short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
     students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
-    return {name: "\n".join(lines) for name, lines in regions.items()}
+    return {**{name: "\n".join(lines) for name, lines in regions.items()}, "ablation": of_losses}
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:
@@ -177,7 +182,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in MARKS.values():
+    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name != "ablation"):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, text in texts.items():
@@ -186,6 +191,10 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
             raise GateError(f"the tables in {path} are not what {folder} holds; run python results/render.py")
         if not check:
             write_text(path, wanted)
+    ablation = ablations.read(folder)
+    for path in [path for path, text in texts.items() if ablation and MARKS["ablation"][0] in text and not check]:
+        assert ablation is not None
+        write_text(path.with_name(FIGURE), ablations.figure(ablation))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -40,13 +40,15 @@ class OneByOneRunner(ABC):
         """See `targets.base.Runner`."""
         import numpy as np
 
+        from pose.decode import assign_queries
+
         check_crops(crops, self.card)
-        keypoints = self.card.outputs[0].shape[1]
+        keypoints = len(self.card.skeleton)
         coords, scores = np.zeros((len(crops), keypoints, 2), np.float32), np.zeros((len(crops), keypoints), np.float32)
         for index, crop in enumerate(crops):
             answer = self.predict_one(crop)
             check_answer(answer, self.card, index)
-            coords[index : index + 1], scores[index : index + 1] = answer
+            coords[index : index + 1], scores[index : index + 1] = assign_queries(*answer)
         return coords, scores
 
 
@@ -69,12 +71,17 @@ def check_crops(crops: np.ndarray, card: Card) -> None:
 
 def check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
     """Raises BackendError unless a runtime's answer to the crop of that index has the card's shapes and is finite."""
-    import numpy as np
-
     shapes = tuple(tuple(part.shape) for part in answer)
     expected = tuple((1, *output.shape[1:]) for output in card.outputs)
     if shapes != expected:
         raise BackendError(f"{_artefact_name(card)} answered shapes {shapes}, its card says {expected}; export it again")
+    check_finite(answer, card, index)
+
+
+def check_finite(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
+    """Raises BackendError unless an answer to the crop of that index is finite."""
+    import numpy as np
+
     values = np.concatenate([part.ravel() for part in answer])
     if wrong := int(np.count_nonzero(~np.isfinite(values))):
         raise BackendError(

@@ -50,6 +50,11 @@ def require_runnable(artefact: Artefact) -> Card:
         raise InputError(
             f"{artefact.path} needs the delegate {delegate} and never answered here: there is nothing to replay"
         )
+    if card.queries or card.input.colour != "RGB":
+        raise InputError(
+            f"{artefact.path}: devices run networks that predict joints of RGB crops; {card.student} predicts queries, or "
+            "takes BGR: check it on this host"
+        )
     card.verify_artefact(artefact.path)
     return card
 

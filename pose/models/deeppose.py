@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose.models.backbones.resnet import BLOCKS, ResNet
+from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.output import PoseOutput
-from pose.models.regression import RegressionStudent, pool, small_linear
+from pose.models.regression import RegressionStudent, full_precision, pool, small_linear
 
 _SIGMA = 2.0  # heatmap pixels, where our head for sigmas starts: the width of the Gaussians that teachers are trained on
 
@@ -31,7 +31,7 @@ class DeepPoseHead(nn.Module):
             nn.init.constant_(layer.bias, start)
 
     def forward(self, features: Tensor) -> PoseOutput:
-        with torch.autocast(features.device.type, enabled=False):  # a coordinate in bfloat16 has steps of half a pixel
+        with full_precision(features):
             pooled = pool(features.float())
             coords, sigmas = (layer(pooled).unflatten(-1, (-1, 2)) for layer in (self.fc, self.sigmas))
             return PoseOutput(coords=coords, scores=self.scores(pooled), sigmas=F.softplus(sigmas))
@@ -41,21 +41,22 @@ class DeepPose(RegressionStudent):
     """Images `[N, 3, H, W]` -> `PoseOutput` with coordinates, scores and sigmas.
 
     Args:
-        backbone: images -> maps, of which the last is read; its `channels` are those of each map.
+        backbone: images -> features `[N, channels, h, w]`.
     """
 
     auxiliary = ("head.scores", "head.sigmas")
     flip_shift = 1.0
 
-    def __init__(self, backbone: ResNet, keypoints: int) -> None:
+    def __init__(self, backbone: nn.Module, channels: int, keypoints: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = DeepPoseHead(backbone.channels[-1], keypoints)
+        self.head = DeepPoseHead(channels, keypoints)
 
     def forward(self, images: Tensor) -> PoseOutput:
-        return self.head(self.backbone(images)[-1])
+        return self.head(self.backbone(images))
 
 
 def deeppose_r50(keypoints: int) -> DeepPose:
     """ResNet-50: 23.58 M parameters, 4.00 G multiply-adds."""
-    return DeepPose(ResNet(BLOCKS[50]), keypoints)
+    backbone = LastMap(BLOCKS[50])
+    return DeepPose(backbone, backbone.channels[-1], keypoints)

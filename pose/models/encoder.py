@@ -143,12 +143,20 @@ def raise_patches(patch: PatchEmbedding, std: float = _PATCH_STD) -> None:
     nn.init.zeros_(patch.linear.bias)
 
 
-def sine_position(rows: int, columns: int, dim: int) -> Tensor:
-    """Fixed 2-D sine embedding `[1, rows * columns, dim]`: half of the channels for y, half for x, a full turn each."""
-    frequencies = 10000.0 ** (2 * (torch.arange(dim // 2) // 2) / (dim // 2))
+def periods(channels: int) -> Tensor:
+    """How many times as long as the first channel's each channel's period is, `[channels]`, in a sine embedding."""
+    return 10000.0 ** (2 * (torch.arange(channels) // 2) / channels)
+
+
+def sine_position(rows: int, columns: int, dim: int, start: float = 1.0) -> Tensor:
+    """Fixed 2-D sine embedding `[1, rows * columns, dim]`: half of the channels for y, half for x, a full turn each.
+
+    Args:
+        start: position of the first row and column, in cells.
+    """
 
     def axis(length: int) -> Tensor:
-        angles = torch.arange(1, length + 1)[:, None] / (length + 1e-6) * 2 * math.pi / frequencies
+        angles = (torch.arange(length)[:, None] + start) / (length + 1e-6) * 2 * math.pi / periods(dim // 2)
         return torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=-1).flatten(1)
 
     y = axis(rows)[:, None].expand(rows, columns, -1)

@@ -6,10 +6,12 @@ The names of its parts are those of the checkpoints of RLE (Li et al., ICCV 2021
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+Form = Literal["authors", "mmpose", "mmpose_gaussian", "poseur"]  # of the loss, see `distill.likelihood`
 _LAYERS, _HIDDEN = 6, 64
 
 

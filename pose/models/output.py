@@ -18,6 +18,11 @@ class PoseOutput:
         heatmaps: `[N, K, H, W]`, peak about 1.
         keypoint_tokens: `[N, K, D]`, after the last encoder block.
         visual_tokens: `[N, P, D]`, after the last encoder block, row by row of the patch grid.
+        layer_coords, layer_sigmas, layer_logits: `[N, L, Q, 2]`, `[N, L, Q, 2]`, `[N, L, Q, K + 1]` of every decoder layer,
+            the last layer last, for the losses of networks that are trained on all of them.
+
+    A network of queries, as PRTR, predicts Q points for K joints: `coords [N, Q, 2]`, `sigmas [N, Q, 2]`, and `scores
+    [N, Q, K]`, the probability that a query is a joint; `pose.decode.assign_queries` makes K predictions of them.
     """
 
     coords: Tensor | None = None
@@ -26,3 +31,6 @@ class PoseOutput:
     heatmaps: Tensor | None = None
     keypoint_tokens: Tensor | None = None
     visual_tokens: Tensor | None = None
+    layer_coords: Tensor | None = None
+    layer_sigmas: Tensor | None = None
+    layer_logits: Tensor | None = None

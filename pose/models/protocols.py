@@ -128,7 +128,9 @@ def require_student(model: nn.Module, name: str, keypoints: int) -> None:
         model.train(training)
     if not isinstance(output, PoseOutput):
         raise InputError(f"student '{name}' returns {type(output).__name__}; it must return pose.models.output.PoseOutput")
-    for attribute, shape in (("coords", [1, keypoints, 2]), ("scores", [1, keypoints])):
+    queries = output.scores is not None and output.scores.ndim == 3 and output.scores.shape[1]
+    expected = {"coords": [1, queries or keypoints, 2], "scores": [1, queries, keypoints] if queries else [1, keypoints]}
+    for attribute, shape in expected.items():
         value = getattr(output, attribute)
         if value is None or list(value.shape) != shape:
             returned = "no" if value is None else f"{list(value.shape)}"

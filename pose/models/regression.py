@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from pose.models.flow import Form, RealNVP
 from pose.models.output import PoseOutput
 from pose.models.protocols import Groups, parameter_groups
 
@@ -24,17 +26,24 @@ class RegressionStudent(nn.Module):
         auxiliary: names of the submodules that are no part of the published network as it runs: density models, and heads of
             ours for losses. Published checkpoints may lack them, and sizes leave them out.
         training_only: those of them that the deploy form leaves out.
+        likelihood: the form of its residual log-likelihood, see `distill.likelihood`.
         flip_shift: by how much of a pixel the original moves mirrored coordinates before it averages them; see `fuse_flip`.
     """
 
     auxiliary: ClassVar[tuple[str, ...]] = ()
     training_only: ClassVar[tuple[str, ...]] = ()
     flip_shift: ClassVar[float] = 0.0
+    likelihood: Form = "authors"
     backbone: nn.Module
 
     def published(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict in any published layout, under our names; what is ours already, or unknown, stays as it is."""
         return mmpose_names(state)
+
+    def densities(self, output: PoseOutput) -> list[tuple[Tensor, Tensor, RealNVP]]:
+        """What the residual log-likelihood is the loss of: coordinates and sigmas `[N, K, 2]` in shares of the crop, and the
+        flow of their residuals; none of a network without flows."""
+        return []
 
     def parameter_groups(self) -> Groups:
         """The backbone and the rest."""
@@ -61,6 +70,15 @@ def mmpose_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key, value in state.items()
         if not key.startswith(_PREPROCESSOR)
     }
+
+
+def full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Switches mixed precision off where it is on: a coordinate in bfloat16 has steps of half a pixel.
+
+    Exported graphs have no trace of it.
+    """
+    kind = values.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def pool(features: Tensor) -> Tensor:
