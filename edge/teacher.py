@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from calib_data import flags
 from pose import cli
+
+if TYPE_CHECKING:
+    from pose.decode import Method
 
 
 def main(
@@ -47,7 +50,7 @@ def main(
         raise InputError(f"there is no decoding '{method}'; choose one of {', '.join(METHODS)}")
     opened = open_teacher(teacher, teacher_file, source.skeleton)
     if method or flip:
-        opened = DecodedTeacher(opened, method or "dark", flip)
+        opened = DecodedTeacher(opened, cast("Method", method or "dark"), flip)
     score = score_teacher(opened, source, data.name, limit, seed)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
     if json:

@@ -6,7 +6,7 @@ depends on how the network was trained. Those trained on the coordinates of `pos
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -57,8 +57,9 @@ def decode(
     scores = heatmaps.max((2, 3))
     if method in published_decoding.METHODS:
         smooth = blur(heatmaps, KERNEL) if method in published_decoding.BLURRED else heatmaps
-        places = published_decoding.peaks(heatmaps, smooth, method)
-        return (places / published_decoding.steps(method, *heatmaps.shape[:1:-1])).astype(np.float32), scores
+        published = cast(published_decoding.Published, method)
+        places = published_decoding.peaks(heatmaps, smooth, published)
+        return (places / published_decoding.steps(published, *heatmaps.shape[:1:-1])).astype(np.float32), scores
     maps = blur(heatmaps, kernel) if kernel else heatmaps
     n, k, h, w = maps.shape
     peak = maps.reshape(n, k, h * w).argmax(2)

@@ -1,7 +1,7 @@
 """Peaks of heatmaps exactly as the published code finds them, edges and empty maps included: to reproduce published figures.
 
-The decoders of `pose.decode` agree with them but where these are arbitrary: no shift near an edge, steps of any length, a joint
-in a corner for an empty map.
+The decoders of `pose.decode` agree with them but where these are arbitrary: no shift near an edge, steps of any length,
+a joint in a corner for an empty map.
 """
 
 from __future__ import annotations
