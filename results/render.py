@@ -17,15 +17,17 @@ sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from pose.errors import GateError, InputError, UserError  # noqa: E402
 from results import ablation as ablations  # noqa: E402
+from results import zoo  # noqa: E402
 
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation")
+REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "zoo")
+OPTIONAL = ("ablation", "zoo")  # of which a folder may have no data
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
 FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
     "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -72,7 +74,7 @@ def tables(folder: Path) -> dict[str, str]:
     """
     from pose.files import read_yaml
 
-    made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder)}
+    made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder), "zoo": zoo.table(folder)}
     if ablation := ablations.read(folder):
         made["ablation"] = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"
     if not (folder / "table.yaml").exists():
@@ -226,7 +228,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name != "ablation"):
+    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name not in OPTIONAL):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, drawn in peers_figures(folder).items():

@@ -19,10 +19,9 @@ from distill.request import Request
 from distill.run_files import STUDENT, TEACHER
 from distill.student import distill
 from pose import models
-from pose.crop import CropSpec
+from pose.crop import BGR, CropSpec
 from pose.models import ModelSpec, checkpoint
 from pose.models.backbones.resnet import LastMap
-from pose.models.heatmap_network import BGR
 from pose.models.hrnet import HRNetPose
 from pose.models.okdhp import OnlineHourglass
 from pose.models.output import PoseOutput

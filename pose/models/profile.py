@@ -16,11 +16,11 @@ from pose.crop import CropSpec
 
 def parameters(model: nn.Module) -> int:
     """Number of parameters without the fixed position embedding, and without what is for training alone (`auxiliary`)."""
-    left_out = ("position", *getattr(model, "auxiliary", ()))
+    left_out = tuple(getattr(model, "auxiliary", ()))
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if not any(name == part or name.startswith(f"{part}.") for part in left_out)
+        if name.rpartition(".")[2] != "position" and not any(name.startswith(f"{part}.") for part in left_out)
     )
 
 
