@@ -82,8 +82,8 @@ def normalise(crop: np.ndarray, spec: CropSpec) -> np.ndarray:
 @lru_cache
 def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
     """The network input of every byte, float32 [3, 256]."""
-    means, deviations = (np.array(values, np.float32)[:, None] for values in (mean, std))
-    return (np.arange(256, dtype=np.float32) - means) / deviations
+    means, stds = (np.array(values, np.float32)[:, None] for values in (mean, std))
+    return (np.arange(256, dtype=np.float32) - means) / stds
 
 
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

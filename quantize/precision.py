@@ -118,10 +118,11 @@ class StudentQuantizer(Quantizer):
     def _annotate_sum(self, node: Any, fused: set[Any]) -> None:
         """One scale for what is added and the sum, however long the chain of sums: nothing is rounded, some is clipped.
 
-        What is float comes with more bits than int8 has: its sum is float, and has a scale of its own.
+        What is float comes with more bits than int8 has: its sum is float, and has a scale of its own. So has the sum of a
+        resized map, which would otherwise coarsen all that is added to it.
         """
         known = [value for value in node.all_input_nodes if _is_quantized(value)]
-        if len(known) < len(node.all_input_nodes):
+        if len(known) < len(node.all_input_nodes) or any(value.target in _RESIZINGS for value in known):
             own = _activation_spec(node, self._precision)
             self._annotate_fused(node, {value: SharedQuantizationSpec(value) for value in known}, own, fused)
             return

@@ -119,7 +119,8 @@ def with_input(content: bytes, wanted: Input, integer: bool = False) -> bytes:
     """
     model = _unpacked(content)
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    source, before = graph.inputs[0], []  # type: int, list[Any]
+    source = graph.inputs[0]
+    before: list[Any] = []
     if wanted.dtype == "uint8":
         source = (_normalise_in_int8 if integer else _normalise_in_float)(model, before, wanted)
     elif graph.tensors[source].type == schema.TensorType.INT8:

@@ -75,9 +75,9 @@ def test_the_integer_file_answers_as_the_default_one(artefacts) -> None:
     assert np.abs(affine[1] - integer[1]).max() < 0.05
 
 
-@pytest.mark.parametrize("std", [(127.5,) * 3, (58.395, 57.12, 57.375)])
-def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: tuple[float, float, float]) -> None:
-    """Every byte in every channel, in what the first convolution of the network reads."""
+@pytest.mark.parametrize(("std", "most"), [((127.5,) * 3, 0), ((58.395, 57.12, 57.375), 1)])
+def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: tuple[float, ...], most: int) -> None:
+    """Every byte in every channel, in what the network reads first; a mean that is no whole number is rounded in the bias."""
     from ai_edge_litert.interpreter import Interpreter
 
     content = artefacts["integer"].path.read_bytes()
@@ -93,7 +93,9 @@ def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: 
     interpreter.invoke()
     expected = np.round((ramp - np.float64(wanted.mean)) / np.float64(std) / steps.scale) + steps.zero_point
     _, (_, depthwise, *_) = flatbuffer.read(flatbuffer.with_input(_without_normalisation(content), wanted, integer=True))
-    np.testing.assert_array_equal(interpreter.get_tensor(depthwise.outputs[0]), expected.clip(-128, 127))
+    apart = np.abs(interpreter.get_tensor(depthwise.outputs[0]) - expected.clip(-128, 127))
+    assert apart.max() <= most
+    assert apart.mean() < 0.005
 
 
 def _without_normalisation(content: bytes) -> bytes:
