@@ -172,6 +172,18 @@ def test_wrong_input_is_one_line(tiny_onnx: Path, foreign: Path, options: dict, 
     assert not (foreign.parent / "peers.json").exists()
 
 
+def test_files_of_the_data_folder_are_named_by_their_place_there(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("POSE_DATA", str(foreign.parent))
+    result = run(foreign.parent, peer=[str(foreign), "thunder=movenet_thunder"])
+    assert [network.path for network in result.networks] == [
+        "$POSE_DATA/net.onnx",
+        "$POSE_DATA/movenet/movenet-thunder.onnx",
+    ]
+    assert str(foreign.parent) not in str(result.networks[1].error)
+
+
 def test_nothing_to_compare() -> None:
     with pytest.raises(InputError, match="nothing to compare"):
         main([])
