@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.evaluate.bounds import Count, Duration, FileBytes, Latency, Number
+from edge.evaluate.bounds import Duration, FileBytes, Latency, Number
 from edge.evaluate.records import SCHEMA, Column, Record, validated
 from edge.evaluate.timings import Facts, Percentiles
 from pose.card import Digest
 from pose.cli import SET_NAME
 
 Kind = Literal["student", "peer"]
+_MultiplyAdds = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 _Ratio = Annotated[float, Field(strict=True, gt=0, le=1e9)]
 
 
@@ -89,7 +90,7 @@ class Network(Record):
     bytes: FileBytes | None = None
     sha256: Digest | None = None
     crop: tuple[Number, Number] | None = None
-    multiply_adds: Count | None = None
+    multiply_adds: _MultiplyAdds | None = None
     accuracy: dict[str, Accuracy] = Field(default={})
     timings: list[PeerTiming] = Field(default=[])
     error: str | None = None

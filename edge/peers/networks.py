@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Foreign:
             title=name,
             kind="peer",
             runtime=path.suffix[1:],
-            path=str(path),
+            path=_shown(path),
             precision="int8" if work and work.is_int8 else "fp32",
             bytes=size(path),
             sha256=sha256(path),
@@ -176,10 +177,16 @@ def skipped(request: Request, error: MissingModelError | BackendError) -> Networ
     path, reason = request.file or Path(request.teacher), str(error)
     if isinstance(error, MissingModelError):
         path = error.path
-        reason = f"there is no file {path}; name it, as {request.name}={request.teacher}:FILE, or set POSE_DATA"
+        reason = f"there is no file {_shown(path)}; name it, as {request.name}={request.teacher}:FILE, or set POSE_DATA"
     return Network(
-        name=request.name, title=request.name, kind="peer", runtime="", path=str(path), error=reason, skipped=True
+        name=request.name, title=request.name, kind="peer", runtime="", path=_shown(path), error=reason, skipped=True
     )
+
+
+def _shown(path: Path) -> str:
+    """A path for the record, which should say the same on another machine: a file of the data folder by its place there."""
+    folder = os.environ.get("POSE_DATA")
+    return f"$POSE_DATA/{path.relative_to(folder)}" if folder and path.is_relative_to(folder) else str(path)
 
 
 def _multiply_adds(artefact: Artefact) -> int | None:

@@ -25,7 +25,7 @@ def heads(peers: Peers, threads: Sequence[int]) -> list[str]:
     titles += [f"{name}: AP, PCK@0.2" for name in peers.people]
     for count in threads:
         titles += [f"{count} thread{'s' * (count > 1)}, ms: min", "median, p90", "to baseline", "of int8 peak"]
-    return [*titles, "decoding, ms"]
+    return [*titles, "decoding in numpy, ms"]
 
 
 def rows(peers: Peers, threads: Sequence[int]) -> list[list[str]]:

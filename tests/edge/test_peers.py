@@ -172,6 +172,18 @@ def test_wrong_input_is_one_line(tiny_onnx: Path, foreign: Path, options: dict, 
     assert not (foreign.parent / "peers.json").exists()
 
 
+def test_files_of_the_data_folder_are_named_by_their_place_there(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("POSE_DATA", str(foreign.parent))
+    result = run(foreign.parent, peer=[str(foreign), "thunder=movenet_thunder"])
+    assert [network.path for network in result.networks] == [
+        "$POSE_DATA/net.onnx",
+        "$POSE_DATA/movenet/movenet-thunder.onnx",
+    ]
+    assert str(foreign.parent) not in str(result.networks[1].error)
+
+
 def test_nothing_to_compare() -> None:
     with pytest.raises(InputError, match="nothing to compare"):
         main([])
@@ -184,7 +196,7 @@ def example() -> Peers:
             {"threads": n, "min_ms": ms / n, "decode_ms": 0.1, "latency_ms": latency, "ratio": ms / 2} for n in (1, 2)
         ]
         scored = {"val": {"ap": ap, "pck": min(ap + 30, 90.0), "persons": 9, "joints": [str(n) for n in range(joints)]}}
-        sizes = {"bytes": 3_000_000, "crop": [192, 192], "multiply_adds": 271_000_000, "precision": "int8"}
+        sizes = {"bytes": 3_000_000, "crop": [192, 192], "multiply_adds": 1_219_794_944, "precision": "int8"}
         kinds = {"title": name.partition("-")[0], "kind": "peer", "runtime": "tflite", "path": "a"}
         return {"name": name, "timings": timings, "accuracy": scored, **sizes, **kinds, **more}
 
