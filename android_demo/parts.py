@@ -67,7 +67,7 @@ class Parts:
                 continue
             with zipfile.ZipFile(self.folder / name) as archive:
                 for member in archive.namelist():
-                    if re.fullmatch(rf"(lib|jni)/{ABI}/\w+\.so", member):
+                    if re.fullmatch(rf"(lib|jni)/{ABI}/[\w+]+\.so", member):
                         content[Path(member).name] = archive.read(member)
         return content
 

@@ -177,6 +177,7 @@ def main(
     ] = False,
     setup: Annotated[bool, typer.Option("--setup", help="Install the runtime in an environment of our own there.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Afterwards, remove our files from the devices.")] = False,
+    apk: cli.Apk = None,
     json: cli.Json = None,
 ) -> None:
     """Time an artefact and its float twin, in turns in one process on each device: p50, p90, p99, load time, memory."""
@@ -191,7 +192,7 @@ def main(
 
     if rigorous and sustained:
         raise InputError("--rigorous and --sustained are two ways to measure; choose one")
-    opened, pinned = open_all(device), cores(affinity)
+    opened, pinned = open_all(device, apk), cores(affinity)
     if setup and (local := [one.name for one in opened if one.here]):
         raise InputError(f"--setup is for other devices, not for {local[0]}; here: pip install 'distilpose-edge[device]'")
     pair = twins(dist.find_or_latest(artefact, device_targets()))

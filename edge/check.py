@@ -130,6 +130,7 @@ def main(
     ] = [],  # noqa: B006 - typer copies it
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     threads: cli.Threads = 1,
+    apk: cli.Apk = None,
     json: cli.Json = None,
     seed: cli.Seed = 0,
 ) -> None:
@@ -142,7 +143,7 @@ def main(
     from edge.evaluate.records import EMBEDDED, Checks, device_failures
     from pose.files import write_json
 
-    devices = open_all(device)
+    devices = open_all(device, apk)
     if target not in (None, "all") and artefact is not None:
         raise InputError("--artefact names one artefact already; with it, --target is all or left out")
     if data is None and (images is not None or boxes != "annotation" or skeleton is not None):

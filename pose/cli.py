@@ -30,7 +30,21 @@ from pose.files import require_apart, require_writable, results_apart
 from pose.streams import end, is_abandoned, open_standard_streams
 from pose.terminal import console, note, progress, quiet, track
 
-__all__ = ["Json", "Seed", "Threads", "Writes", "console", "note", "pairs", "progress", "quiet", "run", "track", "writable"]
+__all__ = [
+    "Apk",
+    "Json",
+    "Seed",
+    "Threads",
+    "Writes",
+    "console",
+    "note",
+    "pairs",
+    "progress",
+    "quiet",
+    "run",
+    "track",
+    "writable",
+]
 
 
 def writable(path: Path | None) -> Path | None:
@@ -60,6 +74,7 @@ Json = Annotated[
 ]
 MOST_THREADS = 256
 Threads = Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of the runtimes.")]
+Apk = Annotated[Path | None, typer.Option(metavar="FILE", help="The app of android_demo, installed on phones over adb.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random in this command.")]
 
 

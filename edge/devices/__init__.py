@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.devices.base import Device
@@ -10,8 +11,11 @@ from pose.errors import InputError
 FORMS = "local, ssh://user@host[:port] or adb[:serial]"
 
 
-def open(spec: str) -> Device:  # noqa: A001 - read as devices.open
+def open(spec: str, apk: Path | None = None) -> Device:  # noqa: A001 - read as devices.open
     """The device that `spec` names; no connection is made yet.
+
+    Args:
+        apk: the app to install on it, where it is reached over adb.
 
     Raises:
         InputError: `spec` is none of `local`, `ssh://user@host[:port]`, `adb[:serial]`.
@@ -24,7 +28,7 @@ def open(spec: str) -> Device:  # noqa: A001 - read as devices.open
     if kind == "adb" and (":" not in spec or _plain(serial)):
         from edge.devices.adb import Adb
 
-        return Adb(spec, serial or None)
+        return Adb(spec, serial or None, apk)
     if spec.startswith("ssh://"):
         from edge.devices.ssh import Ssh
 

@@ -1,5 +1,7 @@
 """A phone or a board over adb: the real client, so that its server's port and your authorisation hold.
 
+A phone has no Python: with the app of `android_demo` on it, the app runs the jobs (`edge.devices.app`).
+
 Devices older than Android 7 return no exit status, mix stderr into stdout and take no input: none of these is needed here.
 """
 
@@ -7,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
+from edge.devices import app as apps
 from edge.devices.base import FOLDER, DeviceFailure, Unreachable, command_failed, last_line
 from edge.devices.client import Client
 from edge.devices.remote import SHORT, SLOWEST, Remote
@@ -25,15 +29,39 @@ _FIXES = {
 
 
 class Adb(Remote):
-    """The device with this serial; without one, the only one (or the one that ANDROID_SERIAL names)."""
+    """The device with this serial; without one, the only one (or the one that ANDROID_SERIAL names).
+
+    Args:
+        apk: the app, which is installed before anything else.
+    """
 
     carries_stdin = False
     install = "apt install adb"
-    folder = f"/data/local/tmp/{FOLDER}"  # the one place where adb's shell may write and execute
 
-    def __init__(self, name: str, serial: str | None = None) -> None:
+    def __init__(self, name: str, serial: str | None = None, apk: Path | None = None) -> None:
         super().__init__(name)
         self._adb = ["adb", *(["-s", serial] if serial else [])]
+        self._apk = apk
+
+    @cached_property
+    def app(self) -> apps.App | None:
+        """The app that runs jobs there; None where there is none, and Python does.
+
+        Raises:
+            DeviceFailure: the app cannot be installed or has no folder; or as `run`.
+        """
+        if self._apk:
+            apps.install(self, self._adb, self._apk)
+        if not apps.is_installed(self):
+            return None
+        app = apps.App(self)
+        app.make_folder()
+        return app
+
+    @property
+    def folder(self) -> str:
+        """The app's own; without an app the one place where adb's shell may write and execute."""
+        return apps.FOLDER if self.app else f"/data/local/tmp/{FOLDER}"
 
     def _client(self, line: str) -> list[str]:
         return [*self._adb, "shell", line]
@@ -61,6 +89,10 @@ class Adb(Remote):
         client.hang_up()
 
     def _unreachable(self, status: int, complaint: str) -> DeviceFailure:
+        return self.unreachable(status, complaint)
+
+    def unreachable(self, status: int, complaint: str) -> DeviceFailure:
+        """The error for a client that did not reach the device."""
         reason = last_line(complaint) or "no reason given"
         for word, fix in _FIXES.items():
             if word in complaint:

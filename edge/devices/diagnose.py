@@ -136,6 +136,9 @@ def _runtimes(session: Session, card: Card | None) -> Iterator[Diagnosis]:
     """The interpreter and the runtimes in it."""
     if card and device_tool(card) and session.facts.trtexec:
         return
+    if session.app:
+        yield Diagnosis(severity="ok", what="the app runs jobs there; no Python is needed")
+        return
     python = python_of(session.device)
     distributions = sorted({*all_wheels(), "tflite-runtime"})
     lines = session.device.run([python.path, "-c", _VERSIONS, *distributions], timeout=SECONDS)

@@ -93,7 +93,8 @@ def _interpreter(path: str, match: re.Match[str]) -> Interpreter:
 
 def _advice(device: Device, linux: str) -> str:
     if device.name.startswith("adb"):
-        return "phones have none that adb may run; put one on its PATH, or run sshd in Termux and give --device ssh://PHONE:8022"
+        build = "build the app with python -m android_demo.build --out demo.apk and give --apk demo.apk"
+        return f"phones have none that adb may run; {build}, or run sshd in Termux and give --device ssh://PHONE:8022"
     return f"{linux}: sudo apt install python3 python3-venv" if linux == "install it there" else linux
 
 

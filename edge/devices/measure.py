@@ -93,7 +93,7 @@ class _Run:
         else:
             if jobs.device_tool(card):
                 self._warnings.append("not TensorRT: there is no trtexec, so ONNX Runtime ran the file on the processor")
-            if install:
+            if install and session.app is None:  # which has its runtime
                 setup(session.device, card.target, session.facts)
             artefacts = {name: session.push(name, one.path, cards[name]) for name, one in plan.artefacts.items()}
             slowest = self._load(artefacts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar, cast
 
 from edge import devices
@@ -15,15 +16,25 @@ Result = TypeVar("Result")
 FAREWELL = 5.0  # seconds for devices to end after Ctrl-C
 
 
-def open_all(specs: Sequence[str]) -> list[Device]:
+def open_all(specs: Sequence[str], apk: Path | None = None) -> list[Device]:
     """The devices that were named on a command line; no connection is made yet.
 
+    Args:
+        apk: the app to install on those that are reached over adb.
+
     Raises:
-        InputError: one is no device, or was named twice.
+        InputError: one is no device, or was named twice; or the file is no apk, or no device takes it.
     """
     if len(set(specs)) < len(specs):
         raise InputError("the same --device was given twice; they would disturb each other")
-    return [devices.open(spec) for spec in specs]
+    opened = [devices.open(spec, apk) for spec in specs]
+    if apk is not None:
+        from edge.devices.app import require_apk
+
+        if not any(spec.partition(":")[0] == "adb" for spec in specs):
+            raise InputError("--apk is for phones over adb; add --device adb, or leave it out")
+        require_apk(apk)
+    return opened
 
 
 def together(actions: Sequence[Callable[[Callable[[], bool]], Result]]) -> list[Result]:

@@ -17,6 +17,8 @@ from typing import TypeVar
 from edge import agent
 from edge.devices import facts
 from edge.devices import job as jobs
+from edge.devices.adb import Adb
+from edge.devices.app import App
 from edge.devices.base import ConnectionCut, Device, Unreachable
 from edge.devices.events import MOST, Event, parse
 from edge.devices.python import python_of
@@ -97,13 +99,9 @@ class Session:
         Raises:
             BackendError: the agent reported an error, or ended without a result; or as `Device.run`.
         """
-        if not self._command:
-            python = self.retry(lambda: python_of(self.device))
-            self._command = [python.path, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
-        stdin = json.dumps({"threads": self.threads, "affinity": list(self.affinity), **job}).encode()
+        lines = self._lines({**job, "threads": self.threads, "affinity": list(self.affinity)}, timeout)
         last: Event = {}
         count = 0
-        lines = self.device.run(self._command, stdin=stdin, timeout=timeout)
         try:
             for line in lines:
                 if self.stopped():
@@ -123,6 +121,21 @@ class Session:
         if last.get("event") != "result":
             raise BackendError(f"{self.device.name}: the agent ended without a result; run it again")
 
+    @property
+    def app(self) -> App | None:
+        """The app that runs the jobs there; None where Python does."""
+        device = self.device
+        return self.retry(lambda: device.app) if isinstance(device, Adb) else None
+
+    def _lines(self, job: agent.Job, timeout: float) -> Iterator[str]:
+        """What the agent prints for a job: the app, or Python with edge/agent.py."""
+        if app := self.app:
+            return app.run(job, timeout)
+        if not self._command:
+            python = self.retry(lambda: python_of(self.device))
+            self._command = [python.path, self.retry(lambda: self.device.push(AGENT, sha256(AGENT)))]
+        return self.device.run(self._command, stdin=json.dumps(job).encode(), timeout=timeout)
+
     def _event(self, line: str) -> Event | None:
         try:
             return parse(line)
@@ -131,7 +144,7 @@ class Session:
 
     def _hint(self, kind: str, job: agent.Job) -> str:
         """How to install a runtime that the agent did not find."""
-        if kind != "runtime":
+        if kind != "runtime" or self.app:
             return ""
         runtimes = [artefact["runtime"] for artefact in job["artefacts"]]
         spec = next((spec for spec in SPECS.values() if spec.runtime in runtimes), None)

@@ -51,6 +51,7 @@ def main(
     images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside data]")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     threads: cli.Threads = 1,
+    apk: cli.Apk = None,
     rigorous: Annotated[bool, typer.Option("--rigorous", help="At least 1024 inferences and 60 s of each.")] = False,
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Exit with 1 if an artefact loses more points of AP or PCK than this.")
@@ -81,7 +82,7 @@ def main(
 
     limits = gates.parse_latency_limits(max_p90_ms)
     measuring = {"--artefact": artefact, "--target": target, "--limit": limit, "--rigorous": rigorous}
-    measuring |= {"--device": device != ["local"], "--threads": threads != 1}
+    measuring |= {"--device": device != ["local"], "--threads": threads != 1, "--apk": apk}
     stray = [flag for flag, is_set in measuring.items() if is_set and (check or bench)]
     if stray:
         raise InputError(f"{stray[0]} says what to measure, and --check and --bench name results; leave one of them out")
@@ -99,7 +100,7 @@ def main(
     if not check and not bench:
         from edge.report.measure import Order, measure
 
-        checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed))
+        checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed, apk))
     report = collect.collect(checks, benches, [_command()])
     applied = gates.accuracy(report.checks, max_drop) if max_drop is not None else []
     applied += gates.latency(report.benches, limits) if limits else []

@@ -37,6 +37,7 @@ class Order:
     threads: int
     rigorous: bool
     seed: int
+    apk: Path | None = None
 
 
 def measure(order: Order) -> tuple[list[Check], list[Bench]]:
@@ -45,7 +46,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     Raises:
         InputError, BackendError: as these.
     """
-    devices = open_all(order.devices)  # a wrong name is reported before anything is measured
+    devices = open_all(order.devices, order.apk)  # a wrong name is reported before anything is measured
     every = order.target == "all"
     targets = None if every else device_targets() if order.target is None else (order.target,)
     latest = dist.find_or_latest(order.artefact, targets)

@@ -20,7 +20,7 @@ from edge.devices.job import artefact_job
 from pose import crop
 from pose.card import Card
 
-PEOPLE = 8  # crops of the job `infer`
+PEOPLE = 32  # crops of the job `infer`
 
 
 def prepare(work: Path) -> None:
@@ -75,6 +75,16 @@ def write_jobs(folder: Path, assets: Path) -> None:
         jobs[f"infer-{name}"] = {"job": "infer", "artefacts": [job], **answers}
     for name, job in jobs.items():
         (folder / f"{name}.json").write_text(json.dumps({**frame, **job}))
+
+
+def phone_command(work: Path) -> list[str]:
+    """The command that runs the app of an emulated phone; the classes of its tests must be compiled."""
+    fetched = parts.fetch("tflite")
+    natives = sorted((fetched.folder / "testing").glob("*linux-x86_64.jar"))
+    path = [work / "classes", work / "packed", work / "test-classes", *natives, fetched.framework]
+    options = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dorg.bytedeco.javacpp.cachedir={work}/natives"]
+    java = shutil.which("java") or "java"
+    return [java, *options, "-cp", ":".join(map(str, path)), "org.distilpose.demo.DesktopPhone"]
 
 
 def run_tests(work: Path, *options: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The device's end of adb's protocol over TCP, as an Android 6 spoke it: no shell_v2, so no exit status and one stream.
 
-`python adbd.py PORT CPU MOOD`, the mood being "" or "unauthorized", inside the board's
-namespaces; commands and files are those of the user `shell`.
+`python adbd.py PORT CPU MOOD [JAVA ...]`, the mood being "" or "unauthorized", inside the board's namespaces; commands and
+files are those of the user `shell`. JAVA is the command that runs the phone's app, see `android_app`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
+import android_app
 
 ROOT = "/mnt"
 SHELL = 2000  # user and group
@@ -169,4 +171,6 @@ class Stream:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), *sys.argv[2:])
+    if java := sys.argv[4:]:
+        threading.Thread(target=android_app.serve, args=(Path(ROOT), java, SHELL), daemon=True).start()
+    serve(int(sys.argv[1]), *sys.argv[2:4])

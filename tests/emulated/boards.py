@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulated import android_app
 from emulated.image import CannotBuildError
 
 HERE = Path(__file__).parent
@@ -140,8 +141,11 @@ class Lab:
         process = _boot(self.image, folder, machine, wheels, files, {"pi": (PI, "/home/pi")}, sshd)
         return self._started(Board(f"ssh://pi@127.0.0.1:{port}", port, process), folder)
 
-    def android(self, mood: str = "", wheels: Sequence[str] = RUNTIMES) -> Board:
+    def android(self, mood: str = "", wheels: Sequence[str] = RUNTIMES, app: Sequence[str] = ()) -> Board:
         """A device that adb is connected to; `mood` is what is wrong with it: "unauthorized".
+
+        Args:
+            app: the command that runs the app natively; without one the device has no `pm` and no `am`.
 
         Raises:
             CannotBuildError: the kernel does not let it.
@@ -152,9 +156,10 @@ class Lab:
         cases = "".join(f"'{key}') echo '{value}';; " for key, value in properties.items())
         everything = " ".join(f"'[{key}]: [{value}]'" for key, value in properties.items())
         getprop = f"#!/bin/sh\ncase \"$1\" in {cases}'') printf '%s\\n' {everything};; *) echo;; esac\n"
-        daemon = [sys.executable, str(HERE / "adbd.py"), str(port), PHONE.cpu, mood]
+        daemon = [sys.executable, str(HERE / "adbd.py"), str(port), PHONE.cpu, mood, *app]
+        files = {"/usr/bin/getprop": getprop, **(android_app.FILES if app else {})}
         users = {"shell": (SHELL, "/data/local/tmp")}
-        process = _boot(self.image, folder, PHONE, wheels, {"/usr/bin/getprop": getprop}, users, daemon)
+        process = _boot(self.image, folder, PHONE, wheels, files, users, daemon)
         board = self._started(Board(f"adb:127.0.0.1:{port}", port, process), folder)
         self._adb("connect", f"127.0.0.1:{port}")
         return board

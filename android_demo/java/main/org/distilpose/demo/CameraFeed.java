@@ -13,7 +13,9 @@ import android.media.Image;
 import android.media.ImageReader;
 import android.os.Handler;
 import android.util.Size;
+import android.view.Surface;
 import java.util.Collections;
+import java.util.List;
 
 /** One camera, through Camera2: frames in YUV_420_888. All of it runs on the handler's thread. */
 final class CameraFeed implements ImageReader.OnImageAvailableListener {
@@ -141,10 +143,24 @@ final class CameraFeed implements ImageReader.OnImageAvailableListener {
         }
     }
 
+    /** The reason of an exception for an error of an opened camera. */
+    static int accessError(int code) {
+        switch (code) {
+            case CameraDevice.StateCallback.ERROR_CAMERA_IN_USE:
+            case CameraDevice.StateCallback.ERROR_MAX_CAMERAS_IN_USE:
+                return CameraAccessException.CAMERA_IN_USE;
+            case CameraDevice.StateCallback.ERROR_CAMERA_DISABLED:
+                return CameraAccessException.CAMERA_DISABLED;
+            default:
+                return CameraAccessException.CAMERA_ERROR;
+        }
+    }
+
     private void start(CameraDevice opened) throws CameraAccessException {
         CaptureRequest.Builder request = opened.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW);
         request.addTarget(reader.getSurface());
-        opened.createCaptureSession(Collections.singletonList(reader.getSurface()), new CameraCaptureSession.StateCallback() {
+        List<Surface> outputs = Collections.singletonList(reader.getSurface());
+        opened.createCaptureSession(outputs, new CameraCaptureSession.StateCallback() {
             @Override public void onConfigured(CameraCaptureSession session) {
                 try {
                     if (!isClosed) session.setRepeatingRequest(request.build(), null, handler);
@@ -182,9 +198,7 @@ final class CameraFeed implements ImageReader.OnImageAvailableListener {
 
         @Override public void onError(CameraDevice opened, int code) {
             opened.close();
-            boolean isTaken = code == ERROR_CAMERA_IN_USE || code == ERROR_MAX_CAMERAS_IN_USE;
-            listener.onProblem(reason(isTaken ? CameraAccessException.CAMERA_IN_USE
-                : code == ERROR_CAMERA_DISABLED ? CameraAccessException.CAMERA_DISABLED : CameraAccessException.CAMERA_ERROR));
+            listener.onProblem(reason(accessError(code)));
         }
     }
 }

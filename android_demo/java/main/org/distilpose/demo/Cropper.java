@@ -1,6 +1,6 @@
 package org.distilpose.demo;
 
-/** Cuts crops from a picture, bilinear, black outside it: `warp` of pose/crop.py, to a grey level. Not for several threads. */
+/** Cuts crops from a picture, bilinear, black outside it: `warp` of pose/crop.py, to a grey level. For one thread. */
 final class Cropper {
     private final InputSpec input;
     private final int[] columns; // of each column of the crop, the picture's column left of it

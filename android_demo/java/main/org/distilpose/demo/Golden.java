@@ -2,6 +2,7 @@ package org.distilpose.demo;
 
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.Locale;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 import org.json.JSONException;
@@ -69,12 +70,12 @@ final class Golden {
         for (int i = 0; i < scores.length; i++) maxScore = Math.max(maxScore, Math.abs(scores[i] - this.scores[i]));
         if (wrong == 0 && median <= tolerancePx && maxScore <= toleranceScore) return;
         String problem = wrong > 0
-            ? String.format("with %d of %d values NaN or infinite; its card allows %.2f px", wrong,
+            ? String.format(Locale.ROOT, "with %d of %d values NaN or infinite; its card allows %.2f px", wrong,
                 coords.length + scores.length, tolerancePx)
-            : String.format("%.2f px (median) and %.2f of score off its card, which allows %.2f px", median, maxScore,
-                tolerancePx);
-        throw new Failure("golden",
-            String.format("%s answers the golden crop %s and %s: a wrong model is not used", artefact, problem, toleranceScore));
+            : String.format(Locale.ROOT, "%.2f px (median) and %.2f of score off its card, which allows %.2f px", median,
+                maxScore, tolerancePx);
+        throw new Failure("golden", artefact + " answers the golden crop " + problem + " and " + toleranceScore
+            + ": a wrong model is not used");
     }
 
     private static double[] distances(float[] points, float[] others, InputSpec input) {

@@ -38,7 +38,8 @@ final class InputSpec {
         int[] shape = new int[sides.length()];
         for (int i = 0; i < shape.length; i++) shape[i] = sides.getInt(i);
         if (shape.length != 4 || shape[0] != 1 || shape[1] != 3 || !isSide(shape[2]) || !isSide(shape[3])) {
-            throw new Failure("artefact", "the card's input shape " + sides + " is not [1, 3, height, width]; export it again");
+            throw new Failure("artefact",
+                "the card's input shape " + sides + " is not [1, 3, height, width]; export it again");
         }
         String layout = json.getString("layout");
         String dtype = json.getString("dtype");

@@ -15,8 +15,8 @@ import java.io.IOException;
 /**
  * Runs one job of the host: `am start -n org.distilpose.demo/.JobActivity --es job NAME`.
  *
- * NAME.json is read from the folder `jobs` of the app's external files, which adb may write to; NAME.events is written beside
- * it. It stays on the screen while it runs: in the background Android gives an app slow cores, and may end it.
+ * NAME.json is read from the folder `jobs` of the app's external files, which adb may write to; NAME.events is written
+ * beside it. It stays on the screen while it runs: in the background Android gives an app slow cores, and may end it.
  */
 public final class JobActivity extends Activity {
     private static final String TAG = "distilpose";
@@ -61,6 +61,11 @@ public final class JobActivity extends Activity {
             return;
         }
         JobFolder folder = new JobFolder(new File(root, "jobs"));
+        if (!folder.folder.isDirectory() && !folder.folder.mkdirs()) Log.e(TAG, "the storage is full");
+        if (name == null) { // the host only wants the folder
+            finishAndRemoveTask();
+            return;
+        }
         thread = new Thread(() -> run(folder, name), "job");
         thread.start();
     }

@@ -36,7 +36,8 @@ final class JobAnswers {
                 write(answers, answer(model, in, count), count, model.scores.length);
                 events.send(Events.of("result").put("done", count));
             } catch (IOException error) {
-                throw new Failure("artefact", crops.getName() + " holds no crops of " + model.name + "; send it again", error);
+                String problem = crops.getName() + " holds no crops of " + model.name + "; send it again";
+                throw new Failure("artefact", problem, error);
             }
         }
     }

@@ -6,7 +6,7 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** Runs a job of the host and reports as edge/agent.py does; the golden crop comes first, so that no wrong model is timed. */
+/** Runs a job of the host and reports as edge/agent.py does; the golden crop comes first: no wrong model is timed. */
 final class JobRunner {
     /** Whether somebody has ended the job: a reason, or null. */
     interface Stop {

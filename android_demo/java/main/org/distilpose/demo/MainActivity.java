@@ -14,7 +14,6 @@ import android.view.View;
 import android.widget.Button;
 import android.widget.CompoundButton;
 import android.widget.TextView;
-import java.util.Locale;
 
 /** The screen of the demo: the camera with the skeleton on it, the switches, and what was measured. */
 public final class MainActivity extends Activity implements DisplayManager.DisplayListener {
@@ -149,8 +148,9 @@ public final class MainActivity extends Activity implements DisplayManager.Displ
 
     private void showFigures() {
         Pipeline pipeline = worker.pipeline();
-        status.setText(pipeline == null || pipeline.fps == 0 ? getString(R.string.loading) : String.format(Locale.ROOT,
-            "%.1f frames/s, pre-processing %.1f ms, model %.1f ms", pipeline.fps, pipeline.preprocessingMs, pipeline.modelMs));
+        boolean isRunning = pipeline != null && pipeline.fps > 0;
+        status.setText(!isRunning ? getString(R.string.loading)
+            : getString(R.string.figures, pipeline.fps, pipeline.preprocessingMs, pipeline.modelMs));
         main.postDelayed(refresh, REFRESH_MS);
     }
 }

@@ -15,7 +15,7 @@ import java.util.zip.ZipOutputStream;
 final class Npy {
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     private static final Pattern CROPS =
-        Pattern.compile("\\{'descr': '\\|u1', 'fortran_order': False, 'shape': \\((\\d{1,7}), (\\d+), (\\d+), 3\\), \\}\\s*");
+        Pattern.compile("\\{'descr': '\\|u1', 'fortran_order': False, 'shape': \\((\\d{1,7}), ([0-9, ]+)\\), \\}\\s*");
 
     private Npy() {}
 
@@ -35,7 +35,7 @@ final class Npy {
         if (!java.util.Arrays.equals(magic, MAGIC) || !match.matches()) throw new IOException("no uint8 [N, H, W, 3]");
         int count = Integer.parseInt(match.group(1));
         long left = bytes - MAGIC.length - 2 - header.length;
-        boolean fits = match.group(2).equals(String.valueOf(input.height)) && match.group(3).equals(String.valueOf(input.width));
+        boolean fits = match.group(2).equals(input.height + ", " + input.width + ", 3");
         if (!fits || left != (long) count * input.cropBytes()) throw new IOException("crops of another size");
         return count;
     }

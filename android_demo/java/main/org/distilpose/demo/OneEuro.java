@@ -1,6 +1,6 @@
 package org.distilpose.demo;
 
-/** The One Euro filter (Casiez, Roussel and Vogel, CHI 2012) of edge/predict/one_euro.py, for the keypoints of one person. */
+/** The One Euro filter (Casiez, Roussel and Vogel, CHI 2012) of edge/predict/one_euro.py, for one person. */
 final class OneEuro {
     private static final double CUTOFF = 0.4; // Hz, of what does not move
     private static final double SPEED = 17.0; // Hz of cutoff for each body size a second

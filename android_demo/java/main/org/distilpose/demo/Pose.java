@@ -16,7 +16,8 @@ final class Pose {
     double score() {
         double sum = 0;
         for (int i = 0; i < scores.length; i++) {
-            if (!Float.isFinite(scores[i]) || !Double.isFinite(points[2 * i]) || !Double.isFinite(points[2 * i + 1])) return 0;
+            boolean isPlace = Double.isFinite(points[2 * i]) && Double.isFinite(points[2 * i + 1]);
+            if (!isPlace || !Float.isFinite(scores[i])) return 0;
             sum += scores[i];
         }
         return sum / scores.length;

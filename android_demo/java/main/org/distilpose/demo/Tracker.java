@@ -2,7 +2,7 @@ package org.distilpose.demo;
 
 /**
  * One person through the frames of a camera, without a detector: the whole picture first, two tiles of it a frame, then the
- * crop around the last keypoints. `Tracking` of edge/predict/tracking.py, whose numbers it has; nothing is allocated a frame.
+ * crop around the last keypoints. `Tracking` of edge/predict/tracking.py, whose numbers it has; a frame allocates nothing.
  */
 final class Tracker {
     private static final double PERSON_SCORE = 0.15;

@@ -55,7 +55,8 @@ final class TfliteRunner implements Runner {
             }
         }
         if (interpreter.AllocateTensors() != 0) throw refused(file, "its tensors do not fit together");
-        input = memory(file, interpreter.input_tensor(0), spec.takesPixels ? kTfLiteUInt8 : kTfLiteFloat32, spec.tensorBytes());
+        int type = spec.takesPixels ? kTfLiteUInt8 : kTfLiteFloat32;
+        input = memory(file, interpreter.input_tensor(0), type, spec.tensorBytes());
         coords = output(file, "coords", 2 * joints);
         scores = output(file, "scores", joints);
     }
@@ -115,7 +116,8 @@ final class TfliteRunner implements Runner {
 
     private static ByteBuffer memory(File file, TfLiteTensor tensor, int type, int bytes) throws Failure {
         if (TfLiteTensorType(tensor) != type || TfLiteTensorByteSize(tensor) != bytes) {
-            throw refused(file, "a tensor of " + TfLiteTensorByteSize(tensor) + " bytes is not the one that its card describes");
+            long actual = TfLiteTensorByteSize(tensor);
+            throw refused(file, "a tensor of " + actual + " bytes is not the one that its card describes");
         }
         return new BytePointer(TfLiteTensorData(tensor)).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
     }

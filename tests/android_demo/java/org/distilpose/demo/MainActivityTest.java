@@ -102,7 +102,8 @@ public class MainActivityTest {
             root.measure(View.MeasureSpec.makeMeasureSpec(822, View.MeasureSpec.EXACTLY),
                 View.MeasureSpec.makeMeasureSpec(1462, View.MeasureSpec.EXACTLY));
             root.layout(0, 0, 822, 1462);
-            ((TextView) activity.findViewById(R.id.status)).setText(R.string.app_name); // times of this JVM are none of a phone
+            TextView status = activity.findViewById(R.id.status);
+            status.setText(R.string.app_name); // the times of this JVM are none of a phone
             Bitmap bitmap = Bitmap.createBitmap(822, 1462, Bitmap.Config.ARGB_8888);
             root.draw(new Canvas(bitmap));
             try (FileOutputStream out = new FileOutputStream(new File(Vectors.WORK, "android.png"))) {

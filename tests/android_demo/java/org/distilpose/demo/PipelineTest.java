@@ -58,7 +58,9 @@ public class PipelineTest {
             model.replay();
             Pipeline pipeline = new Pipeline(model, card.skeleton, card.padding);
             Pose pose = null;
-            for (int i = 0; i < 3; i++) pose = pipeline.process(Vectors.frame(json), json.getInt("rotation"), i * 40_000_000L + 1);
+            for (int i = 0; i < 3; i++) {
+                pose = pipeline.process(Vectors.frame(json), json.getInt("rotation"), i * 40_000_000L + 1);
+            }
             assertTrue(pose != null && pose.score() > 0.3);
             assertEquals(25, pipeline.fps, 2);
             assertTrue(pipeline.modelMs > 0 && pipeline.preprocessingMs > 0);
