@@ -121,6 +121,26 @@ def add(x: Tensor | float, y: Tensor | float) -> Tensor:
 
 
 @_mil
+def maximum(x: Tensor, y: Tensor | float) -> Tensor:
+    return torch.maximum(x, torch.as_tensor(y, dtype=x.dtype))
+
+
+@_mil
+def exp(x: Tensor) -> Tensor:
+    return x.exp()
+
+
+@_mil
+def log(x: Tensor, epsilon: float = 1e-45) -> Tensor:
+    return (x + epsilon).log()
+
+
+@_mil
+def reduce_sum(x: Tensor, axes: Sequence[int] | None = None, keep_dims: bool = False) -> Tensor:
+    return x.sum(tuple(range(x.ndim)) if axes is None else tuple(axes), keepdim=keep_dims)
+
+
+@_mil
 def sub(x: Tensor | float, y: Tensor | float) -> Tensor:
     return torch.as_tensor(x) - y
 
