@@ -1,7 +1,8 @@
 """distilpose_edge: a small regression student of MoveNet Lightning's trunk and a token encoder with ReLU in place of GELU.
 
-LayerNorm becomes about ten float operators in each backend. Batch norm in its place folds away at export (`TokenBatchNorm`), but an
-encoder that starts with it did not learn on photos; it would have to replace LayerNorm during training.
+LayerNorm becomes about ten float operators in ExecuTorch and TFLite. Batch norm in its place folds away at export
+(`TokenBatchNorm`), but an encoder that starts with it did not learn on photos; it would have to replace LayerNorm during
+training.
 """
 
 from __future__ import annotations
