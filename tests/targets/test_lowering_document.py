@@ -8,6 +8,8 @@ import re
 import pytest
 from documents import DOCS
 
+from edge.evaluate.npu import NpuEstimate
+
 TEXT = (DOCS / "lowering.md").read_text(encoding="utf-8")
 RESULTS = {"distilpose_edge": "photos", "distilpose_s": "drawn"}
 
@@ -30,6 +32,16 @@ def test_the_operators_outside_are_those_of_the_results() -> None:
     norms = [outside[student, "executorch"].get("native_layer_norm", 0) for student in RESULTS]
     gelus = [outside[student, "tflite"].get("gelu int8", 0) for student in RESULTS]
     assert f"LayerNorm ({norms[0]}, {norms[1]}) | int8 GELU ({gelus[0]}, {gelus[1]})" in TEXT
+
+
+def test_the_table_of_the_npu_shows_the_results() -> None:
+    rows = json.loads((DOCS.parent / "results" / "photos" / "targets" / "npu.json").read_text())
+    names = [("distilpose_edge", "affine"), ("distilpose_edge_s", "affine"), ("distilpose_edge_s", "integer")]
+    for (student, scheme), row in zip(names, map(NpuEstimate.model_validate, rows), strict=True):
+        cpu = f"{row.cpu_operators} ({row.cpu_operators / row.operators:.0%})"
+        shares = f"{row.operators} | {cpu} | {1 - row.cpu_macs / row.macs:.1%} | {row.cycles / 1e6:.2f} M"
+        assert f"| {row.column} | operators" in TEXT
+        assert f"| `{student}`, {scheme} | {shares} |" in TEXT
 
 
 def test_the_functions_that_it_names_exist() -> None:

@@ -77,7 +77,7 @@ def test_the_integer_file_answers_as_the_default_one(artefacts) -> None:
 
 @pytest.mark.parametrize(("std", "most"), [((127.5,) * 3, 0), ((58.395, 57.12, 57.375), 1)])
 def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: tuple[float, ...], most: int) -> None:
-    """Every byte in every channel, in what the network reads first; a mean with a fraction is rounded in the bias."""
+    """Every byte in every channel, in what the network reads first; the bias rounds a mean that is no whole number."""
     from ai_edge_litert.interpreter import Interpreter
 
     content = artefacts["integer"].path.read_bytes()
