@@ -17,6 +17,7 @@ from pose.program import load_program
 from pose.skeleton import COCO_17, LSP_14
 from quantize import compare
 from quantize.comparison import Cell, Comparison, Figures, as_markdown, interval, read, rows
+from results.render import tables
 
 RECIPE = "{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001, bf16: false, losses: {float_twin: 1}}\n"
 
@@ -122,6 +123,12 @@ def test_the_table_pairs_the_seeds_that_both_ways_have() -> None:
     assert table[3][2] == "43.0 (40.5 to 45.5)"  # 4.303 / sqrt(3)
     assert table[4][2] == "+0.5 (-5.9 to +6.9)"  # of +1 and 0: 12.706 / 2
     assert "| PTQ: calibrated only |  | 40.5 |  |" in as_markdown(example())
+
+
+def test_the_table_of_the_documents_is_made_of_the_file(tmp_path: Path) -> None:
+    assert tables(tmp_path)["compare"] == ""
+    (tmp_path / "compare.json").write_text(example().model_dump_json())
+    assert tables(tmp_path)["compare"] == as_markdown(example())
 
 
 def test_one_seed_has_no_interval() -> None:
