@@ -72,16 +72,16 @@ def tables(folder: Path) -> dict[str, str]:
     from pose.files import read_yaml
 
     ablation = ablations.read(folder)
-    of_losses = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})" if ablation else ""
+    of_losses = {"ablation": f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"} if ablation else {}
     if not (folder / "table.yaml").exists():
-        return {**dict.fromkeys(MARKS, ""), "ablation": of_losses}
+        return {**dict.fromkeys(MARKS, ""), **of_losses}
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
     rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
     short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
     students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
-    return {**{name: "\n".join(lines) for name, lines in regions.items()}, "ablation": of_losses}
+    return {name: "\n".join(lines) for name, lines in regions.items()} | of_losses
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:
@@ -182,7 +182,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name != "ablation"):
+    for begin, end in (marks for name, marks in MARKS.items() if made.get(name) or name != "ablation"):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, text in texts.items():
