@@ -16,13 +16,14 @@ from edge.devices import answers, app
 from edge.devices.base import CommandFailed, DeviceFailure, DiskFull
 from edge.devices.parallel import open_all
 from edge.devices.session import Plan, Session
-from edge.predict.student import artefact_path, twin_path
+from edge.predict.student import artefact_path
 from pose.errors import InputError
 from targets import base
 
 pytestmark = [pytest.mark.minutes, pytest.mark.xdist_group("android")]
 
 JOBS = app.FOLDER
+CLOSE = 1.0  # pixels: see test_jvm.py
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +35,9 @@ def phone_command(jvm_work: Path, jvm_results: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def artefacts() -> dict[str, dist.Artefact]:
-    """The bundled student for TFLite and its float twin."""
-    int8 = artefact_path(target="tflite")
-    return {"fp32": dist.find(twin_path(int8, "fp32")), "int8": dist.find(int8)}
+def artefact() -> dist.Artefact:
+    """The bundled student for TFLite; without its float twin, whose 16 MB take long over an emulated cable."""
+    return dist.find(artefact_path(target="tflite"))
 
 
 @pytest.fixture
@@ -54,35 +54,33 @@ def apk(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_app_measures_and_answers(phone: Board, apk: Path, artefacts: dict[str, dist.Artefact], jvm_work: Path) -> None:
+def test_the_app_measures_and_answers(phone: Board, apk: Path, artefact: dist.Artefact, jvm_work: Path) -> None:
     (device,) = open_all([phone.spec], apk)
-    plan = Plan(artefacts, "quick", 200, 0.0)  # type: ignore[arg-type]
-    (measured,) = benching.bench(plan, [device]).devices
+    (measured,) = benching.bench(Plan({"int8": artefact}, "quick", 200, 0.0), [device]).devices
     assert measured.error is None
     assert device.folder == JOBS
-    for precision in ("fp32", "int8"):
-        timing = measured.timing(precision)  # type: ignore[arg-type]
-        assert timing is not None
-        assert (timing.golden_px, timing.accelerator) == (0, "XNNPACK")
-        assert timing.emulated_ms is not None
-        assert timing.emulated_ms.runs == 3
-        assert timing.latency_ms is None  # an emulated device has none
+    timing = measured.int8
+    assert timing is not None
+    assert timing.golden_px is not None
+    assert timing.golden_px < CLOSE
+    assert timing.accelerator == "XNNPACK"
+    assert timing.emulated_ms is not None
+    assert timing.emulated_ms.runs == 3
+    assert timing.latency_ms is None  # an emulated device has none
     assert measured.facts.before is not None
     assert list(measured.facts.before.runtime) == ["tflite"]
-    assert "No such file" not in phone.console(f"ls {JOBS}")
 
     crops = np.load(jvm_work / "jobs" / "crops.npy")[:3]
-    ((there,),) = answers.collect([device], [artefacts["fp32"]], list(crops))
+    ((there,),) = answers.collect([device], [artefact], list(crops))
     assert not isinstance(there, str), there
-    coords, scores = base.get("tflite").open(artefacts["fp32"].path).predict(crops)
-    np.testing.assert_allclose(there.coords, coords, atol=1e-5)
-    np.testing.assert_allclose(there.scores, scores, atol=1e-5)
+    coords, _ = base.get("tflite").open(artefact.path).predict(crops)
+    assert (np.linalg.norm((there.coords - coords) * artefact.card.spec.size, axis=-1) < CLOSE).all()
     assert phone.console(f"find {JOBS} -name '*.json' -o -name '*.events'") == ""
     device.clean()
     assert phone.console("ls /sdcard/Android/data/*/files").strip() == ""
 
 
-def test_what_android_does_to_an_app(phone: Board, apk: Path, artefacts: dict[str, dist.Artefact]) -> None:
+def test_what_android_does_to_an_app(phone: Board, apk: Path, artefact: dist.Artefact) -> None:
     device = devices.open(phone.spec)
     assert device.folder.startswith("/data/local/tmp/")  # not installed: Python runs the jobs, as on a board
     for reason, fix in {
@@ -99,7 +97,7 @@ def test_what_android_does_to_an_app(phone: Board, apk: Path, artefacts: dict[st
 
     session = Session(devices.open(phone.spec, apk))
     session.open()
-    described = session.push("int8", artefacts["int8"].path, artefacts["int8"].card)
+    described = session.push("int8", artefact.path, artefact.card)
     job = {"job": "load", "artefacts": [described]}
     phone.console("touch /run/app/kill")
     text = failure(lambda: list(session.run(job, 100)), DeviceFailure)  # type: ignore[arg-type]
@@ -116,7 +114,7 @@ def test_what_android_does_to_an_app(phone: Board, apk: Path, artefacts: dict[st
     assert "/etc/passwd is not in the app's own folder" in text
     assert list(session.run(job, 100))[-1]["event"] == "result"  # type: ignore[arg-type]
     phone.small_disk(JOBS, 1)
-    text = failure(lambda: session.push("int8", artefacts["int8"].path, artefacts["int8"].card), DiskFull)
+    text = failure(lambda: session.push("int8", artefact.path, artefact.card), DiskFull)
     assert "disk is full" in text
     with pytest.raises(CommandFailed):
         run(session.device, "pidof", "org.distilpose.demo")  # nothing is left running

@@ -4,6 +4,8 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
+import android.hardware.camera2.CameraAccessException;
+import android.hardware.camera2.CameraDevice;
 import java.nio.ByteBuffer;
 import org.json.JSONObject;
 import org.junit.Test;
@@ -40,5 +42,14 @@ public class YuvFrameTest {
         assertEquals(270, CameraFeed.rotation(270, 0, true)); // the usual front camera
         assertEquals(0, CameraFeed.rotation(270, 90, true));
         assertEquals(270, CameraFeed.rotation(0, 90, false));
+    }
+
+    @Test public void whatIsWrongWithACameraIsTold() {
+        String taken = CameraFeed.reason(CameraFeed.accessError(CameraDevice.StateCallback.ERROR_CAMERA_IN_USE));
+        assertTrue(taken, taken.contains("Another app has the camera"));
+        String off = CameraFeed.reason(CameraFeed.accessError(CameraDevice.StateCallback.ERROR_CAMERA_DISABLED));
+        assertTrue(off, off.contains("switched off"));
+        assertTrue(CameraFeed.reason(CameraAccessException.CAMERA_DISCONNECTED).contains("come back"));
+        assertTrue(CameraFeed.reason(CameraFeed.accessError(99)).contains("restart the phone"));
     }
 }
