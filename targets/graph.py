@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -92,11 +93,13 @@ def _halve(module: Any, in_float: Callable[[Any], bool]) -> None:
         if node.op == "call_function" and (in_float(node) or (inputs and all(value in kept for value in inputs))):
             kept[node] = None
     floats = {value.target for node in kept for value in node.all_input_nodes if value.op == "get_attr"}
-    weights = {name: module.get_parameter(name).detach().clone() for name in floats}
+    constants = dict(chain(module.named_parameters(), module.named_buffers()))
+    values = {name: constants[name].detach().clone() for name in floats}
     module.half()
-    for name, weight in weights.items():
+    for name, value in values.items():
         owner, _, leaf = name.rpartition(".")
-        setattr(module.get_submodule(owner), leaf, nn.Parameter(weight))
+        kept_float = nn.Parameter(value) if isinstance(constants[name], nn.Parameter) else value
+        setattr(module.get_submodule(owner), leaf, kept_float)
 
     def cast(value: Any, reader: Any, dtype: torch.dtype) -> None:
         with graph.inserting_before(reader):

@@ -316,7 +316,7 @@ def test_the_command(pair: dict[str, Artefact], tmp_path: Path, capsys: pytest.C
     with pytest.raises(GateError, match=r"1 of 1 gates failed: p90 latency, onnx on local: .* ms, 0 allowed"):
         main(["local"], pair["int8"].path, max_p90_ms=0)
     out.unlink()
-    monkeypatch.setattr("edge.devices.open", lambda name: Elsewhere(name))
+    monkeypatch.setattr("edge.devices.open", lambda name, apk: Elsewhere(name))
     monkeypatch.setattr(Elsewhere, "spoil", lambda self, line: "" if "bad" in self.name else line)
     with pytest.raises(BackendError, match=r"^1 of 2 devices failed; ssh://bad: the agent ended without a result"):
         main(["ssh://bad", "ssh://good"], pair["int8"].path, json=out)

@@ -62,7 +62,7 @@ def test_the_column_of_a_device(lowered: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_device_that_fails_ends_the_command_with_3(lowered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.devices.open", lambda spec: Broken())
+    monkeypatch.setattr("edge.devices.open", lambda spec, apk: Broken())
     out = tmp_path / "check.json"
     with pytest.raises(BackendError, match=r"^1 of 1 devices failed; ssh://broken: gone$"):
         main(lowered / "tiny-onnx-int8.onnx", device=["ssh://broken"], limit=2, json=out)
@@ -86,7 +86,7 @@ def test_the_bundled_student_answers_on_boards(lab: Any, bundled_int8: dict[str,
     Between them and this machine differ float operators (LayerNorm, softmax), in their last bit, and ONNX Runtime's
     QLinearAdd, which rounds one activation in thousands otherwise on ARM. Each may move an activation by a step, and a few
     steps shift a joint by a pixel or more, one with a low score by more than that. tflite-runtime 2.14 has
-    kernels of three years ago: measured 1.1 px in the median and 3.9 px at most of a sure joint on these two crops.
+    kernels of three years ago, which round otherwise, and the card's crop refuses it before anything is scored.
     """
     from emulated.boards import PI4, PI5, RUNTIMES, Machine
 
@@ -107,7 +107,7 @@ def test_the_bundled_student_answers_on_boards(lab: Any, bundled_int8: dict[str,
         assert np.array_equal(one.coords[:2], other.coords)
         assert np.array_equal(one.scores[:2], other.scores)
         assert within(one, runner.predict(inputs), spec, *limits[target]), target
-    assert within(old[0], runners["tflite"].predict(inputs[:2]), spec, 2.0, 6.0)
+    assert "answers the golden crop" in str(old[0])
     assert "no onnxruntime" in old[1]
 
 
