@@ -41,7 +41,7 @@ def test_the_table_of_the_npu_shows_the_results() -> None:
         cpu = f"{row.cpu_operators} ({row.cpu_operators / row.operators:.0%})"
         shares = f"{row.operators} | {cpu} | {1 - row.cpu_macs / row.macs:.1%} | {row.cycles / 1e6:.2f} M"
         assert f"| {row.column} | operators" in TEXT
-        assert f"| `{student}`, {scheme} | {shares} |" in TEXT
+        assert f"| `{student}` ({scheme}) | {shares} |" in TEXT
 
 
 def test_the_functions_that_it_names_exist() -> None:
