@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from pose import published_decoding
+from pose.errors import BackendError
 from pose.heatmaps import HeatmapGrid
 
 Method = Literal["argmax", "quarter", "dark", "soft_argmax", published_decoding.Published]
@@ -77,10 +78,16 @@ def assign_queries(coords: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
 
     Args:
         coords: [N, Q, 2]; scores: [N, Q, K] in 0..1, finite, Q >= K.
+
+    Raises:
+        BackendError: scipy is not installed.
     """
     if scores.ndim == 2:
         return coords, scores
-    from scipy.optimize import linear_sum_assignment
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise BackendError("a network of queries needs scipy; pip install 'distilpose-edge[detector]'") from error
 
     queries = np.stack([linear_sum_assignment(-one.T.astype(np.float64))[1] for one in scores])
     own = np.take_along_axis(scores, queries[..., None], 1)

@@ -75,16 +75,16 @@ def tables(folder: Path) -> dict[str, str]:
 
     ablation = ablations.read(folder)
     of_losses = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})" if ablation else ""
-    optional = {"ablation": of_losses, "zoo": zoo.table(folder)}
+    made = {name: rows for name, rows in (("ablation", of_losses), ("zoo", zoo.table(folder))) if rows}
     if not (folder / "table.yaml").exists():
-        return {**dict.fromkeys(MARKS, ""), **optional}
+        return {**dict.fromkeys(MARKS, ""), **made}
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
     rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
     short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
     students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
-    return {**{name: "\n".join(lines) for name, lines in regions.items()}, **optional}
+    return {name: "\n".join(lines) for name, lines in regions.items()} | made
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:
@@ -185,7 +185,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in (marks for name, marks in MARKS.items() if made[name] or name not in OPTIONAL):
+    for begin, end in (marks for name, marks in MARKS.items() if made.get(name) or name not in OPTIONAL):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, text in texts.items():

@@ -53,6 +53,7 @@ class PoseurHead(nn.Module):
     """
 
     size: Tensor
+    turns: Tensor
 
     def __init__(self, keypoints: int, levels: int, heatmap: tuple[int, int], dim: int, heads: int, hidden: int, depth: int):
         super().__init__()
@@ -75,6 +76,12 @@ class PoseurHead(nn.Module):
             nn.Sequential(nn.Linear(dim, dim), nn.Linear(dim, dim), small_linear(dim, 2)) for _ in range(depth)
         )
         self.register_buffer("size", torch.tensor(heatmap, dtype=torch.float32), persistent=False)
+        self.register_buffer("turns", 2 * math.pi / periods(dim // 2), persistent=False)
+        self.grids = [
+            (heatmap[1] >> level, heatmap[0] >> level) for level in range(levels)
+        ]  # the finest map's: the heatmap's
+        for level, size in enumerate(self.grids):  # constants of the graph that ships
+            self.register_buffer(f"position{level}", sine_position(*size, dim, start=0.5), persistent=False)
 
     def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
         with full_precision(maps[0]):
@@ -84,13 +91,17 @@ class PoseurHead(nn.Module):
         pooled = pool(maps[-1])
         reference = self.fc_coord(pooled / pooled.square().sum(1, keepdim=True).sqrt()).unflatten(-1, (-1, 2))
         coords, sigmas = [reference], [self.fc_sigma(pooled).sigmoid().unflatten(-1, (-1, 2))]
-        memory = [one + _position(one) + embed[:, None, None] for one, embed in zip(maps, self.level_embeds, strict=True)]
-        codes = torch.cat([_point_code(one, self.pos_embed.embedding_dim) for one in (reference, reference.clamp(0, 1))], -1)
+        sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
+        memory = [
+            one.flatten(2).transpose(1, 2) + self._position(level, sizes[level]) + self.level_embeds[level]
+            for level, one in enumerate(maps)
+        ]
+        codes = torch.cat([self._point_code(one) for one in (reference, reference.clamp(0, 1))], -1)
         tokens = self.pos_trans_norm(self.pos_trans(codes))
         embedding = self.pos_embed.weight[None]
         branches = zip(self.layers, self.coord_branches, self.output_branches, self.sigma_branches, strict=True)
         for layer, coord, output, sigma in branches:
-            tokens = layer(tokens, embedding, reference, *memory)
+            tokens = layer(tokens, embedding, reference, memory, sizes)
             reference = (coord(tokens) + _logit(reference)).sigmoid()
             coords.append(reference + output(tokens))
             sigmas.append(sigma(tokens).sigmoid())
@@ -102,22 +113,21 @@ class PoseurHead(nn.Module):
             layer_sigmas=torch.stack(sigmas, dim=1) * self.size,
         )
 
+    def _position(self, level: int, size: tuple[int, int]) -> Tensor:
+        """The sine code `[1, h * w, D]` of a map's pixels; crops may be smaller than usual (progressive resizing)."""
+        position = self.get_buffer(f"position{level}")
+        if size == self.grids[level]:
+            return position
+        return sine_position(*size, position.shape[-1], start=0.5).to(position)
+
+    def _point_code(self, points: Tensor) -> Tensor:
+        """The sine code `[N, K, D]` of points `[N, K, 2]`: half of it for x, half for y, a full turn from 0 to 1."""
+        angles = points[..., None] * self.turns
+        return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], dim=-1).flatten(-3)
+
 
 def _logit(share: Tensor) -> Tensor:
-    return (share.clamp(_LEAST, 1) / (1 - share).clamp(_LEAST, 1)).log()
-
-
-def _position(features: Tensor) -> Tensor:
-    """The sine code `[1, D, h, w]` of the pixels' centres."""
-    _, dim, height, width = features.shape
-    code = sine_position(height, width, dim, start=0.5).transpose(1, 2).unflatten(-1, (height, width))
-    return code.to(features)
-
-
-def _point_code(points: Tensor, dim: int) -> Tensor:
-    """The sine code `[N, K, dim]` of points `[N, K, 2]`: half of the channels for x, half for y, a full turn from 0 to 1."""
-    angles = points[..., None] * 2 * math.pi / periods(dim // 2).to(points)
-    return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], dim=-1).flatten(-3)
+    return (share.clamp(_LEAST, 1.0) / (1 - share).clamp(_LEAST, 1.0)).log()
 
 
 class NeckLevel(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import ClassVar
@@ -94,22 +94,18 @@ def small_linear(inputs: int, outputs: int, bias: float = 0.0) -> nn.Linear:
     return layer
 
 
-def fuse_flip(
-    plain: PoseOutput, mirrored: PoseOutput, pairs: Iterable[tuple[int, int]], shift: float, width: int
-) -> PoseOutput:
+def fuse_flip(plain: PoseOutput, mirrored: PoseOutput, flip: Sequence[int], shift: float, width: int) -> PoseOutput:
     """The mean of the predictions for a crop and for its mirror image.
 
     Args:
         mirrored: the network's output for the crop mirrored left to right.
-        pairs: of left and right joints, by index.
+        flip: index of the joint that each one is in a mirror, `Skeleton.flip`.
         shift: pixels by which the mirrored coordinates are moved to the left; `RegressionStudent.flip_shift`.
         width: of the crop, in pixels.
     """
     assert plain.coords is not None
     assert mirrored.coords is not None
-    order = list(range(plain.coords.shape[1]))
-    for left, right in pairs:
-        order[left], order[right] = right, left
+    order = list(flip)
     x, y = mirrored.coords[:, order].unbind(-1)
     upright = torch.stack([1 - x - shift / width, y], dim=-1)
     fused = {"coords": (plain.coords + upright) / 2}

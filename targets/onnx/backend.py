@@ -180,13 +180,18 @@ def session(
 
 
 def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose int8 activations are uint8, with the same values; weights stay int8. ONNX Runtime needs it on x86."""
+    """A copy whose int8 activations are uint8, with the same values; ONNX Runtime needs it on x86.
+
+    Weights stay int8, and so does what is computed of constants alone: zeros that a decoder starts from, for instance.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in copy.graph.initializer}
-    shifted: dict[str, str] = {}
+    fixed, shifted = set(constants), dict[str, str]()
     for node in copy.graph.node:
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in constants:
+        if all(name in fixed for name in node.input):
+            fixed.update(node.output)
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in fixed:
             continue
         name = node.input[2]
         zero_point = numpy_helper.to_array(constants[name])

@@ -5,6 +5,8 @@ Its features are projected by each head after they are sampled, as in Poseur.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,21 +46,27 @@ class DeformableAttention(nn.Module):
         nn.init.zeros_(self.sampling_offsets.weight)
         nn.init.uniform_(self.sampling_offsets.bias, -_POINTS, _POINTS)  # pixels
 
-    def forward(self, query: Tensor, reference: Tensor, *maps: Tensor) -> Tensor:
-        """Queries `[N, Q, D]`, their points `[N, Q, 2]` in 0..1, maps `[N, D, h, w]` -> `[N, Q, D]`."""
+    def forward(self, query: Tensor, reference: Tensor, maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Queries `[N, Q, D]` after they looked at the maps.
+
+        Args:
+            reference: their points, `[N, Q, 2]` in 0..1.
+            maps: `[N, h * w, D]`, row by row; sizes: (h, w) of each.
+        """
         people, queries = query.shape[:2]
-        offsets = self.sampling_offsets(query).reshape(people, queries * self.heads, self.levels, _POINTS, 2)
-        weights = self.attention_weights(query).reshape(people, queries * self.heads, -1).softmax(-1)
-        weights = weights.reshape(people, queries * self.heads, self.levels, _POINTS)
-        points = reference.repeat_interleave(self.heads, dim=1)[:, :, None]
+        looks = queries * self.heads
+        offsets = self.sampling_offsets(query).reshape(people, looks, self.levels, _POINTS, 2)
+        weights = self.attention_weights(query).reshape(people, looks, self.levels * _POINTS).softmax(-1)
+        weights = weights.reshape(people, looks, self.levels, _POINTS)
+        points = reference[:, :, None].expand(-1, -1, self.heads * _POINTS, -1).flatten(1, 2)
         sampled = []
-        for level, features in enumerate(maps):
-            height, width = features.shape[-2:]
-            at = points * points.new_tensor([width, height]) + offsets[:, :, level] - 0.5
-            x, y = (_hats(at[..., axis], size) for axis, size in enumerate((width, height)))
-            y = y * weights[:, :, level, :, None]
-            grid = torch.bmm(y.flatten(0, 1).transpose(1, 2), x.flatten(0, 1))
-            sampled.append(torch.bmm(grid.reshape(people, -1, height * width), features.flatten(2).transpose(1, 2)))
+        for level, (features, size) in enumerate(zip(maps, sizes, strict=True)):
+            moved = offsets[:, :, level].flatten(1, 2)
+            y, x = (_hats(points[..., axis] * size[1 - axis] + moved[..., axis] - 0.5, size[1 - axis]) for axis in (1, 0))
+            y = y * weights[:, :, level].flatten(1)[..., None]
+            rows, columns = (part.reshape(people * looks, _POINTS, -1) for part in (y, x))
+            grid = torch.bmm(rows.transpose(1, 2), columns).reshape(people, looks, size[0] * size[1])
+            sampled.append(torch.bmm(grid, features))
         total = torch.stack(sampled).sum(0).reshape(people * queries, self.heads, -1)
         return self.output_proj(self.value(total).reshape(people, queries, -1))
 

@@ -59,7 +59,7 @@ class DecoderLayer(nn.Module):
         self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
 
-    def forward(self, tokens: Tensor, embedding: Tensor, *memory: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, embedding: Tensor, *memory: object) -> Tensor:
         """The queries after the layer; `embedding` is theirs, `[1, Q, D]`."""
         placed = tokens + embedding
         tokens = self.norm1(tokens + self.self_attn(placed, placed, tokens))

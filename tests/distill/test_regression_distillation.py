@@ -1,0 +1,55 @@
+"""Every loss of heatmaps reaches every regression family, from a heatmap teacher of another family."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from parity_vectors import SYSTEMS, needed
+from regression_program import OWN, batch
+from tiny_models import TinyTeacher
+from tiny_regression import FAMILIES
+
+from calib_data.synthetic import validation
+from distill import losses
+from distill.losses import Target
+from distill.objective import Distillation, LiveTeacher
+from distill.recipe import LossWeights
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_heatmap_teacher_teaches_coordinates_sigmas_and_scores(family: str) -> None:
+    model, people = FAMILIES[family]().train(), batch()
+    extra = {OWN[family]: 1.0} if family in OWN else {}
+    objective = Distillation(LiveTeacher(TinyTeacher()), LossWeights(extra=extra), validation(6))
+    terms = objective(model, people)
+    assert {"regression", "simulated_heatmap", "confidence", *extra} <= set(terms)
+    *_, sigma = (value for name, value in model.named_parameters() if "sigma" in name and name.endswith("bias"))
+    terms["simulated_heatmap"].backward(retain_graph=True)
+    assert sigma.grad.abs().sum() > 0
+    assert all(value.grad is not None for name, value in model.named_parameters() if name == "backbone.conv1.weight")
+    for loss in extra:
+        model.zero_grad()
+        terms[loss].backward()
+        assert all(value.grad is not None for name, value in model.named_parameters() if "flow" in name)
+
+
+def test_the_likelihood_is_off_where_the_flow_is_gone() -> None:
+    form = FAMILIES["rle"]().deploy()
+    weights = LossWeights(extra={"residual_log_likelihood": 1.0})
+    terms = Distillation(LiveTeacher(TinyTeacher()), weights, validation(6))(form, batch())
+    assert "residual_log_likelihood" not in terms
+    assert "simulated_heatmap" in terms
+
+
+@needed
+def test_the_loss_of_deeppose_is_the_published_one() -> None:
+    vectors = np.load(SYSTEMS / "heatmap_losses.npz")
+    coords = torch.tensor(vectors["smooth_l1_pred"], requires_grad=True)
+    weight = torch.tensor(vectors["smooth_l1_weight"])  # of each axis
+    target = Target(torch.tensor(vectors["smooth_l1_target"]) * weight, torch.ones(weight.shape[:2]))
+    loss = losses.regression(coords * weight, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(vectors["mmpose_smooth_l1"], rel=1e-3)
+    expected = vectors["mmpose_smooth_l1_d_pred"]
+    np.testing.assert_allclose(coords.grad, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
