@@ -109,7 +109,7 @@ def _line(folder: Path, row: Row, size: Size) -> str:
         f"{size.parameters / 1e6:.2f}",
         f"{size.layers / 1e9:.2f}" + (f", {size.attention / 1e9:.2f}" if size.attention else ""),
         f"{size.as_paper:.2f}",
-        "" if row.paper is None else f"{row.paper[0]:g}, {row.paper[1]:.2f}",
+        "" if row.paper is None else f"{row.paper[0]}, {row.paper[1]:.2f}",
         "" if row.ap is None else f"{row.ap:.1f}",
         row.licence,
         ", ".join(_milliseconds(folder, row)),

@@ -16,9 +16,10 @@ for extra, module in (("executorch", "executorch"), ("tflite", "litert_torch"), 
     pytest.importorskip(module, reason=f"needs the extra {extra!r}")
 
 TARGETS = ("onnx", "executorch", "tflite")
-DROP = 1.0  # AP that int8 may cost; the students know their people by heart
+DROP = 5.0  # of PCK, in percent, that int8 may cost
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("family", ["deeppose", "rle", "prtr", "poseur"])
 def test_every_target_keeps_the_accuracy(family: str, tmp_path: Path) -> None:
     program(family, tmp_path / "program")
@@ -27,6 +28,6 @@ def test_every_target_keeps_the_accuracy(family: str, tmp_path: Path) -> None:
     checks = check_all(Dist(tmp_path / "dist").artefacts, validation(PEOPLE))
     assert len(checks) == len(TARGETS)
     for check in checks.values():
-        assert check.fp32.ap > 90
-        assert check.lowered.ap >= check.fp32.ap - DROP
+        assert check.fp32.pck > 50  # they were trained on these very people
+        assert check.lowered.pck >= check.fp32.pck - DROP
         assert check.lowered.fake_quant_px.median < 0.1

@@ -44,9 +44,9 @@ class Operations:
 
 # A way of counting in the papers' tables -> operations, in G.
 WAYS: dict[str, Callable[[Operations], float]] = {
-    # DistilPose, DeepPose, RLE, OKDHP: convolutions and linears
+    # DistilPose, DeepPose, RLE on ResNet, Poseur, OKDHP: convolutions and linears
     "layers": lambda count: count.layers / 1e9,
-    # PRTR, Poseur, the TransPose-R of the paper's table
+    # PRTR, and the TransPose-R of the paper's table
     "layers and attention": lambda count: (count.layers + count.attention) / 1e9,
     # HRNet's tool, for SimpleBaselines, too: a transposed convolution of stride 2 at its output's resolution; binary giga
     "HRNet": lambda count: (count.layers + 3 * count.raised) / 2**30,

@@ -24,7 +24,7 @@ def test_a_heatmap_teacher_teaches_coordinates_sigmas_and_scores(family: str) ->
     objective = Distillation(LiveTeacher(TinyTeacher()), LossWeights(extra=extra), validation(6))
     terms = objective(model, people)
     assert {"regression", "simulated_heatmap", "confidence", *extra} <= set(terms)
-    sigma = next(value for name, value in model.named_parameters() if "sigma" in name and name.endswith("bias"))
+    *_, sigma = (value for name, value in model.named_parameters() if "sigma" in name and name.endswith("bias"))
     terms["simulated_heatmap"].backward(retain_graph=True)
     assert sigma.grad.abs().sum() > 0
     assert all(value.grad is not None for name, value in model.named_parameters() if name == "backbone.conv1.weight")
@@ -46,9 +46,9 @@ def test_the_likelihood_is_off_where_the_flow_is_gone() -> None:
 def test_the_loss_of_deeppose_is_the_published_one() -> None:
     vectors = np.load(SYSTEMS / "heatmap_losses.npz")
     coords = torch.tensor(vectors["smooth_l1_pred"], requires_grad=True)
-    weight = torch.tensor(vectors["smooth_l1_weight"])
-    assert torch.equal(weight[..., 0], weight[..., 1])
-    loss = losses.regression(coords, Target(torch.tensor(vectors["smooth_l1_target"]), weight[..., 0]))
+    weight = torch.tensor(vectors["smooth_l1_weight"])  # of each axis
+    target = Target(torch.tensor(vectors["smooth_l1_target"]) * weight, torch.ones(weight.shape[:2]))
+    loss = losses.regression(coords * weight, target)
     loss.backward()
     assert loss.item() == pytest.approx(vectors["mmpose_smooth_l1"], rel=1e-3)
     expected = vectors["mmpose_smooth_l1_d_pred"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,11 @@ from torch import Tensor, nn
 from pose.models import MODELS, build
 from pose.models.official import layout_of
 from pose.models.okdhp import OnlineHourglass, StackedHourglass
-from pose.models.profile import WAYS, operations
+from pose.models.profile import WAYS, operations, parameters
 
 pytestmark = needed
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 FAMILIES = ("simplebaselines", "hrnet", "transpose", "okdhp")
 SYSTEM_NAMES = sorted(path.stem for path in SYSTEMS.glob("*.json") if path.stem.startswith(FAMILIES))
@@ -54,6 +59,10 @@ def test_names_and_sizes(name: str) -> None:
     if name in COUNTS:
         way, giga = COUNTS[name]
         assert WAYS[way](count) == pytest.approx(giga, rel=0.02)
+    listed = json.loads((RESULTS / "zoo.json").read_text()).get(name)  # of docs/zoo.md
+    if listed is not None:
+        assert (listed["layers"], listed["attention"]) == (count.layers, count.attention)
+        assert listed["parameters"] == parameters(model)
 
 
 @pytest.mark.parametrize("name", [name for name in SYSTEM_NAMES if (SYSTEMS / f"{name}.npz").exists()])
