@@ -45,7 +45,7 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
         import_weights(backbone, trunk, getattr(model, "maps", None))
     if request.weights is None and task.teacher_model is not None:
         own = checkpoint.load_matching(model, task.teacher_model.state_dict())
-        taken = len(model.state_dict()) - len(own)
+        taken = sum(not key.startswith("head.") for key in model.state_dict()) - len(own)
         if taken:
             processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
     return model

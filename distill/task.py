@@ -135,7 +135,7 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     process = processes.state()
     student, teacher, train = request.student, request.teacher, request.train
     source, cache, labels = train.source, None, None
-    chosen: NetworkTeacher | foreign.HeatmapTeacher
+    chosen: NetworkTeacher | foreign.ForeignTeacher
     if is_foreign(teacher):
         chosen = foreign.load_teacher(teacher, file=request.teacher_file, threads=torch.get_num_threads())
         digest = foreign_digest(teacher, chosen)

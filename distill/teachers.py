@@ -37,7 +37,7 @@ def is_foreign(name: str) -> bool:
     raise InputError(f"teacher '{name}' is not known; choose one of {', '.join(names())}, or give a .yaml file")
 
 
-def foreign_digest(name: str, teacher: foreign.HeatmapTeacher) -> str:
+def foreign_digest(name: str, teacher: foreign.ForeignTeacher) -> str:
     """sha256 of all that a teacher's predictions follow from: the model, its external data, its YAML and its skeleton.
 
     Args:

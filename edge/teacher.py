@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from calib_data import flags
 from pose import cli
+
+if TYPE_CHECKING:
+    from pose.decode import Method
 
 
 def main(
@@ -27,17 +30,28 @@ def main(
     teacher_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its weights, or the model of a YAML that is elsewhere.")
     ] = None,
+    method: Annotated[
+        str | None, typer.Option("--decode", metavar="METHOD", help="hrnet, mmpose_udp, ... [default: DARK, or the YAML's].")
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored crop, as published figures do.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     json: cli.Json = None,
     seed: cli.Seed = 0,
 ) -> None:
     """Score a heatmap teacher, by name or as a TFLite or ONNX file: AP and PCK on annotated people."""
     from calib_data.coco import open_data
-    from edge.evaluate.teacher import open_teacher, score_teacher
+    from edge.evaluate.teacher import DecodedTeacher, open_teacher, score_teacher
+    from pose.decode import METHODS
+    from pose.errors import InputError
     from pose.files import write_json
 
     source = open_data(data, images, skeleton, boxes, category=category, exif=exif, strict=strict)
-    score = score_teacher(open_teacher(teacher, teacher_file, source.skeleton), source, data.name, limit, seed)
+    if method is not None and method not in METHODS:
+        raise InputError(f"there is no decoding '{method}'; choose one of {', '.join(METHODS)}")
+    opened = open_teacher(teacher, teacher_file, source.skeleton)
+    if method or flip:
+        opened = DecodedTeacher(opened, cast("Method", method or "dark"), flip)
+    score = score_teacher(opened, source, data.name, limit, seed)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
     if json:
         write_json(json, score.as_json())

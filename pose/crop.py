@@ -25,8 +25,7 @@ class CropSpec:
         width, height: pixels of the crop.
         mean, std: RGB, in 0..255; the network's input is (pixel - mean) / std.
         padding: the crop's side over that of the box, after the box has got the crop's aspect ratio.
-        colour: order of the channels of the network's input; mean and std are in the order R, G, B for either. Students take
-            RGB.
+        colour: order of the channels of the network's input; mean and std are in the order R, G, B for either.
     """
 
     width: int = 192
@@ -40,6 +39,10 @@ class CropSpec:
     def size(self) -> np.ndarray:
         """(width, height) as float64 [2]."""
         return np.array([self.width, self.height], np.float64)
+
+
+# SimpleBaselines, OKDHP and PRTR apply ImageNet's statistics in the order R, G, B to channels in the order B, G, R.
+BGR = CropSpec(mean=IMAGENET_MEAN[::-1], std=IMAGENET_STD[::-1], colour="BGR")
 
 
 def affine(box: np.ndarray, spec: CropSpec, *, scale: float = 1.0, rotation: float = 0.0, flip: bool = False) -> np.ndarray:

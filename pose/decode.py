@@ -6,15 +6,18 @@ depends on how the network was trained. Those trained on the coordinates of `pos
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
 
+from pose import published_decoding
 from pose.errors import BackendError
 from pose.heatmaps import HeatmapGrid
 
-Method = Literal["argmax", "quarter", "dark", "soft_argmax"]
+Method = Literal["argmax", "quarter", "dark", "soft_argmax", published_decoding.Published]
+METHODS = ("argmax", "quarter", "dark", "soft_argmax", *published_decoding.METHODS)
+KERNEL = 11  # in cells, of DARK and UDP as published at 256x192
 
 
 def blur(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
@@ -42,7 +45,8 @@ def decode(
     Args:
         method: `argmax`: the highest cell. `quarter`: that, moved a quarter cell to the higher neighbour on each axis
             (HRNet, TokenPose). `dark`: the maximum of the Gaussian through the peak (Zhang et al., CVPR 2020, eq. 9).
-            `soft_argmax`: centre of mass of the `window` x `window` cells about the peak.
+            `soft_argmax`: centre of mass of the `window` x `window` cells about the peak. Others: exactly as published, with
+            a kernel and a grid of their own; see `pose.published_decoding`.
         kernel: the heatmaps are blurred first, see `blur`; 0 leaves them. DARK as published has 11.
         window: odd, `soft_argmax` only.
         grid: where the cells lie in the crop.
@@ -52,6 +56,11 @@ def decode(
     """
     heatmaps = np.asarray(heatmaps, np.float32)
     scores = heatmaps.max((2, 3))
+    if method in published_decoding.METHODS:
+        smooth = blur(heatmaps, KERNEL) if method in published_decoding.BLURRED else heatmaps
+        published = cast(published_decoding.Published, method)
+        places = published_decoding.peaks(heatmaps, smooth, published)
+        return (places / published_decoding.steps(published, *heatmaps.shape[:1:-1])).astype(np.float32), scores
     maps = blur(heatmaps, kernel) if kernel else heatmaps
     n, k, h, w = maps.shape
     peak = maps.reshape(n, k, h * w).argmax(2)

@@ -1,4 +1,4 @@
-"""Foreign teachers: a published heatmap network as an ONNX or TFLite file, and a YAML that describes its input and output.
+"""Foreign teachers: a published network of heatmaps or SimCC as an ONNX or TFLite file, and a YAML that describes it.
 
 The packaged YAML files are in `pose/teachers`; a new teacher is a new YAML, no code: docs/add-a-teacher.md.
 """
@@ -11,52 +11,26 @@ from pathlib import Path
 import numpy as np
 
 from pose import decode, files, skeleton
-from pose.crop import CropSpec
-from pose.errors import BackendError, InputError, one_line
+from pose.errors import InputError
+from pose.foreign_network import ForeignTeacher
 from pose.heatmaps import HeatmapGrid, activate, gate, require_heatmaps, require_keypoints
 from pose.sessions import Session, open_session
+from pose.simcc import SimCCTeacher
 from pose.skeleton import Skeleton
-from pose.teacher_file import Input, TeacherFile
+from pose.teacher_file import TeacherFile
 
 PACKAGED = Path(__file__).with_name("teachers")
 
 
-def input_batch(images: np.ndarray, wanted: Input, session: Session) -> np.ndarray:
-    """Images uint8 [N, H, W, 3], RGB, of the network's size, as the input that a YAML describes."""
-    steps = session.input_steps
-    pixels = (images.astype(np.float32) - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
-    if wanted.colour == "BGR":
-        pixels = pixels[..., ::-1]
-    if wanted.layout == "NCHW":
-        pixels = pixels.transpose(0, 3, 1, 2)
-    if wanted.takes_pixels and wanted.dtype == "int8":
-        pixels = pixels - 128
-    elif not wanted.takes_pixels and steps:
-        return np.ascontiguousarray(steps.integers(pixels, session.input_dtype))
-    if wanted.dtype != "float32":
-        pixels = pixels.round()
-    return np.ascontiguousarray(pixels, wanted.dtype)
-
-
-class HeatmapTeacher:
-    """A foreign network that predicts heatmaps.
-
-    Attributes:
-        name: of the YAML.
-        path: the model file.
-        skeleton: its K joints, in the order of every K below.
-        crop: the crops that it takes.
-        grid: where the cells of its heatmaps lie in the crop.
-    """
+class HeatmapTeacher(ForeignTeacher):
+    """A foreign network that predicts heatmaps; see `ForeignTeacher`."""
 
     def __init__(self, name: str, described: TeacherFile, skeleton: Skeleton, path: Path, session: Session) -> None:
-        self.name, self.path, self.skeleton = name, path, skeleton
-        size = described.input
-        self.crop = CropSpec(size.width, size.height, size.mean, size.std, described.padding)
-        corners = (size.width, size.height) if described.heatmaps.grid == "corners" else None
-        self.grid = HeatmapGrid(described.heatmaps.offset, corners)
-        self._described, self._session = described, session
-        self._channels = [described.heatmaps.joints.index(joint) for joint in self.skeleton.joints]
+        assert described.heatmaps is not None
+        self._maps = described.heatmaps
+        super().__init__(name, described, skeleton, path, session)
+        corners = (self.crop.width, self.crop.height) if self._maps.grid == "corners" else None
+        self.grid = HeatmapGrid(self._maps.offset, corners)
         self._check()
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
@@ -68,10 +42,6 @@ class HeatmapTeacher:
         options = self._described.decode
         return decode.decode(heatmaps, options.method, kernel=options.blur, window=options.window, grid=self.grid)
 
-    def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates [N, K, 2] and scores [N, K] of RGB crops: its own keypoints if the YAML names them, else decoded."""
-        return self.observe(crops)[1:]
-
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps, and the coordinates and scores of `predict`, from one run of the network.
 
@@ -82,7 +52,7 @@ class HeatmapTeacher:
             BackendError: the runtime failed on these crops.
         """
         direct = self._described.keypoints
-        outputs = [self._described.heatmaps.output, *([direct.output] if direct else [])]
+        outputs = [self._maps.output, *([direct.output] if direct else [])]
         raw, *triples = self._run(crops, outputs)
         heatmaps = self._as_heatmaps(raw)
         require_heatmaps(heatmaps, self.skeleton.joints, self._where)
@@ -95,7 +65,7 @@ class HeatmapTeacher:
         return gate(heatmaps, coords, self.grid), coords, score
 
     def _as_heatmaps(self, raw: np.ndarray) -> np.ndarray:
-        described = self._described.heatmaps
+        described = self._maps
         maps = raw.transpose(0, 3, 1, 2) if described.layout == "NHWC" else raw
         scale, zero_point = (
             np.broadcast_to(np.asarray(part, np.float32), len(described.joints))[self._channels, None, None]
@@ -105,45 +75,13 @@ class HeatmapTeacher:
         return np.ascontiguousarray(activate(values, described.activation))
 
     def _as_triples(self, raw: np.ndarray) -> np.ndarray:
-        return raw.reshape(len(raw), len(self._described.heatmaps.joints), 3)[:, self._channels].astype(np.float32)
-
-    def _run(self, crops: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
-        wanted = self._described.input
-        if crops.dtype != np.uint8 or crops.shape[1:] != (wanted.height, wanted.width, 3):
-            raise ValueError(f"crops are {crops.dtype}{list(crops.shape)}, not uint8[N, {wanted.height}, {wanted.width}, 3]")
-        batch = input_batch(crops, wanted, self._session)
-        try:
-            if self._session.input_shape[0] is None:
-                return self._session.run(batch, outputs)
-            answers = [self._session.run(batch[i : i + 1], outputs) for i in range(len(batch))]
-            return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-        except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
-            raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
+        return raw.reshape(len(raw), len(self._maps.joints), 3)[:, self._channels].astype(np.float32)
 
     def _check(self) -> None:
         """Raises InputError unless the network has the YAML's input and outputs; it is run on one black crop."""
-        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
-        where = self._where
-        outputs = [maps.output] + ([direct.output] if direct else [])
-        for name in outputs:
-            if name not in self._session.outputs:
-                raise InputError(f"{where} has no output '{name}'; its outputs are: {', '.join(self._session.outputs)}")
-        sides = (wanted.height, wanted.width, 3) if wanted.layout == "NHWC" else (3, wanted.height, wanted.width)
-        actual, described = self._session.input_shape, (1, *sides)
-        fits = len(actual) == 4 and all(a in (None, b) for a, b in zip(actual, described, strict=True))
-        if not fits or self._session.input_dtype != wanted.dtype:
-            taken = f"{self._session.input_dtype}{list(actual)}"
-            raise InputError(
-                f"{where} takes {taken}, its YAML says {wanted.dtype}{list(described)}; correct the YAML's input"
-            )
-        self._check_numbers()
-        try:
-            answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8), outputs)
-        except BackendError as error:
-            raise InputError(f"{error}; is the file whole?") from error
+        maps, direct, where = self._maps, self._described.keypoints, self._where
+        answers = self._answers_to_black([maps.output] + ([direct.output] if direct else []))
         channels = len(maps.joints)
-        if any(answer.dtype.kind not in "fiu" for answer in answers):
-            raise InputError(f"{where}: its outputs are {', '.join(str(answer.dtype) for answer in answers)}, not numbers")
         if answers[0].ndim != 4 or not answers[0].size or answers[0].shape[3 if maps.layout == "NHWC" else 1] != channels:
             expected = f"{maps.layout} with {channels} channels"
             raise InputError(
@@ -162,21 +100,9 @@ class HeatmapTeacher:
 
     def _check_numbers(self) -> None:
         """Raises InputError where the numbers of the input or of an output have no known meaning."""
-        wanted, maps, direct = self._described.input, self._described.heatmaps, self._described.keypoints
-        steps, kind = self._session.input_steps, self._session.outputs[maps.output]
-        if wanted.dtype in ("uint8", "int8") and not wanted.takes_pixels:
-            if steps is None:
-                raise InputError(
-                    f"{self._where} takes {wanted.dtype} and does not say what its integers mean; leave mean and std out of "
-                    "its YAML: the pixels go in as they are"
-                )
-            ends = (np.array([0.0, 255.0])[:, None] - wanted.mean) / wanted.std
-            kept = steps.values(steps.integers(ends, self._session.input_dtype))
-            if (np.abs(kept - ends) > 0.1 * np.ptp(ends)).any():
-                raise InputError(
-                    f"{self._where} takes {kept.min():.3g} to {kept.max():.3g}, and mean and std of its YAML make "
-                    f"{ends.min():.3g} to {ends.max():.3g} of the pixels; correct them, or leave both out"
-                )
+        super()._check_numbers()
+        maps, direct = self._maps, self._described.keypoints
+        kind = self._session.outputs[maps.output]
         is_float = np.issubdtype(kind, np.floating)
         if not is_float and maps.zero_point is None:
             raise InputError(
@@ -191,10 +117,6 @@ class HeatmapTeacher:
                 "keypoints out of its YAML"
             )
 
-    @property
-    def _where(self) -> str:
-        return f"teacher '{self.name}' ({self.path})"
-
 
 def packaged() -> list[str]:
     """Names of the teachers whose YAML comes with the package."""
@@ -203,7 +125,7 @@ def packaged() -> list[str]:
 
 def load_teacher(
     teacher: str | Path, *, folder: Path | None = None, file: Path | None = None, threads: int = 1
-) -> HeatmapTeacher:
+) -> ForeignTeacher:
     """Open a teacher by the name of a packaged YAML, or by the path of another one.
 
     Args:
@@ -227,11 +149,13 @@ def load_teacher(
         raise InputError(f"{path}: {error}") from error
     home = path.parent if own else Path(os.environ.get("POSE_DATA", "."))
     model = file or (folder or home) / described.file
-    return HeatmapTeacher(path.stem, described, joints, model, open_session(model, threads))
+    kind = HeatmapTeacher if described.heatmaps else SimCCTeacher
+    return kind(path.stem, described, joints, model, open_session(model, threads))
 
 
 def _require_each_joint_once(described: TeacherFile, joints: Skeleton) -> None:
-    names = [joint for joint in described.heatmaps.joints if joint is not None]
+    names = [joint for joint in described.joints if joint is not None]
     if sorted(names) != sorted(joints.joints):
         wrong = sorted(set(names) ^ set(joints.joints)) or sorted({name for name in names if names.count(name) > 1})
-        raise InputError(f"heatmaps.joints must hold each joint of {joints.name} once; look at {', '.join(wrong)}")
+        part = "heatmaps" if described.heatmaps else "simcc"
+        raise InputError(f"{part}.joints must hold each joint of {joints.name} once; look at {', '.join(wrong)}")

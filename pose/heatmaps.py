@@ -51,6 +51,17 @@ def activate(values: np.ndarray, activation: Activation) -> np.ndarray:
     return (0.5 * (1 + np.tanh(0.5 * values))).astype(np.float32)  # the sigmoid, which overflows nowhere in this form
 
 
+def fuse_flip(heatmaps: np.ndarray, mirrored: np.ndarray, flip: np.ndarray) -> np.ndarray:
+    """The mean of heatmaps [N, K, h, w] for crops and of those for their mirror images, which are one cell off (HRNet).
+
+    Args:
+        mirrored: for the crops mirrored left to right. flip: for each joint, the index of its mirror image.
+    """
+    upright = mirrored[:, flip, :, ::-1].copy()
+    upright[..., 1:] = upright[..., :-1].copy()
+    return (heatmaps + upright) / 2
+
+
 def gate(heatmaps: np.ndarray, coords: np.ndarray, grid: HeatmapGrid) -> np.ndarray:
     """Heatmaps float32 [N, K, h, w] of everybody in the crop, reduced to the person whose keypoints are `coords`.
 

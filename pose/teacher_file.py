@@ -75,6 +75,21 @@ class Heatmaps(_Part):
         return self
 
 
+class SimCC(_Part):
+    """Two outputs of one distribution per joint each, over the columns and over the rows of the crop (Li et al., ECCV 2022).
+
+    Bin i is at pixel i / split. A value is activation(output) * scale, about 1 at a joint that is certain; `softmax` turns
+    logits into probabilities. `joints` names the channels in the file's order, null where the skeleton has none.
+    """
+
+    x: str
+    y: str
+    joints: tuple[str | None, ...]
+    split: float = Field(default=2.0, gt=0)
+    activation: Literal["none", "softmax"] = "none"
+    scale: _Scale = 1.0
+
+
 class Decode(_Part):
     """See `pose.decode.decode`; `blur` is the kernel in cells, 0 for none."""
 
@@ -106,12 +121,29 @@ class TeacherFile(_Part):
         skeleton: the name of a registered skeleton, or the path of a skeleton's YAML from the folder of this one.
         file: the model file; see `load_teacher` for where it is looked for.
         padding: see `CropSpec`.
+        heatmaps, simcc: what its outputs are, one of the two; decode and keypoints are for heatmaps.
     """
 
     skeleton: str
     file: str
     input: Input
     padding: float = Field(default=1.25, gt=0)
-    heatmaps: Heatmaps
+    heatmaps: Heatmaps | None = None
+    simcc: SimCC | None = None
     decode: Decode = Decode()
     keypoints: Keypoints | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_output(self) -> TeacherFile:
+        if (self.heatmaps is None) == (self.simcc is None):
+            raise ValueError("describe the outputs as heatmaps or as simcc, one of the two")
+        if self.simcc and (self.keypoints or "decode" in self.model_fields_set):
+            raise ValueError("decode and keypoints are for heatmaps; leave them out beside simcc")
+        return self
+
+    @property
+    def joints(self) -> tuple[str | None, ...]:
+        """The joint of each channel; None where the skeleton has none."""
+        part = self.heatmaps or self.simcc
+        assert part is not None
+        return part.joints

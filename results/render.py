@@ -17,14 +17,16 @@ sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from pose.errors import GateError, InputError, UserError  # noqa: E402
 from results import ablation as ablations  # noqa: E402
+from results import zoo  # noqa: E402
 
 if TYPE_CHECKING:
     from edge.evaluate.records import Check, Column, Pixels
 
-REGIONS = ("results", "results-all", "targets", "ablation")
+REGIONS = ("results", "results-all", "targets", "ablation", "zoo")
+OPTIONAL = ("ablation", "zoo")  # of which a folder may have no data
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
 STUDENTS = (
     "| student, data | people | | AP | PCK@0.2 | px from fp32: median, p99 | px from fake-quant | ms: p50 | MB |",
     "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -72,16 +74,17 @@ def tables(folder: Path) -> dict[str, str]:
     from pose.files import read_yaml
 
     ablation = ablations.read(folder)
-    of_losses = {"ablation": f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"} if ablation else {}
+    of_losses = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})" if ablation else ""
+    optional = {name: text for name, text in (("ablation", of_losses), ("zoo", zoo.table(folder))) if text}
     if not (folder / "table.yaml").exists():
-        return {**dict.fromkeys(MARKS, ""), **of_losses}
+        return {**dict.fromkeys(MARKS, ""), **optional}
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])
     rows = [(entry.readme, line) for entry in entries for line in _students(folder, entry)]
     short = [line for readme, line in rows if readme and ": fake-quant |" not in line]
     students = [line for _, line in rows]
     targets = [line for entry in entries for line in _targets(folder, entry)]
     regions = {"results": [*STUDENTS, *short], "results-all": [*STUDENTS, *students], "targets": [*TARGETS, *targets]}
-    return {name: "\n".join(lines) for name, lines in regions.items()} | of_losses
+    return {name: "\n".join(lines) for name, lines in regions.items()} | optional
 
 
 def _students(folder: Path, entry: Entry) -> Iterator[str]:
@@ -182,7 +185,7 @@ def render(folder: Path, documents: list[Path], *, check: bool = False) -> None:
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     made = tables(folder)
-    for begin, end in (marks for name, marks in MARKS.items() if made.get(name) or name != "ablation"):
+    for begin, end in (marks for name, marks in MARKS.items() if made.get(name) or name not in OPTIONAL):
         if not any(begin in text for text in texts.values()):
             raise InputError(f"{', '.join(map(str, documents))}: no region between {begin} and {end}")
     for path, text in texts.items():

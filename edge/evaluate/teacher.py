@@ -9,9 +9,10 @@ from calib_data.sample import describe_person
 from edge.evaluate.answers import answer
 from edge.evaluate.columns import accuracy
 from edge.evaluate.records import TeacherScore
-from pose import cli, models
+from pose import cli, decode, models
 from pose.errors import InputError
 from pose.foreign import load_teacher
+from pose.heatmaps import fuse_flip
 from pose.scoring import shared_joints
 from pose.teacher_output import observe
 
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
     from calib_data.sample import PoseSource
     from pose.models.protocols import Teacher
     from pose.skeleton import Skeleton
+
+
+class DecodedTeacher:
+    """A teacher whose keypoints are decoded from its heatmaps by a method of the caller's, as published figures are made.
+
+    Args:
+        method: see `pose.decode.decode`. flip: average the heatmaps with those of the mirrored crop.
+    """
+
+    def __init__(self, teacher: Teacher, method: decode.Method, flip: bool) -> None:
+        self.name, self.skeleton, self.crop, self.grid = teacher.name, teacher.skeleton, teacher.crop, teacher.grid
+        self._teacher, self._method, self._flip = teacher, method, flip
+
+    def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `pose.models.protocols.Teacher`."""
+        heatmaps = self._teacher.observe(crops)[0]
+        if self._flip:
+            heatmaps = fuse_flip(heatmaps, self._teacher.observe(crops[:, :, ::-1])[0], self.skeleton.flip)
+        kernel = decode.KERNEL if self._method == "dark" else 0
+        return heatmaps, *decode.decode(heatmaps, self._method, kernel=kernel, grid=self.grid)
 
 
 class _CheckedTeacher:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from pose import files
 from pose.errors import BackendError, InputError, one_line
-from pose.foreign import input_batch
+from pose.foreign_network import input_batch
 from pose.sessions import Session, open_session
 from pose.teacher_file import Input
 

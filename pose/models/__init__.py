@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pose.crop import CropSpec
+from pose.crop import BGR, CropSpec
 from pose.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -63,8 +63,6 @@ _TEACHERS = {
     "okdhp": "okdhp_hg2 okdhp_hg4 okdhp_hg8 okdhp_2stack_train okdhp_4stack_train",
 }
 
-# PRTR's code for ResNet applies ImageNet's statistics, which are in the order R, G, B, to channels in the order B, G, R.
-_BGR = CropSpec(mean=_PORTRAIT.mean[::-1], std=_PORTRAIT.std[::-1], colour="BGR")
 _RLE = CropSpec(mean=(0.406 * 255, 0.457 * 255, 0.48 * 255), std=(255.0,) * 3)  # the authors' crops
 
 _GATED = {"distilpose_edge_t": 160, "distilpose_edge_s": 192, "distilpose_edge_m": 224, "distilpose_edge_l": 256}
@@ -82,7 +80,7 @@ MODELS: dict[str, ModelSpec] = {
     "rle_r50": ModelSpec(_lazy("rle", "rle_r50"), _RLE, (48, 64), teacher=False),
     "rle_hrnet_w48": ModelSpec(_lazy("rle", "rle_hrnet_w48"), _RLE, (48, 64), teacher=False),
     "rle_r50_mmpose": ModelSpec(_lazy("rle", "rle_r50_mmpose"), _PORTRAIT, (48, 64), teacher=False),
-    "prtr_r50": ModelSpec(_lazy("prtr", "prtr_r50"), _BGR, (48, 64), teacher=False),
+    "prtr_r50": ModelSpec(_lazy("prtr", "prtr_r50"), BGR, (48, 64), teacher=False),
     "prtr_w32": ModelSpec(_lazy("prtr", "prtr_w32"), _PORTRAIT, (48, 64), teacher=False),
     "poseur_mbv2": ModelSpec(_lazy("poseur", "poseur_mbv2"), _PORTRAIT, (48, 64), teacher=False),
     "poseur_r50": ModelSpec(_lazy("poseur", "poseur_r50"), _PORTRAIT, (48, 64), teacher=False),

@@ -114,7 +114,7 @@ def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict
             )
     if left_out:
         cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
-    return checkpoint_layouts.without_preprocessing(checkpoint_layouts.without_wrappers(state))
+    return checkpoint_layouts.without_wrappers(state)
 
 
 def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -142,7 +142,7 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
     part, others = checkpoint_layouts.under_prefix(state, matches, len(names), source)
     if others:
         cli.note(f"{source}: tensors that are not the model's are left out: {listed(others)}")
-    return published(part)
+    return published(checkpoint_layouts.without_preprocessing(part))
 
 
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:

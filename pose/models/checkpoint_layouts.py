@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -71,7 +72,8 @@ def under_prefix(
     if matches(state) == count:
         return dict(state), []
     segments = [key.split(".") for key in state]
-    prefixes = {".".join(parts[:depth]) + "." for parts in segments for depth in range(1, min(len(parts), _LONGEST + 1))}
+    sizes = Counter(".".join(parts[:depth]) + "." for parts in segments for depth in range(1, min(len(parts), _LONGEST + 1)))
+    prefixes = [prefix for prefix, size in sizes.items() if 2 * size > count]  # large networks have thousands of prefixes
     counts = {prefix: matches(_part(state, prefix)) for prefix in sorted(prefixes, key=lambda one: (one.count("."), one))}
     most = max(counts.values(), default=0)
     if 2 * most <= count or most <= matches(state):  # it is another network, or one without a prefix

@@ -9,10 +9,6 @@ from pose.models.official import Layout, by_prefix
 from pose.models.output import PoseOutput
 from pose.models.protocols import Groups, parameter_groups
 
-RGB = CropSpec()
-# The published code applies ImageNet's statistics, which are in the order R, G, B, to channels in the order B, G, R.
-BGR = CropSpec(mean=RGB.mean[::-1], std=RGB.std[::-1], colour="BGR")
-
 
 class HeatmapNetwork(nn.Module):
     """Images `[N, 3, H, W]` -> `PoseOutput` with heatmaps `[N, K, H/4, W/4]`, raw outputs of a 1x1 convolution.

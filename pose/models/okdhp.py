@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose.models.heatmap_network import BGR
+from pose.crop import BGR
 from pose.models.official import Layout
 from pose.models.output import PoseOutput
 from pose.models.protocols import Groups, parameter_groups

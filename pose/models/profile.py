@@ -16,11 +16,11 @@ from pose.crop import CropSpec
 
 def parameters(model: nn.Module) -> int:
     """Number of parameters without the fixed position embedding, and without what is for training alone (`auxiliary`)."""
-    left_out = ("position", *getattr(model, "auxiliary", ()))
+    left_out = tuple(getattr(model, "auxiliary", ()))
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if not any(name == part or name.startswith(f"{part}.") for part in left_out)
+        if name.rpartition(".")[2] != "position" and not any(name.startswith(f"{part}.") for part in left_out)
     )
 
 
@@ -44,9 +44,9 @@ class Operations:
 
 # A way of counting in the papers' tables -> operations, in G.
 WAYS: dict[str, Callable[[Operations], float]] = {
-    # DistilPose, DeepPose, RLE, OKDHP: convolutions and linears
+    # DistilPose, DeepPose, RLE on ResNet, Poseur, OKDHP: convolutions and linears
     "layers": lambda count: count.layers / 1e9,
-    # PRTR, Poseur, the TransPose-R of the paper's table
+    # PRTR, and the TransPose-R of the paper's table
     "layers and attention": lambda count: (count.layers + count.attention) / 1e9,
     # HRNet's tool, for SimpleBaselines, too: a transposed convolution of stride 2 at its output's resolution; binary giga
     "HRNet": lambda count: (count.layers + 3 * count.raised) / 2**30,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pose.crop import BGR
 from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.backbones.upsampling import upsampling
-from pose.models.heatmap_network import BGR, HeatmapNetwork, heatmap_layouts
+from pose.models.heatmap_network import HeatmapNetwork, heatmap_layouts
 
 
 class SimpleBaseline(HeatmapNetwork):

@@ -16,8 +16,6 @@ from pose.files import sha256
 from pose.heatmaps import HeatmapGrid, require_heatmaps
 from pose.skeleton import Skeleton
 
-_BLUR = 11  # kernel of the unbiased decoding, in heatmap pixels
-
 
 @dataclass(frozen=True)
 class NetworkTeacher:
@@ -52,7 +50,7 @@ class NetworkTeacher:
 
 def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` of heatmaps `[N, K, H, W]`, by DARK (PAPER: section 4.1)."""
-    return decode.decode(heatmaps, "dark", kernel=_BLUR)
+    return decode.decode(heatmaps, "dark", kernel=decode.KERNEL)
 
 
 def load_network(name: str, path: Path | None, skeleton: Skeleton) -> NetworkTeacher:

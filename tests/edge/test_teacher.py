@@ -8,17 +8,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import Command
 from foreign_network import description, write_model
 from people_file import person, write_people
 from PIL import Image
+from torch import nn
 
 from calib_data.coco import open_data
 from edge.evaluate.teacher import score_teacher
 from edge.teacher import main
+from pose import models
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.foreign import load_teacher
+from pose.models import ModelSpec
+from pose.models.output import PoseOutput
 from pose.skeleton import LSP_14
 
 
@@ -57,6 +63,40 @@ def test_photos_that_are_turned_by_half_are_not_scored_as_they_are_stored(
     applied, ignored = capsys.readouterr().out.splitlines()
     assert "PCK@0.2 7.1" in applied
     assert "PCK@0.2 7.1" not in ignored
+
+
+class Brightness(nn.Module):
+    """Heatmaps that are the red pixels at stride 4, in 0..1, for every joint."""
+
+    def __init__(self, keypoints: int) -> None:
+        super().__init__()
+        self.gains = nn.Parameter(torch.ones(1, keypoints, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> PoseOutput:
+        return PoseOutput(heatmaps=self.gains * (0.229 * images[:, :1, ::4, ::4] + 0.485))
+
+
+def test_a_network_of_ours_is_scored_with_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    spec = ModelSpec(Brightness, CropSpec(96, 96), (24, 24), teacher=True)
+    monkeypatch.setitem(models.MODELS, "bright", spec)
+    torch.save(Brightness(14).state_dict(), tmp_path / "weights.pth")
+    places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]
+    image = np.zeros((120, 120, 3), np.uint8)
+    cv2.circle(image, places[6], 9, (255, 255, 255), -1)
+    image = cv2.GaussianBlur(image, (0, 0), 6)  # DARK takes a Gaussian for granted
+    people = [person(image, (10, 5, 100, 110), places)]
+    data = write_people(tmp_path / "people.json", tmp_path / "images", people, LSP_14)
+    for options in ({}, {"flip": True}, {"method": "hrnet", "flip": True}):
+        main("bright", data, teacher_file=tmp_path / "weights.pth", **options)
+    assert capsys.readouterr().out.count("bright: AP 0.0, PCK@0.2 7.1; 1 people, 14 joints") == 3
+    with pytest.raises(InputError, match="no weights of bright are bundled; give them with --teacher-file"):
+        main("bright", data)
+    with pytest.raises(InputError, match=r"there is no decoding 'best'; choose one of argmax, quarter, dark, .*mmpose_udp"):
+        main("bright", data, teacher_file=tmp_path / "weights.pth", method="best")
+    with pytest.raises(InputError, match=r"distilpose_s is a student; score it with edge\.check"):
+        main("distilpose_s", data)
 
 
 def test_movenet_finds_people_in_photos(pose_data: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,11 @@ from torch import Tensor, nn
 from pose.models import MODELS, build
 from pose.models.official import layout_of
 from pose.models.okdhp import OnlineHourglass, StackedHourglass
-from pose.models.profile import WAYS, operations
+from pose.models.profile import WAYS, operations, parameters
 
 pytestmark = needed
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 FAMILIES = ("simplebaselines", "hrnet", "transpose", "okdhp")
 SYSTEM_NAMES = sorted(path.stem for path in SYSTEMS.glob("*.json") if path.stem.startswith(FAMILIES))
@@ -30,6 +35,7 @@ COUNTS = {
     "transpose_h_a4": ("TransPose", 17.54),
     "transpose_h_a6": ("TransPose", 21.80),
 }
+SLOW = ("transpose_h_a6", "hrnet_w48_mmpose1", "okdhp_2stack_train")  # of which one crop is enough
 
 
 def registered(name: str) -> str:
@@ -53,13 +59,17 @@ def test_names_and_sizes(name: str) -> None:
     if name in COUNTS:
         way, giga = COUNTS[name]
         assert WAYS[way](count) == pytest.approx(giga, rel=0.02)
+    listed = json.loads((RESULTS / "zoo.json").read_text()).get(name)  # of docs/zoo.md
+    if listed is not None:
+        assert (listed["layers"], listed["attention"]) == (count.layers, count.attention)
+        assert listed["parameters"] == parameters(model)
 
 
 @pytest.mark.parametrize("name", [name for name in SYSTEM_NAMES if (SYSTEMS / f"{name}.npz").exists()])
 def test_outputs(name: str) -> None:
     model = build(registered(name), weights=official_state(name)).eval()
     expected = dict(np.load(SYSTEMS / f"{name}.npz"))
-    people = 1 if name == "transpose_h_a6" else 2  # attention over 3,072 tokens takes seconds a crop
+    people = 1 if name in SLOW else 2
     with torch.no_grad():
         outputs = named_outputs(model, images()[:people])
     assert {f"{key}{part}" for key in outputs for part in ("", "_mean", "_std")} == set(expected)
