@@ -10,10 +10,10 @@ import pytest
 from emulated.boards import Board, Lab
 from emulated.tools import failure, run
 
-from edge import bench as benching
 from edge import devices, dist
 from edge.devices import answers, app
 from edge.devices.base import CommandFailed, DeviceFailure, DiskFull
+from edge.devices.measure import measure
 from edge.devices.parallel import open_all
 from edge.devices.session import Plan, Session
 from edge.predict.student import artefact_path
@@ -56,7 +56,7 @@ def apk(tmp_path: Path) -> Path:
 
 def test_the_app_measures_and_answers(phone: Board, apk: Path, artefact: dist.Artefact, jvm_work: Path) -> None:
     (device,) = open_all([phone.spec], apk)
-    (measured,) = benching.bench(Plan({"int8": artefact}, "quick", 200, 0.0), [device]).devices
+    measured = measure(device, Plan({"int8": artefact}, "quick", 200, 0.0))
     assert measured.error is None
     assert device.folder == JOBS
     timing = measured.int8
