@@ -6,51 +6,17 @@ stride 4. Attention over the 3,072 tokens of H has one head, whose weights take 
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from collections.abc import Mapping
 
+from torch import Tensor, nn
+
+from pose.models.backbones.detr import EncoderLayer, split_projections
 from pose.models.backbones.hrnet import HRNet
 from pose.models.backbones.resnet import BLOCKS, LastMap
 from pose.models.backbones.upsampling import upsampling
-from pose.models.encoder import merge_heads, sine_position, split_heads
+from pose.models.encoder import sine_position
 from pose.models.heatmap_network import HeatmapNetwork
 from pose.models.official import Layout, by_prefix
-
-
-class PackedAttention(nn.Module):
-    """Multi-head self-attention over `[N, L, D]`; query, key and value have one matrix `[3 D, D]`, the names are torch's."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.in_proj_weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(3 * dim, dim)))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = nn.Linear(dim, dim)
-
-    def forward(self, located: Tensor, tokens: Tensor) -> Tensor:
-        """Of queries and keys from `located`, tokens with their positions, and values from `tokens`."""
-        dim = tokens.shape[-1]
-        weights, biases = (part.split([2 * dim, dim]) for part in (self.in_proj_weight, self.in_proj_bias))
-        query, key = F.linear(located, weights[0], biases[0]).chunk(2, dim=-1)
-        query, key, value = (split_heads(part, self.heads) for part in (query, key, F.linear(tokens, weights[1], biases[1])))
-        scale = (dim // self.heads) ** -0.5
-        shares = torch.bmm(query * scale, key.transpose(1, 2)).softmax(-1)
-        return self.out_proj(merge_heads(torch.bmm(shares, value), self.heads))
-
-
-class PostNormLayer(nn.Module):
-    """Transformer layer with the norm after each sum (DETR); the position is added to queries and keys, never to values."""
-
-    def __init__(self, dim: int, heads: int, hidden: int) -> None:
-        super().__init__()
-        self.self_attn = PackedAttention(dim, heads)
-        self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-
-    def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
-        tokens = self.norm1(tokens + self.self_attn(tokens + position, tokens))
-        return self.norm2(tokens + self.linear2(self.linear1(tokens).relu()))
 
 
 class PixelEncoder(nn.Module):
@@ -64,7 +30,7 @@ class PixelEncoder(nn.Module):
         super().__init__()
         self.reduce = nn.Conv2d(inputs, dim, 1, bias=False)
         self.position = nn.Parameter(sine_position(*grid, dim).transpose(0, 1), requires_grad=False)  # [H * W, 1, dim]
-        self.layers = nn.ModuleList(PostNormLayer(dim, heads, hidden) for _ in range(depth))
+        self.layers = nn.ModuleList(EncoderLayer(dim, heads, hidden) for _ in range(depth))
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.reduce(features)
@@ -97,6 +63,10 @@ class TransPose(HeatmapNetwork):
         dim = encoder.reduce.out_channels
         raised = upsampling(dim, dim, doublings) if doublings else nn.Identity()
         super().__init__(backbone, nn.Sequential(encoder, raised), dim, keypoints)
+
+    def published(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state dict with queries, keys and values apart, which torch's attention packs."""
+        return split_projections(state)
 
 
 def _on_resnet(keypoints: int, depth: int) -> TransPose:

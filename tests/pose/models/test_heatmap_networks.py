@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pose.crop import BGR
 from pose.errors import InputError
+from pose.models.backbones.detr import split_projections
 from pose.models.backbones.resnet import LastMap
 from pose.models.checkpoint import load
 from pose.models.hrnet import HRNetPose
@@ -111,14 +112,15 @@ def test_a_misfit_is_named_as_the_file_has_it() -> None:
 
 
 def test_attention_is_that_of_torch() -> None:
-    """The published layers are torch's own, with positions added to queries and keys."""
+    """The published layers have torch's own attention, whose packed weights are split."""
     torch.manual_seed(2)
     layer = PixelEncoder(4, 8, (2, 3), 1, heads=2, hidden=16).layers[0]
     reference = nn.MultiheadAttention(8, 2, batch_first=True)
-    reference.load_state_dict(layer.self_attn.state_dict())
+    packed = {f"self_attn.{key}": value for key, value in reference.state_dict().items()}
+    layer.load_state_dict(split_projections(packed), strict=False)
     tokens, position = torch.randn(2, 6, 8), torch.randn(1, 6, 8)
     located = tokens + position
     expected, _ = reference(located, located, tokens)
-    assert torch.allclose(layer.self_attn(located, tokens), expected, atol=1e-6)
+    assert torch.allclose(layer.self_attn(located, located, tokens), expected, atol=1e-6)
     out = layer.norm1(tokens + expected)
     assert torch.allclose(layer(tokens, position), layer.norm2(out + layer.linear2(layer.linear1(out).relu())), atol=1e-6)
