@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.minutes, pytest.mark.xdist_group("android")]
 
 JAVA = Path(__file__).parent / "java"
 TESTS = sorted(path.stem for path in JAVA.rglob("*Test.java"))
-CLOSE = {"fp32": 1e-3, "int8": 0.5}  # pixels: LiteRT's kernels, of another version, round a few int8 activations otherwise
+CLOSE = 1e-3  # pixels
 
 
 @pytest.mark.parametrize("name", TESTS)
@@ -45,12 +45,8 @@ def test_the_apps_answers_are_those_of_the_tflite_column(
     answers = _read_answers(jvm_work / "jobs" / f"{precision}.npz", len(crops), coords.shape[1])
     pixels = np.linalg.norm((answers.coords - coords) * spec.size, axis=-1)
     record_property(f"{precision}: pixels, at most", float(pixels.max()))
-    equal = int((pixels.max(1) == 0).sum())
-    print(f"{precision}: {pixels.max():.2g} px apart at most, {equal} of {len(crops)} people equal to the bit")
-    assert np.quantile(pixels, 0.99) < CLOSE[precision]
-    assert pixels.max() < 2 * CLOSE[precision]
-    assert equal > 0.7 * len(crops)
-    assert np.abs(answers.scores - scores).max() < 0.02
+    assert pixels.max() < CLOSE  # the int8 part is exact; the read is float, and its last bits are those of another version
+    assert np.abs(answers.scores - scores).max() < 1e-4
 
 
 @pytest.mark.parametrize("job", ["load", "time", "infer-int8"])
