@@ -36,7 +36,7 @@ from targets.common import (
 )
 from targets.executorch import SPEC
 from targets.executorch.graph import for_xnnpack
-from targets.graph import arithmetic, halved, quantization_findings
+from targets.graph import Arithmetic, arithmetic, halved, quantization_findings
 from targets.patches import share_node_histories
 
 if TYPE_CHECKING:
@@ -86,13 +86,14 @@ def lower(program: Program, out: Path, precision: Precision = "int8", *, delegat
     if precision == "fp16":
         stays_float = partial(_stays_float, modules=tuple(program.card.float_modules))
         graph = halved(graph, stays_float) if delegate == "xnnpack" else halved(graph)
-    elif delegate == "xnnpack":
+    share = arithmetic(graph, int8_products=False)  # of the network, before a norm becomes linears
+    if precision != "fp16" and delegate == "xnnpack":
         for_xnnpack(graph)
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"delegate": delegate})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of executorch, about pytree
         edge, buffer = lower_graph(graph, delegate)
-    card = artefact_card(program, "executorch", precision, _coverage(edge, graph), findings)
+    card = artefact_card(program, "executorch", precision, _coverage(edge, share), findings)
     if delegate == "xnnpack":
         return write_artefact(path, buffer, card, lambda file, card: ExecuTorchRunner(_load(file), card))
     card = card.model_copy(update={"metrics": {**card.metrics, "delegate": delegate, "lowered": "not run here"}})
@@ -195,7 +196,7 @@ def _require_forward(module: Any, path: Path, card: Card) -> None:
     require_shapes(path, card, inputs, outputs)
 
 
-def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
+def _coverage(edge: EdgeProgramManager, share: Arithmetic) -> Coverage:
     from executorch.exir.lowered_backend_module import LoweredBackendModule
 
     top = edge.exported_program().graph_module
@@ -204,7 +205,6 @@ def _coverage(edge: EdgeProgramManager, graph: ExportedProgram) -> Coverage:
         _operator(node) for delegate in delegates for node in delegate.original_module.graph.nodes if _computes(node)
     )
     outside = [node for node in top.graph.nodes if _computes(node)]
-    share = arithmetic(graph, int8_products=False)
     return Coverage(
         delegates=len(delegates),
         delegated=dict(inside.most_common()),

@@ -74,7 +74,7 @@ def test_layer_norm_is_one_delegate_with_the_rest_and_rounds_in_float32(normed) 
     with torch.no_grad():
         expected = program.module()(tokens)
         for_xnnpack(program)
-        edge, buffer = backend._lower(program, "xnnpack")
+        edge, buffer = backend.lower_graph(program, "xnnpack")
         answers = backend.runtime._load_for_executorch_from_buffer(buffer).forward([tokens])
     coverage = backend._coverage(edge, program)
     assert (coverage.delegates, coverage.undelegated) == (1, {})

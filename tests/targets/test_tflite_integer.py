@@ -105,4 +105,4 @@ def _without_normalisation(content: bytes) -> bytes:
     graph.inputs = graph.operators[1].outputs
     model.signatureDefs[0].inputs[0].tensorIndex = int(graph.inputs[0])
     graph.operators = graph.operators[2:]
-    return flatbuffer._packed(model)
+    return flatbuffer.packed(model)
