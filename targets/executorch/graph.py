@@ -51,8 +51,9 @@ def _spell_out(norm: Any, program: ExportedProgram) -> None:
     weight, bias, eps = _argument(norm, 2, None), _argument(norm, 3, None), float(_argument(norm, 4, 1e-5))
     if len(shape) != 1:
         return
-    averaging = _constant(program, f"averaging_{shape[0]}", torch.full((1, shape[0]), 1 / shape[0]))
-    epsilon = _constant(program, f"epsilon_{eps:g}", torch.tensor([eps]))
+    # Constants of each norm's own: one that two delegates read is lost when they are made.
+    averaging = _constant(program, f"averaging_{norm.name}", torch.full((1, shape[0]), 1 / shape[0]))
+    epsilon = _constant(program, f"epsilon_{norm.name}", torch.tensor([eps]))
 
     def call(operator: Any, *inputs: Any) -> Any:
         node = graph.call_function(operator, inputs)
@@ -74,10 +75,9 @@ def _argument(node: Any, index: int, default: Any) -> Any:
 
 
 def _constant(program: ExportedProgram, name: str, value: torch.Tensor) -> Any:
-    """The placeholder of a constant of that name, which is added where the program has none."""
+    """The placeholder of a new constant."""
     from executorch.backends.transforms.utils import create_constant_placeholder
     from torch.export.graph_signature import InputKind
 
-    name = name.replace(".", "_").replace("-", "_")
     with program.graph.inserting_before(next(iter(program.graph.nodes))):
         return create_constant_placeholder(program, program.graph, name, InputKind.CONSTANT_TENSOR, value)

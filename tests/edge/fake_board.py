@@ -90,5 +90,5 @@ def for_target(artefact: Path, target: str) -> Artefact:
 def look(
     monkeypatch: pytest.MonkeyPatch, device: Any, artefact: Path | None = None, target: str = "tflite"
 ) -> list[Diagnosis]:
-    monkeypatch.setattr(devices, "open", lambda spec: device)
+    monkeypatch.setattr(devices, "open", lambda spec, apk=None: device)
     return list(diagnose.examine(device.name, for_target(artefact, target) if artefact else None))

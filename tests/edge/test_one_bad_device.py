@@ -97,7 +97,7 @@ PULLS = {
 def bad(monkeypatch: pytest.MonkeyPatch) -> Canned:
     """The second device of every command; the tests break one of its methods."""
     device = Canned("ssh://bad")
-    monkeypatch.setattr(devices, "open", lambda spec: device if spec == "ssh://bad" else Canned(spec))
+    monkeypatch.setattr(devices, "open", lambda spec, apk: device if spec == "ssh://bad" else Canned(spec))
     return device
 
 

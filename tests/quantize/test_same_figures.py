@@ -30,7 +30,9 @@ def run_module(folder: Path, *command: str) -> None:
 
 
 def test_validation_at_the_end_of_qat_is_the_fake_quant_column_of_edge_check(tmp_path: Path) -> None:
-    recipe = "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 0.00001, backbone_lr: 0.00001, bf16: false, losses: {float_twin: 1}}"
+    recipe = (
+        "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 1.0e-5, backbone_lr: 1.0e-5, bf16: false, losses: {float_twin: 1}}"  # noqa: E501
+    )
     (tmp_path / "recipe.yaml").write_text(recipe)
     drawn = validation()
     write_people(tmp_path / "people.json", tmp_path / "photos", [sample_of(drawn, index) for index in range(PEOPLE)])

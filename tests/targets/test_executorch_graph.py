@@ -11,7 +11,7 @@ from torch import nn
 from pose.program import Program
 from targets.executorch import backend
 from targets.executorch.graph import for_xnnpack
-from targets.graph import is_quantize
+from targets.graph import arithmetic, is_quantize
 
 aten = torch.ops.aten
 
@@ -73,10 +73,11 @@ def test_layer_norm_is_one_delegate_with_the_rest_and_rounds_in_float32(normed) 
     program, tokens = normed
     with torch.no_grad():
         expected = program.module()(tokens)
+        share = arithmetic(program, int8_products=False)
         for_xnnpack(program)
         edge, buffer = backend.lower_graph(program, "xnnpack")
         answers = backend.runtime._load_for_executorch_from_buffer(buffer).forward([tokens])
-    coverage = backend._coverage(edge, program)
+    coverage = backend._coverage(edge, share)
     assert (coverage.delegates, coverage.undelegated) == (1, {})
     for answer, value in zip(answers, expected, strict=True):
         assert torch.allclose(answer, value, rtol=1e-5, atol=1e-5)

@@ -59,9 +59,10 @@ def test_all_is_int8_up_to_the_maps(artefacts) -> None:
     operators = _operators(artefacts["integer"])
     assert operators[:2] == [("quantize", "int8"), ("depthwise_conv_2d", "int8")]
     assert ("resize_bilinear", "int8") in operators
-    convolutions = [operator for operator in operators if "conv_2d" in operator[0]]
+    *convolutions, correction = [operator for operator in operators if "conv_2d" in operator[0]]
+    assert correction == ("conv_2d", "float32")  # of the read
     assert set(convolutions) == {("conv_2d", "int8"), ("depthwise_conv_2d", "int8")}
-    last = max(index for index, (name, _) in enumerate(operators) if name == "conv_2d")
+    last = max(index for index, operator in enumerate(operators) if operator == ("conv_2d", "int8"))
     assert {dtype for name, dtype in operators[:last] if name not in ("dequantize", "reshape", "transpose")} == {"int8"}
 
 
