@@ -31,7 +31,7 @@ def run_module(folder: Path, *command: str) -> None:
 
 def test_validation_at_the_end_of_qat_is_the_fake_quant_column_of_edge_check(tmp_path: Path) -> None:
     recipe = (
-        "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 1.0e-5, backbone_lr: 1.0e-5, bf16: false, losses: {float_twin: 1}}"  # noqa: E501
+        "{epochs: 0.01, batch: 4, optimiser: adamw, lr: 1.0e-5, backbone_lr: 1.0e-5, bf16: false, losses: {float_twin: 1}}"
     )
     (tmp_path / "recipe.yaml").write_text(recipe)
     drawn = validation()

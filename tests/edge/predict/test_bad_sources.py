@@ -195,7 +195,7 @@ def test_a_frame_without_a_person_has_no_keypoints(tmp_path: Path) -> None:
     noise = rng.integers(0, 256, (120, 160, 3), np.uint8)
     for number, image in enumerate([np.zeros((90, 120, 3), np.uint8), np.full((90, 120, 3), 255, np.uint8), noise]):
         save(tmp_path / f"{number}.png", image)
-    save(tmp_path / "room.png", background(rng))
+    save(tmp_path / "room.png", background(np.random.default_rng(0)))
     main([str(tmp_path)], json=tmp_path / "out" / "found.json")
     assert json.loads((tmp_path / "out" / "found.json").read_text()) == []
     main([str(tmp_path)], boxes="whole", json=tmp_path / "out" / "found.json")

@@ -17,7 +17,7 @@ from pose.errors import InputError
 from pose.models import build
 from pose.models.checkpoint import load, load_matching, read
 
-NAME = "distilpose_edge"
+NAME = "distilpose_s"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_foreign_wrappers_come_off(model: nn.Module, tmp_path: Path, suffix: str
 def test_other_keypoints_and_other_models_are_named(model: nn.Module) -> None:
     with pytest.raises(InputError) as error:
         build(NAME, 5, model.state_dict())
-    assert "1 of another shape (keypoint_token [1, 3, 160] for [1, 5, 160])" in one_line(error.value)
+    assert "1 of another shape (keypoint_token [1, 3, 192] for [1, 5, 192])" in one_line(error.value)
     with pytest.raises(InputError) as error:
         build("tokenpose_t", 3, model.state_dict())
     assert "does not fit tokenpose_t" in one_line(error.value)
