@@ -88,10 +88,15 @@ def test_an_artefact_with_other_outputs_than_its_card(folder: Path, target: str)
     refused(lambda: run.open(artefact), artefact.name, "maps", "its card says", "(1, 18, 2)")
 
 
-@pytest.mark.parametrize("change", [with_more_joints, with_other_order])
-def test_a_program_with_other_outputs_than_its_card(folder: Path, change: Callable[[dict], None]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(with_more_joints, ("student_fp32.pt2 maps", "its card says")), (with_other_order, ("are not coords and scores",))],
+)
+def test_a_program_with_other_outputs_than_its_card(
+    folder: Path, change: Callable[[dict], None], words: tuple[str, ...]
+) -> None:
     edit(folder / "tiny.program" / "card.yaml", change)
-    refused(lambda: load_program(folder / "tiny.program").graph("fp32"), "student_fp32.pt2 maps", "its card says")
+    refused(lambda: load_program(folder / "tiny.program").graph("fp32"), *words)
 
 
 def test_outputs_in_another_order(folder: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_bundled_artefact_is_partly_on_the_npu(vela_on_path: str, tmp_path: 
     assert row.compiler.startswith("ethos-u-vela 5.2.")
     assert 0 < row.cpu_operators < row.operators
     assert 0 < row.cpu_macs < 0.1 * row.macs
-    assert {"softmax", "mean"} <= {group.operator for group in row.cpu}
+    assert {"softmax", "log"} <= {group.operator for group in row.cpu}
     assert all("Float32" in group.reason or group.operator == "dequantize" for group in row.cpu)
     assert row.cycles > 1e6
     assert row.sram_bytes > 100_000
