@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from android_demo import tools
+from android_demo import parts, tools
 from pose.errors import BackendError
 
 
@@ -15,6 +15,7 @@ def jvm_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the app was compiled, with cases, jobs, and what its tests wrote."""
     try:
         tools.require(tools.FOR_TESTS)
+        parts.fetch_testing(parts.fetch("tflite"))
     except BackendError as error:
         pytest.skip(f"the app's tests on the JVM: {error}")
     import jvm

@@ -34,6 +34,7 @@ def elf(alignment: int, count: int = 2) -> bytes:
 def test_the_apk_is_built_and_verified(tmp_path: Path) -> None:
     try:
         tools.require(tools.FOR_BUILDS)
+        parts.fetch("tflite")
     except BackendError as error:
         pytest.skip(f"the apk: {error}")
     sizes = build.build(tmp_path / "demo.apk", "tflite")
