@@ -21,11 +21,11 @@ from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
 from pose.teacher_output import observe
 
-MOST_VIEWS = 4
 _LEANING = 30.0  # degrees of the torso from which the person is shown to the teacher upright as well
 _TORSO_JOINTS = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
 # (degrees, scale, mirrored) of the views after the first
 _FURTHER_VIEWS = ((0.0, 1.0, True), (12.0, 1.15, False), (-12.0, 0.9, True))
+MOST_VIEWS = 1 + len(_FURTHER_VIEWS)
 _AGREEMENT = 0.05  # spread, as a share of the box's longer side, at which the agreement has fallen to 1/e
 
 
@@ -115,11 +115,7 @@ def predict_person(
     first, upright = tried[chosen], rotations[chosen]
     others = [look(upright + turn, scale, flip) for turn, scale, flip in _FURTHER_VIEWS[: views - 1]]
     reach = _AGREEMENT * float(labels.box[2:].max())
-    return _averaged(first, others, reach) if others else (first.heatmaps, first.view.matrix, _keypoints([first], reach))
-
-
-def _averaged(first: _Prediction, others: list[_Prediction], reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    maps = [torch.from_numpy(first.heatmaps)]
+    maps = [torch.from_numpy(np.ascontiguousarray(first.heatmaps))]
     keep, same = torch.tensor([False]), torch.arange(len(first.heatmaps))
     for other in others:
         to_view = torch.from_numpy(sampling_affine(other.view, first.view))[None]

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose.centre import SOFTENING
 from pose.models.backbones.movenet import MoveNetHeads, MoveNetTrunk
 from pose.models.output import PoseOutput
 from pose.models.protocols import Groups, parameter_groups
 
 STRIDE = 4  # pixels of a cell of the trunk's features
 _REFERENCE_CELLS = 48.0  # of MoveNet Lightning's grid, in which its prior is written
-_PRIOR_SOFTENING = 1.8  # cells, added to the distance from the middle (the published graph's constant)
 _CENTRE_SHARPNESS, _HEATMAP_SHARPNESS = 24.0, 4.0  # exponents of the probabilities: powers near a maximum, but smooth
 _GATE_SIGMA = 4 / _REFERENCE_CELLS  # of the gating Gaussians at the start, as a share of the crop
 _LEAST_PROBABILITY = 1e-12  # below, the logarithm has no gradient left
@@ -55,7 +55,7 @@ class GatedRead(nn.Module):
         distance = _REFERENCE_CELLS * torch.hypot(centre_x - 0.5, centre_y - 0.5)
         # The parabola times (u, v, 1) is -d^2 / 2 to the point (u, v), but for a constant, which the softmax drops.
         constants = {
-            "prior": -_CENTRE_SHARPNESS * (distance + _PRIOR_SOFTENING).log()[None],  # [1, s * s]
+            "prior": -_CENTRE_SHARPNESS * (distance + SOFTENING).log()[None],  # [1, s * s]
             "cells": torch.stack([x, y]),  # [2, S * S], in 0..1 of the crop
             "homogeneous": torch.stack([centre_x, centre_y, torch.ones_like(centre_x)]),  # [3, s * s]
             "parabola": torch.stack([x, y, -(x * x + y * y) / 2], -1),  # [S * S, 3]
