@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def input_batch(images: np.ndarray, wanted: Input, session: Session) -> np.ndarr
     return np.ascontiguousarray(pixels, wanted.dtype)
 
 
-class ForeignTeacher:
+class ForeignTeacher(ABC):
     """A foreign network; a subclass says what its outputs are.
 
     Attributes:
@@ -55,13 +56,13 @@ class ForeignTeacher:
         self._described, self._session = described, session
         self._channels = [described.joints.index(joint) for joint in self.skeleton.joints]
 
+    @abstractmethod
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps float32 [N, K, h, w], coordinates [N, K, 2] in 0..1 and scores [N, K], from one run of the network.
 
         Args:
             crops: RGB, uint8 [N, H, W, 3].
         """
-        raise NotImplementedError
 
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates [N, K, 2] and scores [N, K] of RGB crops."""
@@ -83,9 +84,9 @@ class ForeignTeacher:
         numbers = [self._session.values(name, output) for name, output in zip(self.outputs, outputs, strict=True)]
         return self._read(numbers)[1:]
 
+    @abstractmethod
     def _read(self, numbers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Heatmaps, coordinates and scores in the outputs, as yet unchecked."""
-        raise NotImplementedError
 
     def _run(self, crops: np.ndarray) -> list[np.ndarray]:
         batch = self.prepare(crops)

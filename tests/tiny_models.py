@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,17 @@ def save(name: str, path: Path) -> Path:
     """Random weights of one of them as a file."""
     checkpoint.save(models.build(name), path)
     return path
+
+
+@contextmanager
+def home(folder: Path, recipe: str) -> Iterator[Path]:
+    """The folder with random weights of student and teacher and a recipe.yaml; the networks are registered meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        register(folder / "cache", patch)
+        save("tiny", folder / "student.safetensors")
+        save("tiny_teacher", folder / "teacher.safetensors")
+        (folder / "recipe.yaml").write_text(recipe)
+        yield folder
 
 
 if __name__ == "__main__":  # tiny_models.py CACHE COMMAND ...: a command, with these networks

@@ -24,12 +24,7 @@ RECIPE = "{epochs: 1, batch: 4, optimiser: adamw, lr: 0.003, backbone_lr: 0.001,
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_models.register(folder / "cache", patch)
-        tiny_models.save("tiny", folder / "student.safetensors")
-        tiny_models.save("tiny_teacher", folder / "teacher.safetensors")
-        (folder / "recipe.yaml").write_text(RECIPE)
+    with tiny_models.home(tmp_path_factory.mktemp("home"), RECIPE) as folder:
         yield folder
 
 

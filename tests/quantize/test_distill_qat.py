@@ -39,13 +39,7 @@ RECIPE = """\
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A folder with tiny weights and a recipe; the tiny networks are registered while its tests run."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_models.register(folder / "cache", patch)
-        tiny_models.save("tiny", folder / "student.safetensors")
-        tiny_models.save("tiny_teacher", folder / "teacher.safetensors")
-        (folder / "recipe.yaml").write_text(RECIPE)
+    with tiny_models.home(tmp_path_factory.mktemp("home"), RECIPE) as folder:
         yield folder
 
 
