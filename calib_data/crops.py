@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,12 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def at(self, spec: CropSpec) -> Crops:
+        """The same people and draws, cut by another specification."""
+        crops = copy.copy(self)
+        crops.spec = spec
+        return crops
 
     def get(self, index: int, epoch: int = 0) -> Crop:
         """The crop of person `index`; it depends on seed, epoch and index alone."""

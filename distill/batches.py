@@ -57,9 +57,10 @@ class Batches(Dataset[Batch]):
         cache: of a teacher that saw the same samples; None where the teacher runs on the crops themselves.
         grid: (width, height) of the heatmaps that the losses compare.
         weights: float `[len(crops)]` above 0, how often each person is seen in relation to others; None for once an epoch.
+        resolution: shares of the crops' size; each step takes the next one.
 
     Raises:
-        InputError: the processes cannot share a batch evenly.
+        InputError: the processes cannot share a batch evenly, or a size does not fit; see `resized`.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class Batches(Dataset[Batch]):
         rank: int = 0,
         world: int = 1,
         weights: np.ndarray | None = None,
+        resolution: Sequence[float] = (1.0,),
     ) -> None:
         if size % world:
             raise InputError(f"a batch of {size} does not divide among {world} processes; change the recipe's batch")
-        self.crops, self.size, self.grid, self.cache = crops, size // world, grid, cache
+        self._sized = [crops.at(resized(crops.spec, share)) for share in resolution]
+        self.crops, self.size, self.grid, self.cache = self._sized[0], size // world, grid, cache
         self.rank, self.world, self.weights = rank, world, weights
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -82,15 +85,16 @@ class Batches(Dataset[Batch]):
         start = (step * self.world + self.rank) * self.size
         places = [divmod(place, len(self.crops)) for place in range(start, start + self.size)]
         indices = [int(self._permutation(epoch)[place]) for epoch, place in places]
-        crops = [self.crops.get(index, epoch) for index, (epoch, _) in zip(indices, places, strict=True)]
-        images = network_input([crop.pixels for crop in crops], self.crops.spec)
+        sized = self._sized[step % len(self._sized)]
+        crops = [sized.get(index, epoch) for index, (epoch, _) in zip(indices, places, strict=True)]
+        images = network_input([crop.pixels for crop in crops], sized.spec)
         coords = torch.from_numpy(np.stack([crop.coords for crop in crops]))
         weight = torch.from_numpy(np.stack([crop.weight for crop in crops]))
         heatmaps = None
         if self.cache is not None:
             view = torch.from_numpy(self.cache.heatmaps[indices]).float()
             pairs = zip(indices, crops, strict=True)
-            to_grid = np.stack([self.cache.to_grid(index, crop.matrix, self.crops.spec, self.grid) for index, crop in pairs])
+            to_grid = np.stack([self.cache.to_grid(index, crop.matrix, sized.spec, self.grid) for index, crop in pairs])
             flip = torch.tensor([crop.flipped for crop in crops])
             mirrored = torch.from_numpy(self.crops.skeleton.flip)
             heatmaps = warp_heatmaps(view, torch.from_numpy(to_grid), flip, mirrored, self.grid)
@@ -144,6 +148,8 @@ def resized(crop: CropSpec, resolution: float) -> CropSpec:
     Raises:
         InputError: the networks cannot cut that into patches.
     """
+    if resolution == 1:
+        return crop
     small = replace(crop, width=round(crop.width * resolution), height=round(crop.height * resolution))
     if not small.width or not small.height or small.width % _GRAIN or small.height % _GRAIN:
         size = f"{small.width} x {small.height}"

@@ -14,7 +14,7 @@ from torch import nn
 from calib_data.crops import Crops
 from calib_data.sources import Data
 from distill import processes
-from distill.batches import Batches, resized
+from distill.batches import Batches
 from distill.heatmap_fit import objective_of, with_auxiliary_heads
 from distill.recipe import Recipe
 from distill.run_files import RESULT, TEACHER
@@ -71,13 +71,15 @@ def fit(
     spec, skeleton = models.MODELS[name], train.source.skeleton
     model = models.build(name, len(skeleton), start)
     assert isinstance(model.crop, CropSpec)  # of start weights, which may be of a network that takes other crops
-    crop = resized(model.crop, recipe.resolution)
     if student:
         _start_from(model, student, name)
     process = processes.state()
-    crops = Crops(train.source, crop, skeleton, recipe.augmentation, recipe.seed)
-    batches = Batches(crops, recipe.batch, spec.heatmap, rank=process.process_index, world=process.num_processes)
-    held_out = Crops(validation.source, crop, skeleton)
+    batches = Batches(
+        Crops(train.source, model.crop, skeleton, recipe.augmentation, recipe.seed),
+        *(recipe.batch, spec.heatmap, None, process.process_index, process.num_processes),
+        resolution=recipe.resolution,
+    )
+    held_out = Crops(validation.source, batches.crops.spec, skeleton)
 
     def validate(module: nn.Module) -> dict[str, float]:
         return validate_network(DecodedNetwork(module), held_out)

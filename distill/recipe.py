@@ -21,6 +21,7 @@ PACKAGED = Path(__file__).with_name("recipes")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Weight = Annotated[float, Field(ge=0, le=1e6)]
 _Rate = Annotated[float, Field(ge=0, le=10)]
+_Share = Annotated[float, Field(ge=0.125, le=4)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -69,6 +70,10 @@ def _sort_extra(value: Any) -> Any:
     return {**{name: weight for name, weight in value.items() if name in built_in}, "extra": extra}
 
 
+def _as_sequence(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
     """How to train; the defaults are the paper's (section 4.1) at whatever length is asked for.
@@ -83,7 +88,8 @@ class Recipe:
         clip: largest norm of the gradient; 0 does not clip.
         ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
-            half, four times faster). bf16: autocast. seed: of crops and order.
+            half, four times faster); of several shares, each step takes the next, for weights that ship at several sizes.
+        bf16: autocast. seed: of crops and order.
         teacher_views: in how many views a teacher that does not see the training crops themselves sees each person; its
             predictions are averaged, and weighted by their agreement.
     """
@@ -99,7 +105,7 @@ class Recipe:
     method: str = "frozen_ranges"
     clip: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    resolution: Annotated[float, Field(ge=0.125, le=4)] = 1.0
+    resolution: Annotated[tuple[_Share, ...], BeforeValidator(_as_sequence), Field(min_length=1, max_length=16)] = (1.0,)
     teacher_views: Annotated[int, Field(ge=1, le=4)] = 1
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -88,15 +88,16 @@ def build(request: Request) -> Task:
     keep_freed_memory()
     recipe, source = request.recipe, request.train.source
     spec = models.MODELS[request.student]
-    crop = resized(spec.crop, recipe.resolution)
-    setup = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, crop)
-    crops = Crops(source, crop, setup.skeleton, recipe.augmentation, recipe.seed, setup.labels)
+    sizes = {resized(spec.crop, share) for share in recipe.resolution}
+    setup = _labels(request, spec.heatmap) if request.teacher == LABELS else _teacher(request, sizes)
+    crops = Crops(source, spec.crop, setup.skeleton, recipe.augmentation, recipe.seed, setup.labels)
     process = processes.state()
     return Task(
         skeleton=setup.skeleton,
         batches=Batches(
             *(crops, recipe.batch, spec.heatmap, setup.cache, process.process_index, process.num_processes),
             weights=request.train.person_weights(),
+            resolution=recipe.resolution,
         ),
         objective=Distillation(setup.teacher, recipe.losses, source),
         held_out=Crops(request.validation.source, spec.crop, setup.skeleton),
@@ -134,7 +135,7 @@ def _first_crops(source: PoseSource, spec: CropSpec, count: int = 4) -> np.ndarr
     return np.stack([warp(source.image(index), affine(source.labels(index).box, spec), spec) for index in people])
 
 
-def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
+def _teacher(request: Request, sizes: set[CropSpec]) -> TeacherSetup:
     process = processes.state()
     student, teacher, train = request.student, request.teacher, request.train
     source, cache, labels = train.source, None, None
@@ -151,7 +152,7 @@ def _teacher(request: Request, crop: CropSpec) -> TeacherSetup:
     else:
         chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
         digest = chosen.digest
-    live = chosen.model if isinstance(chosen, NetworkTeacher) and chosen.crop == crop else None
+    live = chosen.model if isinstance(chosen, NetworkTeacher) and sizes == {chosen.crop} else None
     if live is None:
         processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
         with process.main_process_first():

@@ -148,8 +148,8 @@ def _method(recipe: Recipe) -> methods.QatMethod:
     Raises:
         InputError: the recipe is for float training.
     """
-    if recipe.resolution != 1:
-        raise InputError(f"recipe: resolution {recipe.resolution:g}: a program is trained at the size that it ships with, 1")
+    if other := next((share for share in recipe.resolution if share != 1), 0):
+        raise InputError(f"recipe: resolution {other:g}: a program is trained at the size that it ships with, 1")
     if recipe.bf16 or recipe.optimiser == "muon":
         raise InputError("recipe: a program is trained in float32, by adam or adamw; take --recipe qat, or bf16: false")
     return methods.METHODS.find(recipe.method)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,36 +33,42 @@ _LEAST_PROBABILITY = 1e-12  # below, the logarithm has no gradient left
 _LEAST_SIGMA = 0.3  # heatmap cells
 
 
+class _Grid(NamedTuple):
+    """Constants of the read over a square grid of S cells a side; the coarse maps have s."""
+
+    prior: Tensor  # [1, s * s], added to the logits of the centre attention
+    cells: Tensor  # [2, S * S], x and y in 0..1 of the crop
+    homogeneous: Tensor  # [3, s * s], x and y of the coarse cells, and 1
+    parabola: Tensor  # [S * S, 3]; times (u, v, 1): -d^2 / 2 to (u, v), but for a constant, which the softmax drops
+    spread: Tensor  # [3, 2], cells (x, y) -> 0..1 of the crop, and 0
+
+    @classmethod
+    def of(cls, side: int) -> _Grid:
+        x, y = _cells(side)
+        centre_x, centre_y = _cells(side, MoveNetHeads.coarse_stride)
+        distance = _REFERENCE_CELLS * torch.hypot(centre_x - 0.5, centre_y - 0.5)
+        return cls(
+            prior=-_CENTRE_SHARPNESS * (distance + SOFTENING).log()[None],
+            cells=torch.stack([x, y]),
+            homogeneous=torch.stack([centre_x, centre_y, torch.ones_like(centre_x)]),
+            parabola=torch.stack([x, y, -(x * x + y * y) / 2], -1),
+            spread=torch.eye(3, 2) / side,
+        )
+
+
 class GatedRead(nn.Module):
     """Maps of the heads and features -> keypoints.
 
     Args:
         keypoints: K.
         channels: C, of the features.
-        side: S, of the square grid.
+        side: S, of the square grid. Training takes others as well; see `resolution` of `distill.recipe.Recipe`.
     """
-
-    cells: Tensor
-    homogeneous: Tensor
-    parabola: Tensor
-    prior: Tensor
-    spread: Tensor
 
     def __init__(self, keypoints: int, channels: int, side: int) -> None:
         super().__init__()
         self.side = side
-        x, y = _cells(side)
-        centre_x, centre_y = _cells(side, MoveNetHeads.coarse_stride)
-        distance = _REFERENCE_CELLS * torch.hypot(centre_x - 0.5, centre_y - 0.5)
-        # The parabola times (u, v, 1) is -d^2 / 2 to the point (u, v), but for a constant, which the softmax drops.
-        constants = {
-            "prior": -_CENTRE_SHARPNESS * (distance + SOFTENING).log()[None],  # [1, s * s]
-            "cells": torch.stack([x, y]),  # [2, S * S], in 0..1 of the crop
-            "homogeneous": torch.stack([centre_x, centre_y, torch.ones_like(centre_x)]),  # [3, s * s]
-            "parabola": torch.stack([x, y, -(x * x + y * y) / 2], -1),  # [S * S, 3]
-            "spread": torch.eye(3, 2) / side,  # cells (x, y) -> 0..1 of the crop, and 0
-        }
-        for name, value in constants.items():
+        for name, value in _Grid.of(side)._asdict().items():
             self.register_buffer(name, value, persistent=False)
         self.log_precision = nn.Parameter(torch.full((1, keypoints, 1), -2 * math.log(_GATE_SIGMA)))
         self.correction = nn.Conv2d(channels, 3, 1)  # x and y in cells, score
@@ -77,25 +84,32 @@ class GatedRead(nn.Module):
             centre: logits `[N, 1, s, s]`.
             features: `[N, C, S, S]`.
         """
-        gate = F.linear(self._coarse(centre, displacements) * self.log_precision.exp(), self.parabola)
+        grid = self._grid(heatmaps)
+        gate = F.linear(_coarse(centre, displacements, grid) * self.log_precision.exp(), grid.parabola)
         probability = _probability(heatmaps.flatten(2))
         attention = (_HEATMAP_SHARPNESS * probability.log() + gate).softmax(-1)  # [N, K, S * S]
-        mean = F.linear(attention, self.cells)
+        mean = F.linear(attention, grid.cells)
         correction = _expectation(attention, self.correction(features))
-        variance = F.linear(attention, self.cells.square()) - mean.square()
+        variance = F.linear(attention, grid.cells.square()) - mean.square()
         return PoseOutput(
-            coords=mean + correction[..., :2] * (1 / self.side),
+            coords=mean + correction[..., :2] * (1 / heatmaps.shape[-1]),
             scores=(attention * probability).sum(-1) + correction[..., 2],
             sigmas=variance.clamp_min((_LEAST_SIGMA / self.side) ** 2).sqrt() * self.side,
             keypoint_tokens=_expectation(attention, features),
         )
 
-    def _coarse(self, centre: Tensor, displacements: Tensor) -> Tensor:
-        """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
-        logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + self.prior
-        weights = logits.softmax(-1)[:, None]  # [N, 1, s * s]
-        moved = _expectation(weights, displacements)
-        return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), self.spread) + F.linear(weights, self.homogeneous)
+    def _grid(self, maps: Tensor) -> _Grid:
+        if maps.shape[-1] == self.side:
+            return _Grid(*(getattr(self, name) for name in _Grid._fields))
+        return _Grid(*(constant.to(maps.device) for constant in _Grid.of(maps.shape[-1])))
+
+
+def _coarse(centre: Tensor, displacements: Tensor, grid: _Grid) -> Tensor:
+    """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
+    logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + grid.prior
+    weights = logits.softmax(-1)[:, None]  # [N, 1, s * s]
+    moved = _expectation(weights, displacements)
+    return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), grid.spread) + F.linear(weights, grid.homogeneous)
 
 
 def _cells(side: int, stride: int = 1) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,11 @@ def test_packaged_recipes_are_within_the_ranges(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("resolution: 0.001", "resolution: Input should be greater than or equal to 0.125"),
-        ("resolution: 1000", "resolution: Input should be less than or equal to 4"),
-        ("resolution: -1", "resolution: "),
+        ("resolution: 0.001", "resolution.0: Input should be greater than or equal to 0.125"),
+        ("resolution: 1000", "resolution.0: Input should be less than or equal to 4"),
+        ("resolution: -1", "resolution.0: "),
+        ("resolution: [1, 5]", "resolution.1: Input should be less than or equal to 4"),
+        ("resolution: []", "resolution: "),
         ("batch: 1000000000", "batch: Input should be less than or equal to 65536"),
         ("batch: 0", "batch: Input should be greater than or equal to 1"),
         ("batch: 2.5", "batch: "),

@@ -25,6 +25,7 @@ from distill import training
 from distill.batches import Batches
 from distill.recipe import Recipe
 from distill.training import Average, Run
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.models import checkpoint
 from pose.skeleton import COCO_17
@@ -125,6 +126,15 @@ def test_batches_are_a_function_of_the_step_and_cover_everybody_each_epoch() -> 
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert torch.equal(batches[5].images, later)
     assert torch.equal(next(batches.loader(5, 6, workers=1)).images, later)
+
+
+def test_of_several_sizes_each_step_takes_the_next_with_the_same_people_and_draws() -> None:
+    crops = Crops(Dots(6), CropSpec(96, 96), COCO_17, Augmentation())
+    alone, batches = Batches(crops, 3, (16, 16)), Batches(crops, 3, (16, 16), resolution=(1, 2 / 3, 4 / 3))
+    assert [batches[step].images.shape[-1] for step in range(4)] == [96, 64, 128, 96]
+    for step in range(4):
+        assert batches[step].people == alone[step].people
+        assert torch.allclose(batches[step].target.coords, alone[step].target.coords, atol=1e-6)
 
 
 def test_two_processes_share_each_batch() -> None:

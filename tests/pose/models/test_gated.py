@@ -54,6 +54,18 @@ def test_the_joint_of_the_person_in_the_middle_wins_over_a_surer_neighbour() -> 
     assert (output.sigmas < 1.5).all()
 
 
+def test_at_the_size_of_another_member_it_answers_as_that_member() -> None:
+    torch.manual_seed(0)
+    small, network = GatedPose(3, 96).eval(), GatedPose(3, 128).eval()
+    network.load_state_dict(small.state_dict())
+    images = torch.rand(2, 3, 96, 96) * 2 - 1
+    with torch.no_grad():
+        own, other = small(images), network(images)
+    assert torch.equal(own.coords, other.coords)
+    assert torch.equal(own.scores, other.scores)
+    assert torch.allclose(other.sigmas, own.sigmas * (128 / 96))  # in cells of the network's own size
+
+
 def test_without_a_person_in_the_middle_the_neighbour_is_read() -> None:
     with torch.no_grad():
         output = GatedRead(1, 4, SIDE)(*two_people(middle_is_sure=False))
