@@ -89,7 +89,7 @@ class Recipe:
         ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
             half, four times faster); of several shares, each step takes the next, for weights that ship at several sizes.
-        bf16: autocast. seed: of crops and order.
+        bf16: autocast, where the processor multiplies bfloat16. seed: of crops and order.
         teacher_views: in how many views a teacher that does not see the training crops themselves sees each person; its
             predictions are averaged, and weighted by their agreement.
     """

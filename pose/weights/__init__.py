@@ -9,6 +9,7 @@ from pose.errors import InputError
 FOLDER = Path(__file__).parent
 SKELETON = "coco17"  # of everything bundled
 DEFAULT = "distilpose_edge"  # trained on real photos; what a bare `python -m edge.export` takes
+_SHARED = dict.fromkeys(("distilpose_edge_t", "distilpose_edge_s", "distilpose_edge_m"), DEFAULT)  # trained at three sizes
 
 
 def bundled(name: str = DEFAULT) -> Path:
@@ -30,7 +31,7 @@ def weights_file(name: str) -> Path:
     Raises:
         InputError: there are none of that name.
     """
-    path = FOLDER / f"{name}.safetensors"
+    path = FOLDER / f"{_SHARED.get(name, name)}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.safetensors"))) or "none in this checkout"
         raise InputError(

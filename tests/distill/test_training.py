@@ -14,7 +14,7 @@ import pytest
 import torch
 from drawn_source import Dots
 from safetensors.torch import load_file
-from small_run import RECIPE, STEPS, environment, make
+from small_run import RECIPE, STEPS, environment, make, objective
 from tiny_models import TinyTeacher
 from tiny_student import SPEC, tiny_student
 from torch import nn
@@ -210,6 +210,22 @@ def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
     muon.step()
     moved = [parameter for parameter in model.parameters() if not torch.equal(parameter, before[id(parameter)])]
     assert {id(parameter) for parameter in moved} == taken
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_is_used_where_the_processor_has_it_and_else_float32_which_is_said(
+    supported: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "_multiplies_bfloat16", lambda device: supported)
+    seen = []
+
+    def spying(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return objective(model, batch)
+
+    make(tmp_path, recipe=replace(RECIPE, epochs=0.25, bf16=True), objective=spying).train()
+    assert seen == [supported]
+    assert ("training in float32" in capsys.readouterr().err) is not supported
 
 
 def distill(cache: Path, out: Path, *flags: str, processes: int = 1) -> list[str]:

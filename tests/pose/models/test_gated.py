@@ -16,6 +16,7 @@ from pose.models.backbones.movenet import MoveNetHeads, MoveNetTrunk, import_wei
 from pose.models.gated import GatedPose, GatedRead
 from pose.models.protocols import require_student
 from pose.sessions import open_session
+from pose.weights import weights_file
 
 SIDE = 24
 SURE, UNSURE = 3.0, -6.0  # logits
@@ -64,6 +65,11 @@ def test_at_the_size_of_another_member_it_answers_as_that_member() -> None:
     assert torch.equal(own.coords, other.coords)
     assert torch.equal(own.scores, other.scores)
     assert torch.allclose(other.sigmas, own.sigmas * (128 / 96))  # in cells of the network's own size
+
+
+@pytest.mark.parametrize("name", ["distilpose_edge_t", "distilpose_edge_s", "distilpose_edge_m"])
+def test_the_bundled_weights_are_those_of_three_members(name: str) -> None:
+    assert build(name, 17, weights_file(name)).head.correction.weight.abs().sum() > 0
 
 
 def test_without_a_person_in_the_middle_the_neighbour_is_read() -> None:
