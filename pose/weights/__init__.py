@@ -9,7 +9,7 @@ from pose.errors import InputError
 FOLDER = Path(__file__).parent
 SKELETON = "coco17"  # of everything bundled
 DEFAULT = "distilpose_edge"  # trained on real photos; what a bare `python -m edge.export` takes
-_SHARED = dict.fromkeys(("distilpose_edge_t", "distilpose_edge_s", "distilpose_edge_m"), DEFAULT)  # trained at three sizes
+_SHARED = dict.fromkeys(("distilpose_edge_t", "distilpose_edge_s", "distilpose_edge_m"), DEFAULT)  # one network, three sizes
 
 
 def bundled(name: str = DEFAULT) -> Path:
