@@ -137,8 +137,8 @@ def open_tflite(path: str, threads: int) -> Opened:
 def open_onnx(path: str, threads: int) -> Opened:
     runtime = import_first(*MODULES["onnx"])
     options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # `targets.onnx.EXACT`
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
     return (lambda tensor: session.run(["coords", "scores"], {source: tensor})), lambda: session.get_providers()[0]

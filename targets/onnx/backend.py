@@ -37,7 +37,7 @@ from targets.common import (
     verified_card,
     write_artefact,
 )
-from targets.onnx import INPUT, OUTPUTS
+from targets.onnx import EXACT, INPUT, OUTPUTS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -167,6 +167,7 @@ def session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: it warns about its own rewrites
+    options.add_session_config_entry(*EXACT)
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     if profile is not None:

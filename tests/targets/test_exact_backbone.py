@@ -19,6 +19,7 @@ from targets.coreml.reference import MilProgram
 from targets.executorch import backend as executorch
 from targets.executorch.graph import for_xnnpack
 from targets.onnx import qdq
+from targets.onnx.backend import session
 from targets.tflite.graph import convert
 
 pytestmark = pytest.mark.minutes
@@ -81,10 +82,8 @@ def in_tflite(graph: torch.export.ExportedProgram, images: Images) -> list[np.nd
 
 
 def in_onnx(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(qdq.qdq_model(graph).SerializeToString())
-    return [session.run(None, {qdq.INPUT: image})[0] for image in images]
+    opened = session(qdq.qdq_model(graph), Path("backbone.onnx"))
+    return [opened.run(None, {qdq.INPUT: image})[0] for image in images]
 
 
 def in_coreml(graph: torch.export.ExportedProgram, images: Images) -> list[np.ndarray]:

@@ -156,6 +156,30 @@ def test_unsigned_activations_are_the_same_numbers(artefacts) -> None:
         np.testing.assert_array_equal(signed, unsigned)
 
 
+def test_sums_do_not_saturate_in_16_bits(tmp_path: Path) -> None:
+    """255 * 127 + 255 * 127 is more than 16 bits hold; x86 kernels for processors without VNNI add in 16 bits by default."""
+    weight = ", ".join(["127"] * 8 * 4)
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["": 18]>
+        net (float[1, 8, 6, 6] images) => (float[1, 4, 6, 6] maps)
+        <float step = {{1.0}}, float fine = {{0.0078125}}, float coarse = {{16.0}}, int8 low = {{-128}}, int8 zero = {{0}},
+         int8[4, 8, 1, 1] weight = {{{weight}}}> {{
+            bytes = QuantizeLinear(images, step, low)
+            values = DequantizeLinear(bytes, step, low)
+            weights = DequantizeLinear(weight, fine, zero)
+            sums = Conv(values, weights)
+            rounded = QuantizeLinear(sums, coarse, low)
+            maps = DequantizeLinear(rounded, coarse, low)
+        }}""")
+    qdq._separate_zero_points(model.graph)
+    optimised = tmp_path / "optimised.onnx"
+    (maps,) = target.session(model, tmp_path, optimised=optimised).run(
+        None, {"images": np.full((1, 8, 6, 6), 255, np.float32)}
+    )
+    assert "QLinearConv" in [node.op_type for node in onnx.load(optimised).graph.node]
+    np.testing.assert_array_equal(maps, 16 * np.round(255 * 127 / 128 * 8 / 16))
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_the_card_holds_the_artefacts_own_answer_to_the_golden_crop(artefacts, program: Program, precision) -> None:
     card = cards.read(cards.card_path(artefacts[precision].path))
