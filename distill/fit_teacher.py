@@ -85,7 +85,7 @@ def fit(
     digests = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
     settings = {"teacher": name, "data": train.digest, **digests}
     run = Run(
-        folder, with_auxiliary_heads(model), objective_of(model, recipe.losses), batches, recipe, settings,
+        folder, with_auxiliary_heads(model), objective_of(model, recipe.losses, recipe.labels), batches, recipe, settings,
         validate=validate, workers=workers, resume=resume,
     )  # fmt: skip
     _train(run, name)
