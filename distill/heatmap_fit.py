@@ -77,7 +77,7 @@ class HeatmapFit:
         drawing: of the labels. corners: the network's heatmaps lie on a grid of corners, see `HeatmapGrid`.
     """
 
-    def __init__(self, weights: LossWeights, drawing: LabelDrawing = "exact", corners: bool = False) -> None:
+    def __init__(self, weights: LossWeights, drawing: LabelDrawing | None = None, corners: bool = False) -> None:
         self.weights, self.drawing, self.corners = weights, drawing, corners
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ class HeatmapFit:
             return terms | {name: self.weights.extra[name] * value for name, value in extra.items() if value is not None}
 
 
-def objective_of(network: nn.Module, weights: LossWeights, drawing: LabelDrawing = "exact") -> HeatmapFit | OnlineFit:
+def objective_of(network: nn.Module, weights: LossWeights, drawing: LabelDrawing | None = None) -> HeatmapFit | OnlineFit:
     """What a heatmap network is fitted with: the losses of OKDHP where it has several branches, else `HeatmapFit`."""
     if isinstance(network, OnlineHourglass):
         return OnlineFit(drawing=drawing)

@@ -10,23 +10,22 @@ from torch import Tensor
 from distill.losses import LABEL_SIGMA, Target, label_heatmaps
 from pose.heatmaps import HeatmapGrid
 
-LabelDrawing = Literal["exact", "msra", "udp"]
+LabelDrawing = Literal["msra", "udp"]
 _REACH = int(3 * LABEL_SIGMA)  # cells beside the nearest one, in which published code draws
 
 
-def draw_labels(target: Target, size: tuple[int, int], drawing: LabelDrawing = "exact") -> tuple[Tensor, Tensor]:
+def draw_labels(target: Target, size: tuple[int, int], drawing: LabelDrawing | None = None) -> tuple[Tensor, Tensor]:
     """Heatmaps `[N, K, H, W]` at the labels, and the weight `[N, K]` with which each joint counts.
 
-    A published drawing leaves a joint whose Gaussian lies outside the grid out of the loss; the exact one teaches an empty
-    map there.
+    A joint whose Gaussian lies outside the grid has an empty map; `msra` and `udp` leave it out of the loss.
 
     Args:
         size: (W, H).
-        drawing: `exact`: the whole Gaussian about the label, which is what DARK is trained on. `msra`: about the nearest
-            cell, and cut off three standard deviations from there (SimpleBaselines, HRNet, TransPose, OKDHP). `udp`: about
-            the label, and cut off in the same way.
+        drawing: None: the whole Gaussian about the label, which is what DARK is trained on. `msra`: about the nearest cell,
+            and cut off three standard deviations from there (SimpleBaselines, HRNet, TransPose, OKDHP). `udp`: about the
+            label, and cut off in the same way.
     """
-    if drawing == "exact":
+    if drawing is None:
         return label_heatmaps(target, size), target.weight
     cells = target.coords.new_tensor(size)
     label = target.coords * cells

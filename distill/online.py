@@ -29,7 +29,7 @@ class OnlineFit:
 
     ensemble: float = 6.0
     divergence: float = 5.0
-    drawing: LabelDrawing = "exact"
+    drawing: LabelDrawing | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         output: OnlineOutput = model(batch.images)

@@ -84,8 +84,7 @@ class Recipe:
         ema: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
             half, four times faster). bf16: autocast. seed: of crops and order.
-        labels: how a teacher that is fitted sees them, see `distill.label_maps`: `exact`, or as published with `msra` or
-            `udp`.
+        labels: how they are drawn for a teacher that is fitted, `msra` or `udp`; see `distill.label_maps`.
         teacher_views: in how many views a teacher that does not see the training crops themselves sees each person; its
             predictions are averaged, and weighted by their agreement.
     """
@@ -102,7 +101,7 @@ class Recipe:
     clip: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: Annotated[float, Field(ge=0.125, le=4)] = 1.0
-    labels: Literal["exact", "msra", "udp"] = "exact"
+    labels: Literal["msra", "udp"] | None = None
     teacher_views: Annotated[int, Field(ge=1, le=4)] = 1
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

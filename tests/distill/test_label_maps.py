@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 import torch
 from parity_vectors import SYSTEMS, needed
+from torch import nn
 
+from distill.batches import Batch
+from distill.heatmap_fit import HeatmapFit, objective_of
 from distill.label_maps import LabelDrawing, draw_labels, on_grid
 from distill.losses import Target
+from distill.recipe import LossWeights
 from pose.heatmaps import HeatmapGrid
+from pose.models.output import PoseOutput
 
 SIZE = 48, 64
 CORNERS = HeatmapGrid(corners=(192, 256))
+DRAWINGS = (None, "msra", "udp")
 
 
 def at(*places: tuple[float, float]) -> Target:
@@ -27,11 +33,11 @@ def at(*places: tuple[float, float]) -> Target:
     [
         ("hrnet", "msra", HeatmapGrid()),
         ("mmpose_msra", "msra", HeatmapGrid()),
-        ("mmpose_dark", "exact", HeatmapGrid()),
+        ("mmpose_dark", None, HeatmapGrid()),
         ("mmpose_udp", "udp", CORNERS),
     ],
 )
-def test_vectors(key: str, drawing: LabelDrawing, grid: HeatmapGrid) -> None:
+def test_vectors(key: str, drawing: LabelDrawing | None, grid: HeatmapGrid) -> None:
     """Some are kept in float16, and every second cell of them."""
     vectors = np.load(SYSTEMS / "decode.npz")
     coords = torch.tensor(vectors["target_input_coords"] / np.float32([192, 256]))
@@ -72,3 +78,15 @@ def test_a_grid_of_corners_ends_at_the_crops_last_pixel() -> None:
     target = Target(torch.tensor([[[191 / 192, 255 / 256], [0.0, 0.0]]]), torch.ones(1, 2))
     assert torch.allclose(on_grid(target, CORNERS, SIZE).coords * torch.tensor(SIZE), torch.tensor([[47.0, 63], [0, 0]]))
     assert torch.equal(on_grid(target, HeatmapGrid(), SIZE).coords, target.coords)
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS)
+def test_a_network_is_fitted_to_the_drawing_of_its_recipe(drawing: LabelDrawing | None) -> None:
+    target = at((20.3, 30.6))
+    maps, _ = draw_labels(target, SIZE, drawing)
+    batch = Batch(torch.zeros(1, 3, 256, 192), target, None, (0,))
+    for other in DRAWINGS:
+        objective = objective_of(nn.Identity(), LossWeights(), other)
+        assert isinstance(objective, HeatmapFit)
+        error = objective(lambda images: PoseOutput(heatmaps=maps), batch)["heatmap"]  # type: ignore[arg-type]
+        assert (error == 0) == (other == drawing)
