@@ -3,7 +3,7 @@ package org.distilpose.demo;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 
-/** Writes a crop into the tensor that an artefact takes: `normalise` of pose/crop.py, in the card's layout, type and order of channels. */
+/** Writes a crop into the tensor that an artefact takes: `normalise` of pose/crop.py, in the layout and type of the card. */
 final class InputTensor {
     private final InputSpec input;
     private final ByteBuffer bytes;
