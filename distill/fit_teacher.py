@@ -33,7 +33,8 @@ _TIMED = 3  # steps from which the time of the rest is estimated
 
 def fitted_weights(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
     """Weights of a teacher that is fitted with that recipe once and cached; the same command resumes an interrupted fit."""
-    settings = json.dumps([asdict(recipe), train.digest, train.source.skeleton.to_dict()], sort_keys=True)
+    chosen = {name: value for name, value in asdict(recipe).items() if value is not None}  # weights of before stay found
+    settings = json.dumps([chosen, train.digest, train.source.skeleton.to_dict()], sort_keys=True)
     folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
     weights, process = folder / TEACHER, processes.state()
     is_cached = weights.is_file()
@@ -87,7 +88,7 @@ def fit(
     digests = {key: sha256(path) if path else None for key, path in (("start", start), ("student", student))}
     settings = {"teacher": name, "data": train.digest, **digests}
     run = Run(
-        folder, with_auxiliary_heads(model), objective_of(model, recipe.losses), batches, recipe, settings,
+        folder, with_auxiliary_heads(model), objective_of(model, recipe.losses, recipe.labels), batches, recipe, settings,
         validate=validate, workers=workers, resume=resume,
     )  # fmt: skip
     _train(run, name)

@@ -11,9 +11,11 @@ from torch.nn import functional as F
 from distill import losses
 from distill.batches import Batch
 from distill.heatmap_losses import keypoint_mse
+from distill.label_maps import LabelDrawing, draw_labels, on_grid
 from distill.online import OnlineFit
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
+from pose.heatmaps import HeatmapGrid
 from pose.models.encoder import TokenNetwork
 from pose.models.okdhp import OnlineHourglass
 from pose.models.output import PoseOutput
@@ -70,18 +72,22 @@ class HeatmapFit:
 
     The head on the tokens has the regression loss, the one on the backbone the cross-entropy of each joint's cell on its
     grid. Joints that are not labelled do not count. Of the other registered losses, those that a recipe names are added.
+
+    Args:
+        drawing: of the labels. corners: the network's heatmaps lie on a grid of corners, see `HeatmapGrid`.
     """
 
-    def __init__(self, weights: LossWeights) -> None:
-        self.weights = weights
+    def __init__(self, weights: LossWeights, drawing: LabelDrawing | None = None, corners: bool = False) -> None:
+        self.weights, self.drawing, self.corners = weights, drawing, corners
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         output: AuxiliaryOutput | PoseOutput = model(batch.images)
         assert output.heatmaps is not None
         with torch.autocast(batch.images.device.type, enabled=False):
-            target, heatmaps = batch.target, output.heatmaps.float()
-            labels = losses.label_heatmaps(target, _size(heatmaps))
-            terms = {"heatmap": keypoint_mse(heatmaps, labels, target.weight)}
+            heatmaps = output.heatmaps.float()
+            grid = HeatmapGrid(corners=_size(batch.images) if self.corners else None)
+            target = on_grid(batch.target, grid, _size(heatmaps))
+            terms = {"heatmap": keypoint_mse(heatmaps, *draw_labels(target, _size(heatmaps), self.drawing))}
             if isinstance(output, AuxiliaryOutput):
                 parts = output.parts.float()
                 cells = losses.label_heatmaps(target, _size(parts), sigma=1.0)
@@ -95,9 +101,11 @@ class HeatmapFit:
             return terms | {name: self.weights.extra[name] * value for name, value in extra.items() if value is not None}
 
 
-def objective_of(network: nn.Module, weights: LossWeights) -> HeatmapFit | OnlineFit:
+def objective_of(network: nn.Module, weights: LossWeights, drawing: LabelDrawing | None = None) -> HeatmapFit | OnlineFit:
     """What a heatmap network is fitted with: the losses of OKDHP where it has several branches, else `HeatmapFit`."""
-    return OnlineFit() if isinstance(network, OnlineHourglass) else HeatmapFit(weights)
+    if isinstance(network, OnlineHourglass):
+        return OnlineFit(drawing=drawing)
+    return HeatmapFit(weights, drawing, getattr(network, "corners", False))
 
 
 def _size(maps: Tensor) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill.batches import Batch
 from distill.heatmap_losses import keypoint_mse, map_divergence
-from distill.losses import label_heatmaps
+from distill.label_maps import LabelDrawing, draw_labels
 from pose.models.okdhp import OnlineOutput
 
 _RAMP_EPOCHS = 60
@@ -24,18 +24,20 @@ class OnlineFit:
     Attributes:
         ensemble: weight of the ensemble's error to the labels. divergence: of the maps from the ensemble's, at the end of a
             ramp exp(-5 (1 - t)^2) over 60 epochs.
+        drawing: of the labels.
     """
 
     ensemble: float = 6.0
     divergence: float = 5.0
+    drawing: LabelDrawing | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         output: OnlineOutput = model(batch.images)
         with torch.autocast(batch.images.device.type, enabled=False):
             height, width = output.ensemble.shape[-2:]
-            labels = label_heatmaps(batch.target, (width, height))
+            labels, weight = draw_labels(batch.target, (width, height), self.drawing)
             stacks = [maps.float() for maps in output.stacks]
-            return self.terms(stacks, output.ensemble.float(), labels, batch.target.weight, ramp(batch.epoch))
+            return self.terms(stacks, output.ensemble.float(), labels, weight, ramp(batch.epoch))
 
     def terms(
         self, stacks: Sequence[Tensor], ensemble: Tensor, labels: Tensor, weight: Tensor, share: float

@@ -90,6 +90,7 @@ class Recipe:
         resolution: crops are this share of the network's size (progressive resizing: most of a token network is learned at
             half, four times faster); of several shares, each step takes the next, for weights that ship at several sizes.
         bf16: autocast, where the processor multiplies bfloat16. seed: of crops and order.
+        labels: how they are drawn for a teacher that is fitted, `msra` or `udp`; see `distill.label_maps`.
         teacher_views: in how many views a teacher that does not see the training crops themselves sees each person; its
             predictions are averaged, and weighted by their agreement.
     """
@@ -106,6 +107,7 @@ class Recipe:
     clip: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: Annotated[tuple[_Share, ...], BeforeValidator(_as_sequence), Field(min_length=1, max_length=16)] = (1.0,)
+    labels: Literal["msra", "udp"] | None = None
     teacher_views: Annotated[int, Field(ge=1, le=4)] = 1
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -23,6 +23,7 @@ from pose import foreign, models
 from pose.cache import cache_folder
 from pose.crop import CropSpec, affine, warp
 from pose.errors import InputError
+from pose.heatmaps import HeatmapGrid
 from pose.models.teacher import NetworkTeacher
 from pose.skeleton import Skeleton
 
@@ -152,7 +153,8 @@ def _teacher(request: Request, sizes: set[CropSpec]) -> TeacherSetup:
     else:
         chosen = find(teacher, request.teacher_file, train, request.validation, request.recipe.seed)
         digest = chosen.digest
-    live = chosen.model if isinstance(chosen, NetworkTeacher) and sizes == {chosen.crop} else None
+    comparable = sizes == {chosen.crop} and chosen.grid == HeatmapGrid()  # cell by cell with a student's simulated heatmaps
+    live = chosen.model if isinstance(chosen, NetworkTeacher) and comparable else None
     if live is None:
         processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
         with process.main_process_first():

@@ -21,7 +21,7 @@ from pose import scoring
 from pose.crop import to_image
 from pose.decode import assign_queries
 from pose.models.output import PoseOutput
-from pose.models.teacher import decode_heatmaps
+from pose.models.teacher import decode_heatmaps, grid_of
 
 BATCH = 4  # larger ones are slower: their tensors outgrow the cache
 _one_reader = Lock()  # sources of photos are not made for several threads
@@ -36,7 +36,8 @@ class DecodedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> PoseOutput:
         """Images `[N, 3, H, W]` -> coords and scores."""
-        coords, scores = decode_heatmaps(self.model(images).heatmaps.float().cpu().numpy())
+        grid = grid_of(self.model, images.shape[-1], images.shape[-2])
+        coords, scores = decode_heatmaps(self.model(images).heatmaps.float().cpu().numpy(), grid)
         return PoseOutput(coords=torch.from_numpy(coords), scores=torch.from_numpy(scores))
 
 

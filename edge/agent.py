@@ -63,7 +63,7 @@ class Golden(TypedDict):
 
 
 class ArtefactJob(TypedDict):
-    """An artefact on the device: `runtime` is a key of `OPENERS`, `shape` is N, C, H, W whatever the layout."""
+    """An artefact on the device: `runtime` is a key of `OPENERS`; `shape` is N, C, H, W, `mean` and `std` R, G, B always."""
 
     name: str
     path: str
@@ -72,6 +72,7 @@ class ArtefactJob(TypedDict):
     shape: list[int]
     layout: str
     dtype: str
+    colour: str
     mean: list[float]
     std: list[float]
     golden: Golden
@@ -124,12 +125,11 @@ def open_tflite(path: str, threads: int) -> Opened:
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
     outputs = {output["name"]: output["index"] for output in interpreter.get_output_details()}
-    coords, scores = outputs["coords"], outputs["scores"]
 
     def call(tensor: Any) -> Any:
         interpreter.set_tensor(source, tensor)
         interpreter.invoke()
-        return interpreter.get_tensor(coords), interpreter.get_tensor(scores)
+        return interpreter.get_tensor(outputs["coords"]), interpreter.get_tensor(outputs["scores"])
 
     return call, lambda: "XNNPACK" if "'DELEGATE'" in str(interpreter._get_ops_details()) else "built-in kernels"
 
@@ -182,8 +182,9 @@ class Model:
         self.tensor = self.prepare(self.crop)
 
     def prepare(self, crop: Any) -> Any:
-        """The network's input for a crop uint8 [H, W, 3]."""
+        """The network's input for a crop uint8 [H, W, 3], RGB."""
         planes = crop if self._artefact["dtype"] == "uint8" else (crop.astype(np.float32) - self._mean) / self._std
+        planes = planes[..., :: -1 if self._artefact["colour"] == "BGR" else 1]
         return np.ascontiguousarray(planes.transpose(2, 0, 1) if self._artefact["layout"] == "NCHW" else planes)[None]
 
     def decode(self, answer: Any) -> Any:
@@ -239,8 +240,7 @@ def measure(job: Job) -> None:
         model.replay()
         warm_up(model)
     send_runtime()
-    clocks = clock_files()
-    block = max(1, min(BLOCK, job["runs"]))
+    clocks, block = clock_files(), max(1, min(BLOCK, job["runs"]))
     done: list[int] = [0] * len(models)
     unsent: list[list[float]] = [[] for _ in models]
     start = sent = clocked = time.perf_counter()

@@ -101,6 +101,12 @@ class Input(_Part):
     padding: PositiveFloat
     quantization: Quantization | None = None
 
+    @property
+    def spec(self) -> CropSpec:
+        """The crop that the network takes."""
+        _, _, height, width = self.shape
+        return CropSpec(width, height, self.mean, self.std, self.padding, self.colour)
+
 
 class Output(_Part):
     """One output tensor; `quantization` is None where it leaves the network in float."""
@@ -214,8 +220,7 @@ class Card(_Part):
     @property
     def spec(self) -> CropSpec:
         """The crop that the network takes."""
-        _, _, height, width = self.input.shape
-        return CropSpec(width, height, self.input.mean, self.input.std, self.input.padding, self.input.colour)
+        return self.input.spec
 
     @property
     def queries(self) -> int:
@@ -257,7 +262,8 @@ class Card(_Part):
         batch = take.shape[0]
         coords, scores = (f"Tensor '{output.name}': {output.dtype} {list(output.shape)}" for output in self.outputs)
         shape = [batch, 3, height, width] if take.layout == "NCHW" else [batch, height, width, 3]
-        normalised = f"(pixel - mean) / std, pixels 0..255, mean {list(take.mean)}, std {list(take.std)}"
+        mean, std = (self.spec.in_channel_order(values).tolist() for values in (take.mean, take.std))
+        normalised = f"(pixel - mean) / std, pixels 0..255, mean {mean}, std {std}"
         lines = (
             f"Input: the crop of one person. Output: {len(self.skeleton)} keypoints.",
             "1. Box of the person (x, y, w, h) in image pixels, the centre of a pixel at its integer index.",

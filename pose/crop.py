@@ -7,6 +7,7 @@ is at its integer index, a box edge at x0 lands on crop index 0, and a *normalis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -40,6 +41,11 @@ class CropSpec:
     def size(self) -> np.ndarray:
         """(width, height) as float64 [2]."""
         return np.array([self.width, self.height], np.float64)
+
+    def in_channel_order(self, rgb: np.ndarray | Sequence[float]) -> np.ndarray:
+        """Pixels [..., 3], or three numbers, given in the order R, G, B -> in the order of the network's channels."""
+        values = np.asarray(rgb)
+        return values[..., ::-1] if self.colour == "BGR" else values
 
 
 # SimpleBaselines, OKDHP and PRTR apply ImageNet's statistics in the order R, G, B to channels in the order B, G, R.

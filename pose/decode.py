@@ -60,7 +60,7 @@ def decode(
         smooth = blur(heatmaps, KERNEL) if method in published_decoding.BLURRED else heatmaps
         published = cast(published_decoding.Published, method)
         places = published_decoding.peaks(heatmaps, smooth, published)
-        return (places / published_decoding.steps(published, *heatmaps.shape[:1:-1])).astype(np.float32), scores
+        return published_decoding.in_crop(places, published, *heatmaps.shape[:1:-1]).astype(np.float32), scores
     maps = blur(heatmaps, kernel) if kernel else heatmaps
     n, k, h, w = maps.shape
     peak = maps.reshape(n, k, h * w).argmax(2)

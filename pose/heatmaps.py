@@ -51,14 +51,17 @@ def activate(values: np.ndarray, activation: Activation) -> np.ndarray:
     return (0.5 * (1 + np.tanh(0.5 * values))).astype(np.float32)  # the sigmoid, which overflows nowhere in this form
 
 
-def fuse_flip(heatmaps: np.ndarray, mirrored: np.ndarray, flip: np.ndarray) -> np.ndarray:
-    """The mean of heatmaps [N, K, h, w] for crops and of those for their mirror images, which are one cell off (HRNet).
+def fuse_flip(heatmaps: np.ndarray, mirrored: np.ndarray, flip: np.ndarray, grid: HeatmapGrid = HeatmapGrid()) -> np.ndarray:
+    """The mean of heatmaps [N, K, h, w] for crops and of those for their mirror images.
+
+    In a grid of cells these are one cell off (HRNet); in one of corners they are not, as both have the same middle.
 
     Args:
         mirrored: for the crops mirrored left to right. flip: for each joint, the index of its mirror image.
     """
     upright = mirrored[:, flip, :, ::-1].copy()
-    upright[..., 1:] = upright[..., :-1].copy()
+    if grid.corners is None:
+        upright[..., 1:] = upright[..., :-1].copy()
     return (heatmaps + upright) / 2
 
 

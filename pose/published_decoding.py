@@ -37,9 +37,16 @@ def peaks(maps: np.ndarray, blurred: np.ndarray, method: Published) -> np.ndarra
     return place + _quarter(x, y, maps, alike=method == "hrnet")
 
 
-def steps(method: Published, width: int, height: int) -> np.ndarray:
-    """Steps of the place across the crop, [2]: place u lies at u / steps of it."""
-    return np.array([width, height], np.float64) - (method == "mmpose_udp")
+def in_crop(places: np.ndarray, method: Published, width: int, height: int) -> np.ndarray:
+    """Places [N, K, 2] of a heatmap as shares of the crop.
+
+    TransPose puts the middle of its grid on that of the box, with square cells of which `width - 1` are as wide as the box,
+    though its labels are drawn on a grid of cells. (Its box is also a pixel of the photo narrower, which is left out here.)
+    """
+    cells = np.array([width, height], np.float64)
+    if method == "transpose_dark":
+        return 0.5 + (places - (cells - 1) / 2) * width / (cells * (width - 1))
+    return places / (cells - (method == "mmpose_udp"))
 
 
 def _at(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

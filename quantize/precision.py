@@ -45,6 +45,7 @@ MAP_RANK = 4  # of what the backbone computes, exactly; tokens have one dimensio
 _CLAMPS = (aten.relu.default, aten.relu_.default, aten.hardtanh.default, aten.hardtanh_.default, aten.relu6.default)
 _KEEP_SCALE = (
     *_CLAMPS,
+    aten.max_pool2d.default,
     aten.pad.default,
     aten.constant_pad_nd.default,
     aten.permute.default,

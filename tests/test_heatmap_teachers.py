@@ -1,15 +1,20 @@
-"""A small teacher of each heatmap family, fitted to drawn people, teaches a student, which is made int8 and checked."""
+"""A small teacher of each heatmap family, fitted to drawn people, teaches a small student of each regression family.
+
+The student is made int8 by quantization-aware training, lowered and checked.
+"""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny_regression import FAMILIES as STUDENTS
+from tiny_regression import GRID
+from tiny_student import SPEC
+from torch import nn
 
 from calib_data.sources import Data
 from calib_data.synthetic import SyntheticPeople
@@ -24,8 +29,6 @@ from pose.models import ModelSpec, checkpoint
 from pose.models.backbones.resnet import LastMap
 from pose.models.hrnet import HRNetPose
 from pose.models.okdhp import OnlineHourglass
-from pose.models.output import PoseOutput
-from pose.models.protocols import Groups, parameter_groups
 from pose.models.simplebaselines import SimpleBaseline
 from pose.models.teacher import load_network
 from pose.models.transpose import PixelEncoder, TransPose
@@ -41,33 +44,11 @@ def transpose(keypoints: int) -> nn.Module:
     return TransPose(LastMap((1, 1), width=4), PixelEncoder(32, 16, (8, 8), 1, heads=2, hidden=32), 1, keypoints)
 
 
-class SmallStudent(nn.Module):
-    """Two convolutions and a linear: little to trace, quantize and lower."""
-
-    crop, heatmap = SMALL, (16, 16)
-
-    def __init__(self, keypoints: int) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())
-        self.head = nn.Linear(8 * 4 * 4, keypoints * 5)
-        self.keypoints = keypoints
-
-    def forward(self, images: Tensor) -> PoseOutput:
-        raw = self.head(self.backbone(images).flatten(1)).unflatten(-1, (self.keypoints, 5))
-        return PoseOutput(coords=raw[..., :2].sigmoid(), scores=raw[..., 2], sigmas=nn.functional.softplus(raw[..., 3:]))
-
-    def parameter_groups(self) -> Groups:
-        return parameter_groups(self, backbone=[self.backbone], encoder=[])
-
-    def deploy(self) -> nn.Module:
-        return copy.deepcopy(self)
-
-
-FAMILIES: dict[str, tuple[Callable[[int], nn.Module], CropSpec]] = {
-    "hrnet": (lambda keypoints: HRNetPose(4, keypoints), SMALL),  # the student's own crops: it runs beside the student
-    "simplebaselines": (lambda keypoints: SimpleBaseline(keypoints, (1, 1, 1, 1), width=4, channels=8), SMALL_BGR),
-    "transpose": (transpose, SMALL),
-    "okdhp": (lambda keypoints: OnlineHourglass(keypoints, shared=0, own=1, channels=8), SMALL),
+FAMILIES: dict[str, tuple[Callable[[int], nn.Module], CropSpec, str]] = {  # of the teacher, its crop, of the student
+    "hrnet": (lambda keypoints: HRNetPose(4, keypoints), SPEC, "deeppose"),  # it sees the student's own crops
+    "simplebaselines": (lambda keypoints: SimpleBaseline(keypoints, (1, 1, 1, 1), width=4, channels=8), SMALL_BGR, "rle"),
+    "transpose": (transpose, SMALL, "prtr"),
+    "okdhp": (lambda keypoints: OnlineHourglass(keypoints, shared=0, own=1, channels=8), SMALL, "poseur"),
 }
 RECIPE = Recipe(epochs=1, batch=4, optimiser="adamw", lr=1e-3, bf16=False)
 
@@ -80,10 +61,10 @@ def test_from_labels_to_a_checked_artefact(family: str, tmp_path: Path, monkeypa
     from quantize.pipeline import quantize
     from quantize.precision import Precision
 
-    builder, crop = FAMILIES[family]
+    builder, crop, student = FAMILIES[family]
     monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(models.MODELS, "small", ModelSpec(builder, crop, (16, 16), teacher=True))
-    monkeypatch.setitem(models.MODELS, "student", ModelSpec(SmallStudent, SMALL, (16, 16), teacher=False))
+    monkeypatch.setitem(models.MODELS, "student", ModelSpec(lambda _: STUDENTS[student](), SPEC, GRID, teacher=False))
     people = Data(SyntheticPeople(8, 0), "0" * 64)
     held_out = Data(SyntheticPeople(4, 1), "1" * 64)
     fit_teacher.fit("small", tmp_path / "teacher", people, held_out, RECIPE)

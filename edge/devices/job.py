@@ -50,10 +50,10 @@ def require_runnable(artefact: Artefact) -> Card:
         raise InputError(
             f"{artefact.path} needs the delegate {delegate} and never answered here: there is nothing to replay"
         )
-    if card.queries or card.input.colour != "RGB":
+    if card.queries:
         raise InputError(
-            f"{artefact.path}: devices run networks that predict joints of RGB crops; {card.student} predicts queries, or "
-            "takes BGR: check it on this host"
+            f"{artefact.path}: devices run networks that predict joints, and {card.student} predicts queries: check it on "
+            "this host"
         )
     card.verify_artefact(artefact.path)
     return card
@@ -75,6 +75,7 @@ def artefact_job(name: str, file: Path, remote: str, card: Card) -> agent.Artefa
         "shape": [card.input.shape[0], channels, height, width],
         "layout": card.input.layout,
         "dtype": card.input.dtype,
+        "colour": card.input.colour,
         "mean": list(card.input.mean),
         "std": list(card.input.std),
         "golden": golden(card),

@@ -41,7 +41,8 @@ class DecodedTeacher:
         """See `pose.models.protocols.Teacher`."""
         heatmaps = self._teacher.observe(crops)[0]
         if self._flip:
-            heatmaps = fuse_flip(heatmaps, self._teacher.observe(crops[:, :, ::-1])[0], self.skeleton.flip)
+            mirrored = self._teacher.observe(crops[:, :, ::-1])[0]
+            heatmaps = fuse_flip(heatmaps, mirrored, self.skeleton.flip, self.grid)
         kernel = decode.KERNEL if self._method == "dark" else 0
         return heatmaps, *decode.decode(heatmaps, self._method, kernel=kernel, grid=self.grid)
 

@@ -33,6 +33,8 @@ class ModelSpec:
         heatmap: (width, height) of the grid on which heatmaps are compared: a teacher's own, a student's simulated ones.
         teacher: it predicts heatmaps; a student predicts coordinates.
         source: the Python file that the builder comes from, for a network from outside the project.
+        corners: the heatmaps of its weights reach from the centre of the crop's first pixel to that of its last one (UDP),
+            which no file shows; see `pose.heatmaps.HeatmapGrid`.
     """
 
     builder: Callable[[int], nn.Module]
@@ -40,6 +42,7 @@ class ModelSpec:
     heatmap: tuple[int, int]
     teacher: bool
     source: Path | None = None
+    corners: bool = False
 
 
 def _lazy(module: str, name: str) -> Callable[[int], nn.Module]:
@@ -77,6 +80,10 @@ MODELS: dict[str, ModelSpec] = {
         name: ModelSpec(_lazy(module, name), _PORTRAIT, (48, 64), teacher=True)
         for module, names in _TEACHERS.items()
         for name in names.split()
+    },
+    **{  # checkpoints that were trained with UDP
+        f"{name}_udp": ModelSpec(_lazy("hrnet", name), _PORTRAIT, (48, 64), teacher=True, corners=True)
+        for name in ("hrnet_w32", "hrnet_w48")
     },
     "distilpose_s": ModelSpec(_lazy("distilpose", "distilpose_s"), _PORTRAIT, (48, 64), teacher=False),
     "distilpose_l": ModelSpec(_lazy("distilpose", "distilpose_l"), _PORTRAIT, (48, 64), teacher=False),
@@ -177,7 +184,7 @@ def _described(error: Exception) -> str:
 def build(name: str, keypoints: int = 17, weights: Path | str | Mapping[str, Any] | None = None) -> nn.Module:
     """A network of `MODELS`, in training mode; its forward returns `pose.models.output.PoseOutput`.
 
-    It has the `crop` and `heatmap` of its `ModelSpec` as attributes.
+    It has the `crop`, `heatmap` and `corners` of its `ModelSpec` as attributes.
 
     Args:
         weights: a file or a state dict, in our layout or a public one (see `checkpoint.load`); random weights when None.
@@ -194,7 +201,7 @@ def build(name: str, keypoints: int = 17, weights: Path | str | Mapping[str, Any
         raise InputError(f"{name} needs at least 1 keypoint, not {keypoints}")
     spec = MODELS[name]
     model = spec.builder(keypoints) if spec.source is None else _built(name, spec.builder, keypoints)
-    for attribute in ("crop", "heatmap"):
+    for attribute in ("crop", "heatmap", "corners"):
         if not hasattr(model, attribute):
             setattr(model, attribute, getattr(spec, attribute))
     if spec.source is not None and not spec.teacher:

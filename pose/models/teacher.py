@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,17 @@ class NetworkTeacher:
     model: nn.Module
     skeleton: Skeleton
     digest: str
-    grid: HeatmapGrid = field(default_factory=HeatmapGrid)
 
     @property
     def crop(self) -> CropSpec:
         """The crop that it takes: weights of another origin may take another one than the network is registered with."""
         crop: CropSpec = getattr(self.model, "crop", models.MODELS[self.name].crop)
         return crop
+
+    @property
+    def grid(self) -> HeatmapGrid:
+        """Where the cells of its heatmaps lie in the crop."""
+        return grid_of(self.model, self.crop.width, self.crop.height)
 
     @torch.no_grad()
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,12 +49,17 @@ class NetworkTeacher:
         heatmaps = self.model(images.to(memory_format=torch.channels_last)).heatmaps.float().numpy()
         if models.MODELS[self.name].source:  # of networks of this package, the range is known
             require_heatmaps(heatmaps, self.skeleton.joints, f"teacher '{self.name}'", "return them about 0 to 1")
-        return heatmaps, *decode_heatmaps(heatmaps)
+        return heatmaps, *decode_heatmaps(heatmaps, self.grid)
 
 
-def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def grid_of(model: nn.Module, width: int, height: int) -> HeatmapGrid:
+    """Where the cells of a network's heatmaps lie in crops of that size; see `ModelSpec.corners`."""
+    return HeatmapGrid(corners=(width, height) if getattr(model, "corners", False) else None)
+
+
+def decode_heatmaps(heatmaps: np.ndarray, grid: HeatmapGrid = HeatmapGrid()) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates `[N, K, 2]` in 0..1 and scores `[N, K]` of heatmaps `[N, K, H, W]`, by DARK (PAPER: section 4.1)."""
-    return decode.decode(heatmaps, "dark", kernel=decode.KERNEL)
+    return decode.decode(heatmaps, "dark", kernel=decode.KERNEL, grid=grid)
 
 
 def load_network(name: str, path: Path | None, skeleton: Skeleton) -> NetworkTeacher:

@@ -1,6 +1,7 @@
 """Core ML: an `.mlpackage` for iOS 17, macOS 14 and later whose input is an image.
 
-The input is an RGB image, so that an app passes a `CVPixelBuffer`, or lets Vision do it. Normalisation is the first two
+The input is an image, so that an app passes a `CVPixelBuffer`, or lets Vision do it; its type says whether Core ML puts the
+channels in the order RGB or BGR. Normalisation is the first two
 operators of the program, in float32: `ImageType` has one scale for three channels, and most students have a `std` for each.
 
 On macOS `open` uses Core ML itself. Elsewhere the saved program is evaluated by `targets.coreml.reference`.
@@ -57,7 +58,8 @@ class normalise_pixels(AbstractGraphPass):  # noqa: N801 - coremltools names pas
 
     def apply(self, prog: Any) -> None:
         assert self.spec is not None
-        mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (self.spec.mean, self.spec.std))
+        ordered = (self.spec.in_channel_order(values) for values in (self.spec.mean, self.spec.std))
+        mean, std = (values.astype(np.float32).reshape(1, 3, 1, 1) for values in ordered)
         function = prog.functions["main"]
         (images,) = function.inputs.values()
         with function, Builder.set_before_op(function.operations[0]):
@@ -79,7 +81,8 @@ class ReferenceRunner(OneByOneRunner):
             return super().predict(crops)
 
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels = torch.from_numpy(crop.astype(np.float32)).permute(2, 0, 1)[None]
+        ordered = self.card.spec.in_channel_order(crop).astype(np.float32)
+        pixels = torch.from_numpy(ordered).permute(2, 0, 1)[None]
         answer = self._program(**{self.card.input.name: pixels})
         return answer["coords"].numpy(), answer["scores"].numpy()
 
@@ -196,11 +199,12 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
     passes = ct.PassPipeline.DEFAULT
     passes.append_pass("distilpose_edge::normalise_pixels")  # last: after the pass that casts to float16
     passes.set_options("distilpose_edge::normalise_pixels", {"spec": card.spec})
+    colour = getattr(ct.colorlayout, card.input.colour)
     try:
         with validate_mil_once(), deduplicate_small_constants():
             model = ct.convert(
                 graph.run_decompositions({}),
-                inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=ct.colorlayout.RGB)],
+                inputs=[ct.ImageType(name=card.input.name, shape=card.input.shape, color_layout=colour)],
                 outputs=[ct.TensorType(name=output.name, dtype=np.float32) for output in card.outputs],
                 minimum_deployment_target=ct.target.iOS17,
                 compute_precision=ct.precision.FLOAT32 if in_float32 else ct.precision.FLOAT16,
@@ -211,7 +215,7 @@ def _convert(graph: ExportedProgram, card: Card, precision: cards.Precision, com
         raise BackendError(f"coremltools cannot lower the program: {one_line(error, 200)}") from error
     width, height = card.spec.width, card.spec.height
     model.short_description = f"{card.student}: {card.skeleton.name} keypoints of the person in a crop, {precision}"
-    model.input_description[card.input.name] = f"RGB crop of one person, {width} x {height} pixels"
+    model.input_description[card.input.name] = f"crop of one person, {width} x {height} pixels"
     model.output_description["coords"] = "x, y of each keypoint, 0 to 1 across the crop"
     model.output_description["scores"] = "how sure each keypoint is"
     return model

@@ -68,8 +68,10 @@ class TFLiteRunner(OneByOneRunner):
         return [list(map(int, one["shape"])) for one in inputs], [list(map(int, one["shape"])) for one in outputs]
 
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        takes_pixels = self.card.input.dtype == "uint8"
-        nhwc = crop[None] if takes_pixels else network_input(crop, self.card).transpose(0, 2, 3, 1)
+        if self.card.input.dtype == "uint8":
+            nhwc = self.card.spec.in_channel_order(crop)[None]
+        else:
+            nhwc = network_input(crop, self.card).transpose(0, 2, 3, 1)
         try:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(nhwc))
             self._interpreter.invoke()

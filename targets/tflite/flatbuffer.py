@@ -138,7 +138,7 @@ def _normalise_in_float(model: Any, operators: list[Any], wanted: Input) -> int:
     """Append what makes the file's input of bytes; returns the index of the tensor that takes them."""
     first = model.subgraphs[0].inputs[0]
     append = partial(_append, model, operators)
-    std, mean = np.array(wanted.std, np.float64), np.array(wanted.mean, np.float64)
+    std, mean = (wanted.spec.in_channel_order(values) for values in (wanted.std, wanted.mean))
     source = _tensor(model, schema.TensorType.UINT8, quantization=(1 / std[0], 0))
     value = append("DEQUANTIZE", [source])
     if len(set(wanted.std)) > 1:
@@ -156,9 +156,10 @@ def _normalise_in_int8(model: Any, operators: list[Any], wanted: Input) -> int:
     first = model.subgraphs[0].inputs[0]
     source = _tensor(model, schema.TensorType.UINT8, quantization=(1, 0))
     shifted = _tensor(model, schema.TensorType.INT8, quantization=(1, -128))
-    scales = 1 / (_PIXEL_WEIGHT * np.array(wanted.std, np.float64))
+    std, mean = (wanted.spec.in_channel_order(values) for values in (wanted.std, wanted.mean))
+    scales = 1 / (_PIXEL_WEIGHT * std)
     weight = _constant(model, np.full((1, 1, 1, len(scales)), _PIXEL_WEIGHT, np.int8), scales)
-    bias = _constant(model, np.round(-_PIXEL_WEIGHT * np.array(wanted.mean)).astype("<i4"), scales)
+    bias = _constant(model, np.round(-_PIXEL_WEIGHT * mean).astype("<i4"), scales)
     options = schema.DepthwiseConv2DOptionsT()
     options.padding, options.strideW, options.strideH, options.depthMultiplier = schema.Padding.VALID, 1, 1, 1
     _append(model, operators, "QUANTIZE", [source], shifted)

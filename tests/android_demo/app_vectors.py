@@ -53,12 +53,14 @@ def crop_case(rng: np.random.Generator) -> dict[str, Any]:
         mean=tuple(rng.uniform(0, 255, 3).tolist()),
         std=tuple(rng.uniform(20, 120, 3).tolist()),
         padding=float(rng.uniform(1, 1.5)),
+        colour="BGR" if rng.random() < 0.5 else "RGB",
     )
     box = np.concatenate([rng.uniform(-30, 100, 2), rng.uniform(3, 200, 2)])
     matrix = crop.affine(box, spec)
     pixels, coords = crop.warp(image, matrix, spec), rng.uniform(-0.2, 1.2, (5, 2)).astype(np.float32)
     layout, dtype = str(rng.choice(["NCHW", "NHWC"])), str(rng.choice(["float32", "uint8"]))
-    planes = pixels.transpose(2, 0, 1) if dtype == "uint8" else crop.normalise(pixels, spec)
+    is_bytes, blue_first = dtype == "uint8", spec.colour == "BGR"
+    planes = pixels.transpose(2, 0, 1)[:: -1 if blue_first else 1] if is_bytes else crop.normalise(pixels, spec)
     return {
         "width": width,
         "height": height,
@@ -69,6 +71,7 @@ def crop_case(rng: np.random.Generator) -> dict[str, Any]:
             "shape": [1, 3, spec.height, spec.width],
             "layout": layout,
             "dtype": dtype,
+            "colour": spec.colour,
             "mean": spec.mean,
             "std": spec.std,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from edge.devices.events import parse
 from edge.evaluate.peers import read_peers
 from edge.peers import __main__ as peers
 from pose import card as cards
+from targets.common import with_answer
 
 SUFFIX = {"executorch": "pte", "tflite": "tflite", "onnx": "onnx"}
 
@@ -78,6 +80,20 @@ def test_it_answers_as_the_host_does(lowered: Path, target: str, tmp_path: Path)
         assert np.array_equal(answers["coords"], coords)
         assert np.array_equal(answers["scores"], scores)
     assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["a.npz"]
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnx"])
+def test_it_gives_a_network_of_bgr_crops_such_ones(lowered: Path, target: str, tmp_path: Path) -> None:
+    """One file takes bytes, the other floats. The card's answer is that of the host's runtime."""
+    source = lowered / f"tiny-{target}-fp32.{SUFFIX[target]}"
+    file, card = Path(shutil.copy(source, tmp_path)), cards.read(cards.card_path(source))
+    card = card.model_copy(update={"input": card.input.model_copy(update={"colour": "BGR"})})
+    card.write(cards.card_path(file))
+    card = with_answer(card, run.open(file))
+    job = {"job": "load", "artefacts": [jobs.artefact_job("fp32", file, str(file), card)]}
+    assert run_job(job)[0]["max_px"] == 0
+    job["artefacts"][0]["colour"] = "RGB"
+    assert run_job(job)[0].get("max_px") != 0  # the order matters to this network
 
 
 def test_both_are_timed_in_turns(lowered: Path, tmp_path: Path) -> None:

@@ -192,6 +192,13 @@ def test_the_instructions_state_all_that_an_app_needs() -> None:
     )
 
 
+def test_the_instructions_have_means_in_the_order_of_the_channels() -> None:
+    wanted = Input(shape=(1, 3, 64, 48), colour="BGR", mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), padding=1.25)
+    text = make_card(input=wanted).instructions()
+    assert "channels in the order BGR:" in text
+    assert "mean [3.0, 2.0, 1.0], std [6.0, 5.0, 4.0]" in text
+
+
 def test_the_instructions_cut_the_crop_that_the_network_is_trained_on() -> None:
     """The two formulas of the text, evaluated as they stand there, against the project's own crop."""
     spec, box = make_card().spec, np.array([30.0, 20.0, 40.0, 90.0])

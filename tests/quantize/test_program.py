@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from tiny_regression import deeppose
 from tiny_student import SPEC, tiny_images, tiny_student, used
 from torch import nn
 
@@ -216,3 +217,11 @@ def test_the_card_describes_both_graphs(student: QatStudent, tiny: DeployPose) -
     assert set(card.golden.expected) == {"fp32", "int8"}
     assert card.golden.expected["fp32"] != card.golden.expected["int8"]
     assert card.float_modules == ["head"]
+
+
+def test_max_pooling_keeps_the_steps_of_what_it_reads(images: torch.Tensor) -> None:
+    """The largest of several integers is one of them: nothing is rounded again."""
+    graph = finish(calibrate(prepare(deeppose().deploy(), Precision(), SPEC), images.split(4))).graph
+    (pool,) = graph.find_nodes(op="call_function", target=torch.ops.aten.max_pool2d.default)
+    (quantize,) = pool.users
+    assert quantize.args[1:] == pool.args[0].args[1:]

@@ -26,6 +26,7 @@ from targets.graph import arithmetic
 from targets.tflite import backend as tflite
 from targets.tflite import flatbuffer
 from targets.tflite.graph import ForLiteRT
+from targets.torch.backend import TorchRunner
 
 OLD_RUNTIME = """
 import sys
@@ -214,6 +215,28 @@ def test_bytes_may_have_a_std_for_each_channel(converted, program: Program, prec
     for crop in crops(spec):
         image = np.ascontiguousarray(normalise(crop, spec).transpose(1, 2, 0))
         np.testing.assert_allclose(answer("uint8", crop), answer("float32", image), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_network_of_bgr_crops_gets_them(
+    converted, program: Program, precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each colour has a mean and std of its own, so that neither pixels nor statistics may be in another order."""
+    monkeypatch.setattr(tflite, "_convert", lambda graph, input_spec, precision: converted(precision))
+    crops, answers = tiny_crops(), {}
+    for colour in ("RGB", "BGR"):
+        update = {"colour": colour, "mean": (120.0, 127.5, 135.0), "std": (140.0, 130.0, 150.0)}
+        card = program.card.model_copy(update={"input": program.card.input.model_copy(update=update)})
+        answers[colour, "torch"], _ = TorchRunner(program.graph(precision), card, threads=1).predict(crops)
+        for taken in ("uint8", "float32"):
+            artefact = tflite.lower(Program(program.folder, card), tmp_path, precision, input=taken)
+            assert artefact.card.spec == card.spec
+            answers[colour, taken], _ = base.open_artefact(artefact.path).predict(crops)
+    moved = np.abs(answers["BGR", "float32"] - answers["RGB", "float32"]).mean()  # what the order is worth
+    reference = "torch" if precision == "fp32" else "float32"  # int8 kernels round otherwise than torch
+    for colour, taken in answers:
+        if taken != "torch":
+            assert np.abs(answers[colour, taken] - answers[colour, reference]).mean() < 0.02 * moved
 
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "int8", "float32"])

@@ -76,14 +76,18 @@ def test_the_integer_file_answers_as_the_default_one(artefacts) -> None:
     assert np.abs(affine[1] - integer[1]).max() < 0.05
 
 
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
 @pytest.mark.parametrize(("std", "most"), [((127.5,) * 3, 0), ((58.395, 57.12, 57.375), 1)])
-def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: tuple[float, ...], most: int) -> None:
+def test_bytes_normalised_in_int8_are_those_normalised_in_float(
+    artefacts, std: tuple[float, ...], most: int, colour: str
+) -> None:
     """Every byte in every channel, in what the network reads first; the bias rounds a mean that is no whole number."""
     from ai_edge_litert.interpreter import Interpreter
 
     content = artefacts["integer"].path.read_bytes()
     steps, card = artefacts["integer"].card.input.quantization, artefacts["integer"].card.input
-    wanted = card.model_copy(update={"std": std, "mean": (123.675, 116.28, 103.53) if std[0] < 100 else card.mean})
+    mean = (123.675, 116.28, 103.53) if std[0] < 100 else card.mean
+    wanted = card.model_copy(update={"std": std, "mean": mean, "colour": colour})
     interpreter = Interpreter(
         model_content=flatbuffer.with_input(_without_normalisation(content), wanted, integer=True),
         experimental_preserve_all_tensors=True,
@@ -92,7 +96,8 @@ def test_bytes_normalised_in_int8_are_those_normalised_in_float(artefacts, std: 
     ramp = (np.arange(SPEC.width * SPEC.height).reshape(1, SPEC.height, SPEC.width, 1) % 256).repeat(3, 3)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], ramp.astype(np.uint8))
     interpreter.invoke()
-    expected = np.round((ramp - np.float64(wanted.mean)) / np.float64(std) / steps.scale) + steps.zero_point
+    centred = (ramp - np.float64(mean)) / np.float64(std)
+    expected = np.round(centred[..., :: -1 if colour == "BGR" else 1] / steps.scale) + steps.zero_point
     _, (_, depthwise, *_) = flatbuffer.read(flatbuffer.with_input(_without_normalisation(content), wanted, integer=True))
     apart = np.abs(interpreter.get_tensor(depthwise.outputs[0]) - expected.clip(-128, 127))
     assert apart.max() <= most

@@ -146,15 +146,18 @@ def test_deformable_attention_samples_as_a_grid_sample_does() -> None:
 @needed
 def test_flips_are_the_published_ones() -> None:
     vectors = np.load(SYSTEMS / "decode.npz")
-    nothing = torch.zeros(1, 17)
     output = torch.tensor(vectors["regression_output"])
+    sigmas, scores = output[..., 2:], 1 - output[..., 2:].mean(-1)
+    mmpose = torch.tensor(vectors["mmpose_flip_coords_shift"])
     for coords, expected in (
-        (output[..., :2], torch.tensor(vectors["mmpose_flip_coords_shift"])[..., :2]),
+        (output[..., :2], mmpose[..., :2]),
         (torch.tensor(vectors["rle_coords"]) + 0.5, torch.tensor(vectors["rle_flip_coords_shift"]) + 0.5),
     ):
-        mirrored = PoseOutput(coords=coords, scores=nothing)
-        zero = PoseOutput(coords=torch.zeros_like(coords), scores=nothing)
-        assert_near(2 * fuse_flip(zero, mirrored, COCO_17.flip, 1.0, 192).coords, expected.numpy())
+        zero = PoseOutput(torch.zeros_like(coords), torch.zeros_like(scores), torch.zeros_like(sigmas))
+        fused = fuse_flip(zero, PoseOutput(coords, scores, sigmas), COCO_17.flip, 1.0, 192)
+        assert_near(2 * fused.coords, expected.numpy())
+        assert_near(2 * fused.scores, vectors["rle_flip_scores"][..., 0])
+        assert_near(2 * fused.sigmas, mmpose[..., 2:].numpy())
 
 
 def test_a_mirrored_crop_of_itself_changes_nothing() -> None:

@@ -14,21 +14,24 @@ final class InputSpec {
     final boolean channelsFirst;
     /** Whether the file takes pixels and normalises them itself; else it takes floats, (pixel - mean) / std. */
     final boolean takesPixels;
-    /** RGB, in 0..255. */
+    /** Whether the tensor's channels are in the order B, G, R. */
+    final boolean blueFirst;
+    /** In the order R, G, B whatever the tensor's, in 0..255. */
     final float[] mean;
     final float[] std;
 
-    private InputSpec(int[] shape, String layout, String dtype, float[] mean, float[] std) {
+    private InputSpec(int[] shape, String layout, String dtype, String colour, float[] mean, float[] std) {
         height = shape[2];
         width = shape[3];
         channelsFirst = layout.equals("NCHW");
         takesPixels = dtype.equals("uint8");
+        blueFirst = colour.equals("BGR");
         this.mean = mean;
         this.std = std;
     }
 
     /**
-     * From JSON with shape (N, C, H, W whatever the layout), layout, dtype, mean and std.
+     * From JSON with shape (N, C, H, W whatever the layout), layout, dtype, colour, mean and std.
      *
      * @throws JSONException a field is missing or of another type
      * @throws Failure a value that no student has
@@ -43,14 +46,17 @@ final class InputSpec {
         }
         String layout = json.getString("layout");
         String dtype = json.getString("dtype");
-        if (!layout.equals("NCHW") && !layout.equals("NHWC") || !dtype.equals("float32") && !dtype.equals("uint8")) {
-            throw new Failure("artefact", "the card's input is " + dtype + " " + layout + ", which this app does not know");
+        String colour = json.getString("colour");
+        if (!layout.equals("NCHW") && !layout.equals("NHWC") || !dtype.equals("float32") && !dtype.equals("uint8")
+                || !colour.equals("RGB") && !colour.equals("BGR")) {
+            throw new Failure("artefact", "the card's input is " + dtype + " " + layout + " in " + colour
+                + ", which this app does not know");
         }
         float[] std = Json.floats(json.getJSONArray("std"), 3);
         for (float one : std) {
             if (!(one > 0)) throw new Failure("artefact", "the card's std has " + one + ", not above 0; export it again");
         }
-        return new InputSpec(shape, layout, dtype, Json.floats(json.getJSONArray("mean"), 3), std);
+        return new InputSpec(shape, layout, dtype, colour, Json.floats(json.getJSONArray("mean"), 3), std);
     }
 
     private static boolean isSide(int side) {

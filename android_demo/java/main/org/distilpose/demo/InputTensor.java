@@ -3,7 +3,7 @@ package org.distilpose.demo;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 
-/** Writes a crop into the tensor that an artefact takes: `normalise` of pose/crop.py, in the card's layout and type. */
+/** Writes a crop into the tensor that an artefact takes: `normalise` of pose/crop.py, in the layout and type of the card. */
 final class InputTensor {
     private final InputSpec input;
     private final ByteBuffer bytes;
@@ -21,24 +21,24 @@ final class InputTensor {
     /** Write a crop uint8 RGB [height, width, 3]. */
     void write(byte[] crop) {
         int plane = input.width * input.height;
-        if (input.takesPixels) {
+        if (input.takesPixels && !input.channelsFirst && !input.blueFirst) {
             bytes.rewind();
-            if (!input.channelsFirst) {
-                bytes.put(crop);
-                return;
-            }
-            for (int channel = 0; channel < 3; channel++) {
-                for (int i = channel; i < crop.length; i += 3) bytes.put(crop[i]);
-            }
+            bytes.put(crop);
             return;
         }
         for (int channel = 0; channel < 3; channel++) {
             float mean = input.mean[channel];
             float std = input.std[channel];
-            int to = input.channelsFirst ? channel * plane : channel;
+            int place = input.blueFirst ? 2 - channel : channel;
+            int to = input.channelsFirst ? place * plane : place;
             int step = input.channelsFirst ? 1 : 3;
+            if (input.takesPixels) {
+                for (int i = channel; i < crop.length; i += 3, to += step) bytes.put(to, crop[i]);
+                continue;
+            }
             for (int i = channel; i < crop.length; i += 3, to += step) values[to] = ((crop[i] & 255) - mean) / std;
         }
+        if (input.takesPixels) return;
         floats.rewind();
         floats.put(values);
     }

@@ -59,7 +59,7 @@ public class CropTest {
 
     @Test public void aBoxFarOutsideIsBlack() throws Exception {
         InputSpec input = InputSpec.parse(new JSONObject("{\"shape\": [1, 3, 4, 4], \"layout\": \"NHWC\", "
-            + "\"dtype\": \"uint8\", \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}"));
+            + "\"dtype\": \"uint8\", \"colour\": \"RGB\", \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}"));
         CropRegion region = new CropRegion(input, 1.25);
         int[] white = new int[64];
         java.util.Arrays.fill(white, -1);
