@@ -76,7 +76,7 @@ def _origin(order: Order, artefact: str) -> dict[str, str | None]:
     """Fields of a check: the data, and the command that reproduces it."""
     command = ["edge.check", "--artefact", artefact]
     command += [f"--device={name}" for name in order.devices if name != "local"]
-    reading = {name: order.reading.get(name) for name in ("category", "exif")}
+    reading = {"category": order.reading.get("category"), "exif": order.reading.get("exif")}
     options = {"data": order.data, "images": order.images, **reading, "limit": order.limit}
     for name, value in (options | {"threads": order.threads, "seed": order.seed}).items():
         command += [f"--{name}", str(value)] if value is not None else []
