@@ -40,6 +40,7 @@ def main(
 ) -> None:
     """Score a heatmap teacher, by name or as a TFLite or ONNX file: AP and PCK on annotated people."""
     from calib_data.coco import open_data
+    from edge.evaluate.gates import require_above_chance
     from edge.evaluate.teacher import DecodedTeacher, open_teacher, score_teacher
     from pose.decode import METHODS
     from pose.errors import InputError
@@ -52,6 +53,7 @@ def main(
     if method or flip:
         opened = DecodedTeacher(opened, cast("Method", method or "dark"), flip)
     score = score_teacher(opened, source, data.name, limit, seed)
+    require_above_chance(score)
     ap, pck = ("n/a" if value is None else f"{value:.1f}" for value in (score.ap, score.pck))
     if json:
         write_json(json, score.as_json())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pose import card as cards
 from pose.archives import require_checkpoint, stored_members
 from pose.card import Card, Precision
+from pose.cut_graphs import whole_folder
 from pose.errors import InputError
 from pose.files import atomic_file, open_regular, sha256
 from pose.operators import OPERATORS
@@ -79,12 +80,15 @@ def graph_card(path: Path) -> Card:
 def load_program(folder: Path) -> Program:
     """The program in a folder; its graphs are read on demand.
 
+    Of a bundled one without the weights of its float graph, the whole program in the user's cache: see `pose.cut_graphs`.
+
     Raises:
         InputError: the card or a graph is missing, damaged, or does not belong to the others.
     """
-    folder = Path(folder)
-    program = Program(folder, cards.read(folder / CARD))
-    program.card.require_files(folder / CARD, [graph_name(precision) for precision in _PRECISIONS])
+    card_path = Path(folder) / CARD
+    card = cards.read(card_path)
+    card.require_files(card_path, [graph_name(precision) for precision in _PRECISIONS])
+    program = Program(whole_folder(card_path, card), card)
     for precision in _PRECISIONS:
         program.card.verify(program.path(precision))
     return program

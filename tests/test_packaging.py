@@ -86,8 +86,10 @@ def run(cwd: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert files_of_packages() <= names
-    weights = [name for name in names if name.startswith("pose/weights/") and name.endswith((".safetensors", ".pt2"))]
-    assert len(weights) >= 5
+    weights = [name for name in names if name.startswith("pose/weights/")]
+    assert len([name for name in weights if name.endswith((".safetensors", ".pt2", ".cut"))]) >= 5
+    assert not [name for name in weights if name.endswith("fp32.pt2")]  # its weights are in a .safetensors
+    assert wheel.stat().st_size < 40e6
 
 
 def test_the_wheel_has_nothing_else(wheel: Path) -> None:

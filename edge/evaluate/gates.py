@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edge.evaluate.records import MEASURES, Check, Gate
+from edge.evaluate.records import MEASURES, Check, Gate, TeacherScore
 from edge.evaluate.timings import Bench
 from pose.errors import GateError, InputError
 
@@ -62,13 +62,42 @@ def require_something_to_lose(check: Check) -> None:
         raise InputError(
             f"{name}: the float program has AP {ap:.1f} on {data}: there is nothing to lose; train it, or check its data"
         )
-    chance = check.chance_pck
-    floor = LEAST_PCK if chance is None else max(LEAST_PCK, chance + NEAR_CHANCE)
-    if pck is not None and not pck >= floor:
-        beside = "" if chance is None else f"; an answer that ignores the picture has {chance:.1f}"
+    if pck is not None and not pck >= _least_pck(check.chance_pck):
+        chance = _near_chance(check.chance_pck)
         raise InputError(
-            f"{name}: the float program has PCK {pck:.1f} on {data}, which is near chance{beside}: there is nothing to lose"
+            f"{name}: the float program has PCK {pck:.1f} on {data}, which is {chance}: there is nothing to lose"
         )
+
+
+def require_above_chance(score: TeacherScore) -> None:
+    """Raises InputError where a teacher's answers say nothing about the pictures: its figures are no accuracy.
+
+    That is a PCK near chance, see `require_something_to_lose`; an AP of 0 where PCK is not defined; or neither is defined.
+    """
+    data = f"{score.persons} people of {score.data}"
+    if score.ap is None and score.pck is None:
+        raise InputError(
+            f"{score.teacher}: AP and PCK are not defined: nobody among {data} has labelled joints of the teacher"
+        )
+    if score.pck is None:
+        has, is_near = f"AP {score.ap:.1f}", (score.ap or 0) < NO_AP
+    else:
+        has, is_near = f"PCK {score.pck:.1f}", not score.pck >= _least_pck(score.chance_pck)
+    if is_near:
+        chance = _near_chance(score.chance_pck)
+        raise InputError(
+            f"{score.teacher} has {has} on {data}, which is {chance}; check its YAML (size, mean, std, colour, joints), its "
+            "weights, and the boxes"
+        )
+
+
+def _least_pck(chance: float | None) -> float:
+    """The PCK, in points, from which on a network has learned something."""
+    return LEAST_PCK if chance is None else max(LEAST_PCK, chance + NEAR_CHANCE)
+
+
+def _near_chance(chance: float | None) -> str:
+    return "near chance" + ("" if chance is None else f"; an answer that ignores the picture has {chance:.1f}")
 
 
 def latency(benches: Sequence[Bench], limits: dict[str | None, float]) -> list[Gate]:

@@ -235,14 +235,18 @@ class Checks(Record):
 
 
 class TeacherScore(Column):
-    """Accuracy of a teacher: what `edge.teacher --json` writes; `joints` are those that the data and the teacher share."""
+    """Accuracy of a teacher: what `edge.teacher --json` writes; `joints` are those that the data and the teacher share.
 
-    OPTIONAL = frozenset({"keypoint_px", "per_joint_px", "fake_quant_px", "host_px", "error"})
+    `chance_pck` is that of `Check`.
+    """
+
+    OPTIONAL = frozenset({"keypoint_px", "per_joint_px", "fake_quant_px", "host_px", "error", "chance_pck"})
 
     schema_version: Literal[1] = SCHEMA
     teacher: str
     joints: list[str]
     data: str
+    chance_pck: Score | None = None
 
 
 class Gate(Record):

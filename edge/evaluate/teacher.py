@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from calib_data.sample import describe_person
 from edge.evaluate.answers import answer
-from edge.evaluate.columns import accuracy
+from edge.evaluate.columns import accuracy, chance_pck
 from edge.evaluate.records import TeacherScore
 from pose import cli, decode, models
 from pose.errors import InputError
@@ -97,4 +97,5 @@ def score_teacher(teacher: Teacher, source: PoseSource, data: str, limit: int | 
         lambda numbers: cli.track(numbers, "Scoring", count),
     )
     column = accuracy(scene, answers[teacher.name], teacher.skeleton, seed)
-    return TeacherScore(teacher=teacher.name, joints=list(joints), data=data, **column.model_dump())
+    chance = chance_pck(scene, teacher.skeleton)
+    return TeacherScore(teacher=teacher.name, joints=list(joints), data=data, chance_pck=chance, **column.model_dump())

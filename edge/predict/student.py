@@ -12,7 +12,7 @@ from pose import cli, weights
 from pose.cache import cache_folder
 from pose.errors import BackendError, InputError
 from pose.files import CARD_SUFFIX
-from pose.program import CARD, graph_name
+from pose.program import CARD, graph_name, load_program
 from targets import base
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def twin_path(path: Path, precision: Precision) -> Path:
     if path.is_dir() and (path / CARD).is_file():  # a program
         path = path / graph_name("int8")
     if path.suffix == ".pt2":
-        return path.with_name(graph_name(precision))
+        return load_program(path.parent).path(precision)
     if path.parent.parent == weights.FOLDER:
         return _bundled_path(path.parent.name, cards.read(cards.card_path(path)).target, precision)
     return dist.find(path).twin(precision).path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calib_data import flags
 from pose import cli
 from pose.errors import InputError
 
@@ -49,6 +50,9 @@ def main(
     bench: Annotated[list[Path], typer.Option(metavar="FILE", help="Of edge.bench --json, instead of measuring.")] = [],  # noqa: B006
     data: Annotated[Path | None, typer.Option(metavar="JSON", help="COCO keypoints [default: as the check says].")] = None,
     images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside data]")] = None,
+    category: flags.Category = None,
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
     threads: cli.Threads = 1,
     apk: cli.Apk = None,
@@ -83,6 +87,8 @@ def main(
     limits = gates.parse_latency_limits(max_p90_ms)
     measuring = {"--artefact": artefact, "--target": target, "--limit": limit, "--rigorous": rigorous}
     measuring |= {"--device": device != ["local"], "--threads": threads != 1, "--apk": apk}
+    reading = {"--category": category, "--exif": exif, "--strict": strict}
+    measuring |= reading
     stray = [flag for flag, is_set in measuring.items() if is_set and (check or bench)]
     if stray:
         raise InputError(f"{stray[0]} says what to measure, and --check and --bench name results; leave one of them out")
@@ -93,14 +99,18 @@ def main(
         raise InputError(f"--out {out}: the page's name ends in .html")
     if images is not None and data is None and not check:
         raise InputError("--images belongs to --data; give the annotations, too")
+    if data is None and any(reading.values()):
+        raise InputError("--category, --exif and --strict belong to --data; give the annotations, too")
     checks = [one for path in check for one in read_checks(path).values()]
     benches = [read_bench(path) for path in bench]
     named = [Path(name) for one in checks for name in (one.data, one.artefact)]
     require_apart([*_pages(out), *([json] if json else [])], [path for path in named if path.is_file()])
     if not check and not bench:
+        from calib_data.coco import Reading
         from edge.report.measure import Order, measure
 
-        checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed, apk))
+        how = Reading(category=category, exif=exif, strict=strict)
+        checks, benches = measure(Order(artefact, target, device, data, images, limit, threads, rigorous, seed, apk, how))
     report = collect.collect(checks, benches, [_command()])
     applied = gates.accuracy(report.checks, max_drop) if max_drop is not None else []
     applied += gates.latency(report.benches, limits) if limits else []

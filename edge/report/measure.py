@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from calib_data.coco import Reading
 from edge import bench as benching
 from edge import dist
 from edge.devices import answers as device_answers
@@ -26,6 +27,7 @@ class Order:
         artefact: None for the latest one.
         target: of the latest one, or `all`: every target that its program was lowered to.
         data: None for the embedded people.
+        reading: how it is read.
     """
 
     artefact: Path | None
@@ -38,6 +40,7 @@ class Order:
     rigorous: bool
     seed: int
     apk: Path | None = None
+    reading: Reading = field(default_factory=Reading)
 
 
 def measure(order: Order) -> tuple[list[Check], list[Bench]]:
@@ -53,7 +56,7 @@ def measure(order: Order) -> tuple[list[Check], list[Bench]]:
     artefacts = latest.siblings if every else [latest]
     timed = [artefact for artefact in artefacts if artefact.card.target in device_targets()]
     pairs = [benching.twins(artefact) for artefact in timed]
-    source = open_source(order.data, order.images, "annotation")
+    source = open_source(order.data, order.images, "annotation", **order.reading)
     answerable = any(device_answers.is_answerable(artefact) for artefact in artefacts)
     away = [device for device in devices if answerable and not device.here]  # here, it would give the same answers again
     results = check_all(artefacts, source, limit=order.limit, threads=order.threads, seed=order.seed, devices=away)
@@ -73,11 +76,13 @@ def _origin(order: Order, artefact: str) -> dict[str, str | None]:
     """Fields of a check: the data, and the command that reproduces it."""
     command = ["edge.check", "--artefact", artefact]
     command += [f"--device={name}" for name in order.devices if name != "local"]
-    options = {"data": order.data, "images": order.images, "limit": order.limit}
+    reading = {"category": order.reading.get("category"), "exif": order.reading.get("exif")}
+    options = {"data": order.data, "images": order.images, **reading, "limit": order.limit}
     for name, value in (options | {"threads": order.threads, "seed": order.seed}).items():
         command += [f"--{name}", str(value)] if value is not None else []
+    command += ["--strict"] if order.reading.get("strict") else []
     images = str(order.images) if order.images else None
-    return {"data": str(order.data or EMBEDDED), "command": _line(command), "images": images}
+    return {"data": str(order.data or EMBEDDED), "command": _line(command), "images": images, **reading}
 
 
 def _line(words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from edge.evaluate.records import Gate
-from edge.report import escape, joints, latency, scatter, summary, tables, words
+from edge.report import escape, joints, latency, operators, scatter, summary, tables, words
 from edge.report.model import Entry, Report, entries
 from pose.files import write_json, write_text
 from targets import boards
@@ -90,6 +90,7 @@ def _content(report: Report, crops: Sequence[Crop]) -> dict[str, Any]:
         "latency": tables.latency(every, titles),
         "spread": [figure for pair in pairs if (figure := latency.distribution(pair, _heading(pair[-1], every, titles)))],
         "stages": latency.stages(every, titles),
+        "operators": [figure for entry in every if (figure := operators.slowest(entry, _heading(entry, every, titles)))],
         "coverage": tables.coverage(report),
         "joints": joints.per_joint(report.checks),
         "crops": crops,

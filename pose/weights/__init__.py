@@ -13,7 +13,7 @@ _SHARED = dict.fromkeys(("distilpose_edge_t", "distilpose_edge_s", "distilpose_e
 
 
 def bundled(name: str = DEFAULT) -> Path:
-    """The folder of a bundled program: `student_fp32.pt2`, `student_int8.pt2`, `card.yaml`.
+    """The folder of a bundled program: `student_fp32.pt2.cut` (see `pose.cut_graphs`), `student_int8.pt2`, `card.yaml`.
 
     Raises:
         InputError: there is none of that name.

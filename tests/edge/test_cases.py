@@ -12,6 +12,7 @@ from edge.evaluate.teacher import score_teacher
 from pose.foreign import load_teacher
 
 NUMBER = r"(\d+\.?\d*)"
+ONE_THRESHOLD = 5.0  # points of AP, of three people: what JPEG of another quality changes for one of them
 
 
 def test_every_case_has_its_right_value(pose_data: Path) -> None:
@@ -29,11 +30,13 @@ def test_every_case_has_its_right_value(pose_data: Path) -> None:
         score = score_teacher(teacher, people, case.name)
         for name, value in (("AP", score.ap), ("PCK", score.pck)):
             match = stated[name]
-            # photos that were compressed again differ a little, and one threshold of OKS is 3.3 points of these people's AP
-            if match is None or (name == "AP" and match[2]):
+            if match is None:
                 continue
             count += 1
-            if value is None or abs(value - float(match[1])) > float(match[2] or 0.051):
+            tolerance = float(match[2] or 0.051)
+            if name == "AP" and match[2]:  # photos that were compressed again: one person beyond one threshold of OKS
+                tolerance = max(tolerance, ONE_THRESHOLD)
+            if value is None or abs(value - float(match[1])) > tolerance:
                 wrong.append(f"{case.name}: {name} {value}, right is {match[0]}")
     assert not wrong
     assert count

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from report_examples import bench, check, column, device
 
 from edge.evaluate import gates
-from edge.evaluate.records import Check, Column
+from edge.evaluate.records import Check, Column, TeacherScore
 from edge.evaluate.timings import Bench
 from edge.report import __main__ as report
 from edge.report import collect, compare
@@ -109,6 +109,27 @@ def test_where_nothing_can_be_lost_the_input_is_wrong(
         gates.accuracy([check_], 100)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("ap", "pck", "chance", "words"),
+    [
+        (None, None, None, "AP and PCK are not defined: nobody among 9 people of people.json has labelled joints"),
+        (0.0, 1.0, None, r"PCK 1\.0 on 9 people of people\.json, which is near chance; check its YAML"),
+        (5.0, 41.0, 40.0, r"PCK 41\.0 .* near chance; an answer that ignores the picture has 40\.0; check its YAML"),
+        (0.0, None, None, r"AP 0\.0 .* near chance; check its YAML"),
+        (0.0, 7.1, None, None),
+        (5.0, 43.0, 40.0, None),
+        (5.0, None, None, None),
+    ],
+)
+def test_a_teacher_at_chance_is_no_result(ap: float | None, pck: float | None, chance: float | None, words: str) -> None:
+    score = TeacherScore(teacher="mine", joints=[], data="people.json", persons=9, ap=ap, pck=pck, chance_pck=chance)
+    if words is None:
+        return gates.require_above_chance(score)
+    with pytest.raises(InputError, match=words):
+        gates.require_above_chance(score)
+    return None
 
 
 def test_pck_well_above_chance_is_gated() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import browser
 import numpy as np
 import pytest
 from answered_people import ListedPeople
+from people_file import person, write_people
+from PIL import Image
 from report_examples import bench, check, column, device
 
 from calib_data.sample import Labels
@@ -20,6 +23,7 @@ from edge.export import export
 from edge.report import worst
 from edge.report.collect import collect
 from edge.report.measure import Order, measure
+from pose.errors import InputError
 
 PI = "ssh://pi@raspberrypi.local"
 NASTY = '<script>alert("x")</script>|&'
@@ -65,6 +69,8 @@ def made(files: Path, command: Callable[..., Any], tmp_path: Path) -> Report:
         (["--against", "OLD"], "would write over"),
         (["--json", "PAGE"], "would write over"),
         (["--threads", "257"], "--threads"),
+        (["--data", "people.json", "--exif", "apply"], "--exif says what to measure"),
+        (["--data", "people.json", "--strict"], "--strict says what to measure"),
     ],
 )
 def test_flags_without_an_effect_are_refused(made: Report, tmp_path: Path, flags: list[str], words: str) -> None:
@@ -87,6 +93,38 @@ def test_an_artefact_that_no_agent_runs_is_scored_and_not_timed(tiny_program: Pa
     warnings = collect(checks, benches, []).warnings
     assert ("coreml", "accuracy only: edge.bench times executorch, tflite, onnx, tensorrt") in warnings
     assert "onnx" not in [where for where, text in warnings if text.startswith("accuracy only")]
+
+
+def test_people_are_read_as_the_flags_say(tiny_program: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
+    """A photo that is stored turned by half, and a file of two categories."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
+    someone = person(image, (4, 4, 40, 56), [(20.0, 20.0)] * 17)
+    data = write_people(tmp_path / "people.json", tmp_path / "images", [someone])
+    orientation = Image.Exif()
+    orientation[0x0112] = 3
+    Image.fromarray(image).save(tmp_path / "images" / "1.png", exif=orientation)
+    held = json.loads(data.read_text())
+    held["categories"].append({**held["categories"][0], "id": 2, "name": "horse"})
+    held["annotations"].append({**held["annotations"][0], "id": 2, "category_id": 2})
+    held["annotations"].append({**held["annotations"][1], "id": 3, "keypoints": [1, 2]})
+    data.write_text(json.dumps(held))
+    export(tiny_program, "onnx", "int8", tmp_path)
+    order = Order(tmp_path / "tiny-onnx-int8.onnx", None, ["local"], data, None, None, 1, False, 0)
+    for reading, words in (
+        ({"category": "dog", "exif": "apply"}, "dog"),
+        ({"category": "horse"}, "--exif apply"),
+        ({"category": "horse", "exif": "ignore", "strict": True}, "leave out --strict"),
+    ):
+        with pytest.raises(InputError, match=words):
+            measure(replace(order, reading=reading))
+    flags = ["--artefact", order.artefact, "--data", data, "--out", tmp_path / "page.html"]
+    answer = command("edge.report", *flags, "--category", "horse", "--exif", "apply")
+    assert answer.returncode == 0, answer.stderr
+    (scored,) = json.loads((tmp_path / "page.json").read_text())["checks"]
+    assert (scored["category"], scored["exif"], scored["persons"]) == ("horse", "apply", 1)
+    assert "--category horse --exif apply" in scored["command"]
+    answer = command("edge.report", *flags[:2], "--exif", "apply")
+    assert (answer.returncode, "--category, --exif and --strict belong to --data" in answer.stderr) == (2, True)
 
 
 def test_four_files_come_out_of_measurements(made: Report, tmp_path: Path) -> None:
