@@ -226,10 +226,15 @@ def open_data(
     boxes: str = "annotation",
     **opening: Unpack[Opening],
 ) -> CocoPeople:
-    """`read_data`, and print what was repaired or left out, a line each."""
+    """`read_data`, and print what was repaired or left out and what looks wrong, a line each."""
+    from calib_data.hints import hints
+
+    annotations = Path(annotations)
     people = read_data(annotations, images, skeleton, boxes, **opening)
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")
+    for sentence in hints(people):
+        cli.note(f"hint: {annotations.name}: {sentence}")
     _note_assumed_sigmas(people.skeleton)
     return people
 

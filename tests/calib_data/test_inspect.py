@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from people_file import Sample, person, write_people
 
-from calib_data.coco import CocoPeople, read_data
+from calib_data.coco import CocoPeople, open_data, read_data
 from calib_data.hints import hints
 from calib_data.inspect import COLUMNS, HEIGHT, SHOWN, WIDTH, main, picture, summary
 from pose.skeleton import COCO_17, LSP_14, Skeleton
@@ -60,8 +60,21 @@ def test_tight_boxes(tmp_path: Path) -> None:
 
 
 def test_boxes_as_corners(tmp_path: Path) -> None:
-    (sentence,) = hints(people(tmp_path, box=(30, 25, 85, 125)))
-    assert sentence.startswith("boxes look like (left, top, right, bottom)")
+    held = people(tmp_path, box=(30, 25, 85, 125))
+    assert held.labels(0).box.tolist() == [30, 25, 55, 100]
+    assert [sentence for sentence in held.file.repairs if "boxes as (left, top, right, bottom) in 8 annotations" in sentence]
+    assert not list(hints(held))
+
+
+@pytest.mark.parametrize("box", [(30, 25, 55, 100), (2, 2, 90, 130), (0, 0, 99, 139)])
+def test_boxes_with_width_and_height_stay_as_they_are(box: tuple[float, ...], tmp_path: Path) -> None:
+    assert people(tmp_path, box=box).labels(0).box.tolist() == list(box)
+
+
+def test_what_looks_wrong_is_said_to_whoever_scores_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    people(tmp_path, swap=True)
+    open_data(tmp_path / "people.json", tmp_path / "images")
+    assert "hint: people.json: left and right look swapped" in capsys.readouterr().err
 
 
 def test_boxes_elsewhere(tmp_path: Path) -> None:
