@@ -82,6 +82,19 @@ def test_boxes_elsewhere(tmp_path: Path) -> None:
     assert "of the joints lie outside their person's box" in sentence
 
 
+def test_photos_smaller_than_those_that_were_annotated(tmp_path: Path) -> None:
+    people(tmp_path)
+    held = json.loads((tmp_path / "people.json").read_text())
+    for entry in held["images"]:
+        del entry["width"], entry["height"]
+    for annotation in held["annotations"]:
+        annotation["bbox"] = [2 * number for number in annotation["bbox"]]
+        annotation["keypoints"] = [n if place % 3 == 2 else 2 * n for place, n in enumerate(annotation["keypoints"])]
+    (tmp_path / "people.json").write_text(json.dumps(held))
+    (sentence,) = hints(read_data(tmp_path / "people.json"))
+    assert "of the joints lie outside their photo" in sentence
+
+
 def test_few_people_give_no_hint(tmp_path: Path) -> None:
     assert not list(hints(people(tmp_path, count=4, swap=True)))
 

@@ -240,3 +240,19 @@ def test_an_id_of_any_length_is_cut_in_what_is_said(folder: Path, capsys: pytest
     for sentence in sentences(opened(folder, held)):
         note(sentence)
     assert max(map(len, capsys.readouterr().err.splitlines())) <= LONGEST
+
+
+@pytest.mark.parametrize("place", [None, float("nan"), float("inf"), 1e300, "none"])
+def test_places_of_joints_that_are_not_labelled_say_nothing(place: Any, folder: Path) -> None:  # noqa: F811
+    held = good()
+    for annotation in held["annotations"]:
+        if "keypoints" not in annotation:
+            continue
+        annotation["keypoints"] = [
+            place if number % 3 < 2 and not annotation["keypoints"][number - number % 3 + 2] else value
+            for number, value in enumerate(annotation["keypoints"])
+        ]
+    people = opened(folder, held)
+    assert len(people) == 2
+    assert not sentences(people)
+    assert people.labels(0).keypoints[:3].tolist() == [*JOINTS, [0, 0, 0]]
