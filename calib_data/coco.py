@@ -88,7 +88,7 @@ class CocoPeople:
             reason = f"; {file.repairs.first_loss}" if file.repairs.first_loss else ""
             raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints{reason}")
         if detections is not None:
-            detections = detections.in_pixels(self._sizes)
+            detections = detections.in_pixels(self._people, labelled, self._sizes)
             self._rows = detections.match(self._people, labelled)
             if (self._rows < 0).all():
                 raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,10 @@ def test_wrong_input_is_one_line(flags: list[str], message: str, tmp_path: Path)
     assert len(answer.stderr.splitlines()) == 1
     assert message in answer.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "people.json"]
+
+
+def test_the_name_of_the_picture_may_be_no_utf_8(tmp_path: Path) -> None:
+    people(tmp_path)
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg"))
+    main(tmp_path / "people.json", out=out)
+    assert out.read_bytes().startswith(b"\xff\xd8")
