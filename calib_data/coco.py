@@ -32,6 +32,7 @@ class CocoPeople:
         skeleton: as which the file's joints are read, see `calib_data.categories.joints_of`.
         file: what the file holds; `file.repairs`: what was repaired or left out, a sentence each.
         scores: float64 [len], the detector's score of each box; 1 for annotated boxes.
+        boxes: which boxes, as the argument.
         paths: the photos by image id.
 
     Args:
@@ -70,7 +71,7 @@ class CocoPeople:
         strict: bool = False,
         photos: Sequence[Path] | None = None,
     ) -> None:
-        annotations = Path(annotations)
+        annotations, self.boxes = Path(annotations), boxes
         unlabelled = photos is not None
         self.file = file = read_people(annotations, skeleton, category, split=split, strict=strict, unlabelled=unlabelled)
         self.skeleton, self._people = file.skeleton, file.people

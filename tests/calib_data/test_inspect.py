@@ -16,6 +16,8 @@ from people_file import Sample, person, write_people
 from calib_data.coco import CocoPeople, open_data, read_data
 from calib_data.hints import hints
 from calib_data.inspect import COLUMNS, HEIGHT, SHOWN, WIDTH, main, picture, summary
+from calib_data.sources import content_digest
+from calib_data.synthetic import SyntheticPeople
 from pose.skeleton import COCO_17, LSP_14, Skeleton
 
 SIZE = (100, 140)  # width, height
@@ -150,3 +152,16 @@ def test_the_name_of_the_picture_may_be_no_utf_8(tmp_path: Path) -> None:
     out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg"))
     main(tmp_path / "people.json", out=out)
     assert out.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_the_digest_of_people_covers_annotations_photos_and_boxes(tmp_path: Path) -> None:
+    before = content_digest(people(tmp_path))
+    assert content_digest(people(tmp_path)) == before
+    keypoints = read_data(tmp_path / "people.json", boxes="keypoints")
+    assert content_digest(keypoints) != before
+    photo = tmp_path / "images" / "3.png"
+    cv2.imwrite(str(photo), cv2.imread(str(photo)) + 1)
+    assert content_digest(read_data(tmp_path / "people.json")) != before
+    assert content_digest(people(tmp_path, box=(21, 20, 60, 100))) != before
+    assert content_digest(SyntheticPeople(3, 1)) != content_digest(SyntheticPeople(3, 2))
+    assert content_digest(SyntheticPeople(3, 1)) != content_digest(SyntheticPeople(4, 1))
