@@ -32,6 +32,7 @@ class CocoPeople:
         skeleton: as which the file's joints are read, see `calib_data.categories.joints_of`.
         file: what the file holds; `file.repairs`: what was repaired or left out, a sentence each.
         scores: float64 [len], the detector's score of each box; 1 for annotated boxes.
+        boxes: which boxes, as the argument.
         paths: the photos by image id.
 
     Args:
@@ -70,7 +71,7 @@ class CocoPeople:
         strict: bool = False,
         photos: Sequence[Path] | None = None,
     ) -> None:
-        annotations = Path(annotations)
+        annotations, self.boxes = Path(annotations), boxes
         unlabelled = photos is not None
         self.file = file = read_people(annotations, skeleton, category, split=split, strict=strict, unlabelled=unlabelled)
         self.skeleton, self._people = file.skeleton, file.people
@@ -88,7 +89,7 @@ class CocoPeople:
             reason = f"; {file.repairs.first_loss}" if file.repairs.first_loss else ""
             raise InputError(f"{annotations} holds no person with {min_keypoints} or more labelled keypoints{reason}")
         if detections is not None:
-            detections = detections.in_pixels(self._sizes)
+            detections = detections.in_pixels(self._people, labelled, self._sizes)
             self._rows = detections.match(self._people, labelled)
             if (self._rows < 0).all():
                 raise InputError(
@@ -226,10 +227,15 @@ def open_data(
     boxes: str = "annotation",
     **opening: Unpack[Opening],
 ) -> CocoPeople:
-    """`read_data`, and print what was repaired or left out, a line each."""
+    """`read_data`, and print what was repaired or left out and what looks wrong, a line each."""
+    from calib_data.hints import hints
+
+    annotations = Path(annotations)
     people = read_data(annotations, images, skeleton, boxes, **opening)
     for sentence in people.file.repairs:
         cli.note(f"note: {sentence}")
+    for sentence in hints(people):
+        cli.note(f"hint: {annotations.name}: {sentence}")
     _note_assumed_sigmas(people.skeleton)
     return people
 

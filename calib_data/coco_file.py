@@ -250,7 +250,7 @@ def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs, *, unl
     empty = np.array([not value for value in keypoints], bool)
     is_crowd_row = is_crowd == 1
     numbers, is_long = matrix(
-        [[0] * width if blank else value for blank, value in zip(empty, keypoints, strict=True)], width
+        [[0] * width if blank else value for blank, value in zip(empty, keypoints, strict=True)], width, of_joints=True
     )
     is_number = np.isfinite(numbers).all(1)
     triples = numbers.reshape(len(rows), joints.count, 3)[:, list(joints.places)]

@@ -11,11 +11,12 @@ LARGEST = 1e6  # pixels; far beyond any image: what is larger is a mistake, and 
 _LARGEST_AREA = LARGEST**2
 
 
-def matrix(values: Sequence[Any], width: int) -> tuple[np.ndarray, np.ndarray]:
+def matrix(values: Sequence[Any], width: int, *, of_joints: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `width` numbers: float64 [N, width], and whether each row has that many, bool [N].
 
     A row that is too short or too long, or that holds something else than numbers up to `LARGEST`, is NaN. Numbers may be
-    written as text, and rows may be lists of lists (`[[x, y, v], ...]`).
+    written as text, and rows may be lists of lists (`[[x, y, v], ...]`). Of joints, a row is triples (x, y, v): where v is 0,
+    x and y say nothing, whatever they are, and become 0.
     """
     flat = [_flat(value) for value in values]
     fits = np.array([len(row) == width for row in flat], bool)
@@ -24,8 +25,13 @@ def matrix(values: Sequence[Any], width: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         numbers = np.array(rows, np.float64).reshape(len(rows), width)
     except (TypeError, ValueError, OverflowError):
-        numbers = np.array([_numbers(row, blank) for row in rows], np.float64).reshape(len(rows), width)
-    numbers[~(np.abs(numbers) <= LARGEST).all(1)] = np.nan
+        numbers = np.array([[_number(value) for value in row] for row in rows], np.float64).reshape(len(rows), width)
+    wrong = ~(np.abs(numbers) <= LARGEST)
+    if of_joints and wrong.any():
+        triples, wrong_triples = numbers.reshape(len(rows), -1, 3), wrong.reshape(len(rows), -1, 3)
+        unlabelled = (triples[..., 2] == 0) & wrong_triples.any(-1)
+        triples[unlabelled], wrong_triples[unlabelled] = 0, False
+    numbers[wrong.any(1)] = np.nan
     return numbers, fits
 
 
@@ -34,7 +40,7 @@ def scalars(values: Sequence[Any]) -> np.ndarray:
     try:
         numbers = np.array(values, np.float64).reshape(len(values))
     except (TypeError, ValueError, OverflowError):
-        numbers = np.array([_numbers([value], [np.nan])[0] for value in values], np.float64)
+        numbers = np.array([_number(value) for value in values], np.float64)
     numbers[~(np.abs(numbers) <= _LARGEST_AREA)] = np.nan
     return numbers
 
@@ -54,8 +60,8 @@ def _flat(value: Any) -> list[Any]:
     return value
 
 
-def _numbers(row: list[Any], blank: list[float]) -> list[float]:
+def _number(value: Any) -> float:
     try:
-        return [float(value) for value in row]
+        return float(value)
     except (TypeError, ValueError, OverflowError):
-        return blank
+        return np.nan

@@ -6,7 +6,7 @@ Format: https://cocodataset.org/#format-results.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from calib_data.formats import parse_json
 from calib_data.repairs import Repair, Repairs
 from pose.errors import InputError
 
+_BETTER = 1.2  # times as much overlap, from which boxes are (left, top, right, bottom)
 _SAME = 0.5  # intersection over union from which a detected box belongs to an annotated person
 
 
@@ -31,8 +32,25 @@ class Detections:
     places: np.ndarray
     repairs: Repairs
 
-    def in_pixels(self, sizes: Mapping[int, tuple[int, int]]) -> Detections:
-        """The boxes that lie in their images of these sizes (width, height); those in 0..1 of the image in pixels."""
+    def in_pixels(self, people: PeopleTable, rows: np.ndarray, sizes: Mapping[int, tuple[int, int]]) -> Detections:
+        """The boxes that lie in their images of these sizes (width, height); those in 0..1 of the image in pixels.
+
+        Boxes that could be (left, top, right, bottom) are read as such where they then fit the people of `rows` far better.
+        """
+        if len(self.boxes) and (self.boxes[:, 2:] > self.boxes[:, :2]).all():
+            corners = replace(self, boxes=np.hstack([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]]))
+            if corners._fit(people, rows, sizes) > _BETTER * self._fit(people, rows, sizes):
+                self.repairs.add(Repair.BOX_CORNERS, self._names(np.ones(len(self.boxes), bool)))
+                return corners._sized(sizes)
+        return self._sized(sizes)
+
+    def _fit(self, people: PeopleTable, rows: np.ndarray, sizes: Mapping[int, tuple[int, int]]) -> float:
+        """Sum of the overlaps of boxes with their people."""
+        boxes = replace(self, repairs=Repairs(""))._sized(sizes)
+        matched = zip(boxes.boxes, boxes.match(people, rows).tolist(), strict=True)
+        return sum(float(_overlaps(box, people.boxes[[row]])[0]) for box, row in matched if row >= 0)
+
+    def _sized(self, sizes: Mapping[int, tuple[int, int]]) -> Detections:
         images = np.array([sizes[number] for number in self.image_ids.tolist()], np.float64).reshape(-1, 2)
         boxes = self.boxes
         if geometry.are_fractions(boxes, images):

@@ -16,6 +16,9 @@ _LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
 # Share of width x height of its box that an area may have, and that of the median of a file. In COCO the median is 0.5,
 # and 0.1 to 0.8 for nearly all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
 _AREA, _USUAL_AREA = (0.01, 1.5), (0.1, 1.5)
+_CORNERS = 0.95  # share of people whose joints all lie in a box read as (left, top, right, bottom)
+_OFFSET = 0.3  # widths or heights from the image's edge from which the two readings of a box differ
+_TELLING = 5  # people with such a box, and with that many joints, from whom the reading follows
 _FEW = 3  # people whose areas may be the same by chance
 
 
@@ -49,8 +52,10 @@ def repair(
     an area above 0.
     """
     images = np.array([sizes[number] for number in people.image_ids.tolist()], np.float64).reshape(-1, 2)
+    _unlabel_origin(people, repairs)
     is_person = (people.labelled >= least) & ~people.is_crowd
     _scale(people, images, is_person, repairs, in_fractions)
+    _read_corners(people, images, is_person, repairs)
     far, outside = is_person & _any_far(people, images), is_person & _all_outside(people, images)
     repairs.add(Repair.FAR, people.ids[far].tolist())
     repairs.add(Repair.OUTSIDE, people.ids[outside & ~far].tolist())
@@ -75,6 +80,33 @@ def _scale(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repai
     if stated or are_fractions(people.boxes[boxed], images[boxed]):
         people.boxes *= np.hstack([images, images])
         repairs.add(Repair.BOX_FRACTIONS, [] if stated else people.ids[boxed].tolist())
+
+
+def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
+    """Two joints of a person on the image's very corner are the (0, 0) of joints without a label."""
+    at_origin = (people.keypoints[..., :2] == 0).all(-1) & (people.keypoints[..., 2] > 0)
+    rows = at_origin.sum(1) > 1
+    people.keypoints[at_origin & rows[:, None], 2] = 0
+    repairs.add(Repair.AT_ORIGIN, people.ids[rows].tolist())
+
+
+def _read_corners(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:
+    """Boxes of a file that are (left, top, right, bottom) to (left, top, width, height).
+
+    Read as corners, a (left, top, width, height) away from the image's edge ends before its person does: joints of some
+    people lie outside it.
+    """
+    rows = np.flatnonzero(is_person & (people.boxes[:, 2:] > 0).all(1) & (people.labelled >= _TELLING))
+    boxes, keypoints = people.boxes[rows], people.keypoints[rows]
+    telling = (boxes[:, :2] > _OFFSET * boxes[:, 2:]).any(1)
+    inside = ((keypoints[..., :2] >= boxes[:, None, :2] - 1) & (keypoints[..., :2] <= boxes[:, None, 2:] + 1)).all(-1)
+    fits = (inside | (keypoints[..., 2] == 0)).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    fits &= (boxes[:, 2:] <= images[rows] + 1).all(1)
+    if telling.sum() < _TELLING or fits.mean() < _CORNERS:
+        return
+    corners = (people.boxes[:, 2:] > people.boxes[:, :2]).all(1)  # of crowds, too
+    people.boxes[corners, 2:] -= people.boxes[corners, :2]
+    repairs.add(Repair.BOX_CORNERS, people.ids[corners].tolist())
 
 
 def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:

@@ -97,9 +97,9 @@ def main(
         raise InputError(f"--out {out}: the picture's name ends in .jpg or .png")
     people = read_data(file, images, skeleton, boxes, category=category, exif=exif)
     report = summary(people)
-    sheet = cv2.cvtColor(picture(people), cv2.COLOR_RGB2BGR)
+    sheet = cv2.imencode(out.suffix.lower(), cv2.cvtColor(picture(people), cv2.COLOR_RGB2BGR))[1]
     with atomic_file(out) as temporary:
-        cv2.imwrite(str(temporary), sheet)
+        temporary.write_bytes(sheet.tobytes())
     if json:
         write_json(json, report)
     _print(report)

@@ -43,9 +43,7 @@ def read_header(path: Path) -> Header:
     from PIL.TiffImagePlugin import TiffImageFile
 
     with open_regular(path) as file:
-        start = file.read(12)
-        if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-            raise _heic(path)
+        require_no_heic(file.read(12), path)
         file.seek(0)
         try:
             with warnings.catch_warnings():
@@ -61,8 +59,14 @@ def read_header(path: Path) -> Header:
     return Header(header.shown_size, header.orientation) if isinstance(image, TiffImageFile) else header
 
 
-def _heic(path: Path) -> InputError:
-    return InputError(f"image {path} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
+def require_no_heic(start: bytes, where: object) -> None:
+    """Raises InputError where the first 12 bytes of a photo are those of HEIC, which OpenCV does not decode."""
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+        raise _heic(where)
+
+
+def _heic(where: object) -> InputError:
+    return InputError(f"image {where} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
 
 
 def as_stored(image: np.ndarray, data: bytes) -> np.ndarray:

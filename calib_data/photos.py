@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from calib_data.photo_header import Header, as_stored, read_header, upright
+from calib_data.photo_header import Header, as_stored, read_header, require_no_heic, upright
 from pose import MOST_PIXELS, cli
 from pose.errors import InputError
 from pose.files import read_bytes
@@ -218,6 +218,7 @@ def decode_photo(data: bytes, where: object, *, as_shown: bool = False) -> np.nd
     finally:
         cv2.utils.logging.setLogLevel(level)
     if image is None:
+        require_no_heic(data[:12], where)
         raise InputError(f"image {where} is not readable (truncated, or no image); fetch it again")
     image = image if as_shown else as_stored(image, data)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -21,8 +21,10 @@ class Repair(Enum):
     AREA_FAR = "area far from width x height of the box in {what}: width x height is taken", True
     BOX_MISSING = "no usable box in {what}: the box of the labelled joints, grown to 1.2 times its size, is taken", False
     ON_ONE_POINT = "labelled joints on one point in {what}: annotated boxes are taken instead of those of the joints", False
+    BOX_CORNERS = "boxes as (left, top, right, bottom) in {what}: read as such", True
     BOX_FRACTIONS = "boxes in 0..1 in {what}: multiplied by the size of the image", True
     JOINT_FRACTIONS = "keypoints in 0..1 in {what}: multiplied by the size of the image", True
+    AT_ORIGIN = "several joints labelled at (0, 0) in {what}: read as not labelled", True
     COUNT_WRONG = "another num_keypoints than labelled joints in {what}: counted anew", False
     IDS_RENUMBERED = "ids missing or used twice in {what}: all annotations are numbered anew", False
     CATEGORIES_MERGED = "several categories with the same joints: {detail} are read as one; --category chooses one", False

@@ -11,9 +11,11 @@ from typing import Unpack
 
 import numpy as np
 
+from calib_data import synthetic
 from calib_data.coco import CocoPeople, Reading, open_data
 from calib_data.joined import Joined
 from calib_data.sample import PoseSource
+from calib_data.synthetic import SyntheticPeople
 from pose.cache import digests
 from pose.files import sha256
 
@@ -64,11 +66,22 @@ def annotated(
         open_data(path, folder, skeleton, boxes, split=split, min_keypoints=min_keypoints, cache=True, **reading)
         for path, folder in zip(annotations, folders, strict=True)
     ]
-    contents = [sha256(Path(boxes)) if Path(boxes).is_file() else boxes, *(_content(part) for part in parts)]
+    contents = [_box_content(boxes), *(_content(part) for part in parts)]
     if min_keypoints != 1:
         contents.append(f"min_keypoints {min_keypoints}")
     digest = hashlib.sha256("".join(contents).encode()).hexdigest()
     return Data(parts[0] if len(parts) == 1 else Joined(parts), digest)
+
+
+def content_digest(source: PoseSource) -> str | None:
+    """Digest of the people of a file or of drawn people, their photos and boxes included; None of another source."""
+    if isinstance(source, CocoPeople):
+        return hashlib.sha256(f"{_box_content(source.boxes)}{_content(source)}".encode()).hexdigest()
+    return _digest(f"{len(source)} {source.seed}") if isinstance(source, SyntheticPeople) else None
+
+
+def _box_content(boxes: str | Path) -> str:
+    return sha256(Path(boxes)) if Path(boxes).is_file() else str(boxes)
 
 
 def _content(people: CocoPeople) -> str:
@@ -82,19 +95,13 @@ def _content(people: CocoPeople) -> str:
 
 def drawn(length: int, seed: int) -> Data:
     """Drawn people for training; whatever the seed, none of them is in `drawn_validation`."""
-    from calib_data.synthetic import SyntheticPeople
-
     return Data(SyntheticPeople(length, _FIRST_SEED + seed), _digest(f"{length} {_FIRST_SEED + seed}"))
 
 
 def drawn_validation() -> Data:
     """The first hundred of the drawn people for validation: enough while training; `edge.check` takes all of them."""
-    from calib_data import synthetic
-
     return Data(synthetic.validation(_VALIDATED), _digest(f"{_VALIDATED} {synthetic.VALIDATION_SEED}"))
 
 
 def _digest(people: str) -> str:
-    from calib_data import synthetic
-
     return hashlib.sha256(f"synthetic {synthetic.VERSION} {people}".encode()).hexdigest()

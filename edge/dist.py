@@ -70,7 +70,8 @@ class Artefact(base.Artefact):
         for field in ("student", "skeleton", "spec"):
             mine, its = getattr(card, field), getattr(program.card, field)
             if mine != its:
-                raise InputError(f"{cards.card_path(self.path)}: {field} is {mine}, its program's {its}; export it again")
+                what = "of other joints, pairs, limbs or sigmas than" if field == "skeleton" else f"{mine}, and {its} in"
+                raise InputError(f"{cards.card_path(self.path)}: {field} is {what} its program's card; export it again")
         return program
 
     @property

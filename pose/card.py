@@ -305,7 +305,7 @@ def read(path: Path) -> Card:
         raise InputError(f"{path} is not a card: it holds no fields; export again")
     if value.get("schema_version") != SCHEMA:
         raise InputError(
-            f"{path} has schema version {value.get('schema_version')}, this toolkit reads {SCHEMA}; export again"
+            f"{path} has schema version {value.get('schema_version')!r:.40}, this toolkit reads {SCHEMA}; export again"
         )
     missing = [field for field in Card.model_fields if field not in value]  # a truncated card may still be valid YAML
     if missing:

@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+LONGEST = 2_000  # characters of a message
+
+
 class UserError(Exception):
-    """Base of the errors that end a command with one line instead of a traceback."""
+    """Base of the errors that end a command with one line instead of a traceback.
+
+    A message quotes names and values of files, which may be of any length: of a long one, the middle is left out.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shortened(str(message)))
 
 
 class InputError(UserError):
@@ -43,6 +52,12 @@ def from_exit_code(code: int, message: str) -> UserError:
 def one_line(message: object, limit: int | None = None) -> str:
     """The message of somebody else's exception, for a message of ours: on one line, cut off after `limit` characters."""
     return " ".join(str(message).split())[:limit]
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """The text, with the middle left out of one of more than `most` characters: the end says how to fix it."""
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

@@ -281,6 +281,18 @@ def require_regular(path: Path, most: int = LARGEST) -> None:
         pass
 
 
+def opencv_name(path: Path | str) -> str:
+    """A path for OpenCV, which ends the process on a name that is no UTF-8.
+
+    Raises:
+        InputError: it is no UTF-8.
+    """
+    name = os.fspath(path)
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise InputError(f"{name}: a name that is no UTF-8, which OpenCV cannot open; rename it")
+    return name
+
+
 def read_bytes(path: Path, most: int = DOCUMENT) -> bytes:
     """The bytes of a file.
 

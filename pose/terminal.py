@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pose.errors import shortened
 from pose.streams import printable, silence
 
 Item = TypeVar("Item")
@@ -41,7 +42,7 @@ def console() -> Console:
 def note(text: str) -> None:
     """Print one line for the user that is not part of the result."""
     try:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(shortened(text)), file=sys.stderr, flush=True)
     except OSError:  # its reader has left, or the disk is full: the result counts
         silence(2)
 

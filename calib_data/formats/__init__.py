@@ -69,12 +69,15 @@ def parse(path: Path, split: str = "val") -> Held:
         for known in (mpii, aic):
             if known.is_entry(value[0] if value else None):
                 return known.read(value, path)
+        _refuse_own_format(path, value[0] if value else None)
         raise InputError(
             f"{path}: Input should be an object with images, annotations and categories; is it a list of detected boxes?"
         )
     if not isinstance(value, dict):
         raise InputError(f"{path}: Input should be a valid dictionary or an object with images, annotations and categories")
     parts = []
+    if not {"images", "annotations", "categories"} <= set(value):
+        _refuse_own_format(path, value)
     for name in ("images", "annotations", "categories"):
         if name not in value:
             raise InputError(f"{path}: {name}: Field required; --data takes a COCO keypoint json")
@@ -82,6 +85,23 @@ def parse(path: Path, split: str = "val") -> Held:
             raise InputError(f"{path}: {name}: Input should be a valid list")
         parts.append(value[name])
     return Held(*parts)
+
+
+# what a file of another tool holds, an object or the first of a list -> its name
+_OWN_FORMATS = {
+    "labelme's own format": {"shapes", "imagePath"},
+    "Label Studio's own format": {"data", "annotations"},
+    "VGG Image Annotator's own format": {"_via_img_metadata"},
+    "OpenPose's output": {"version", "people"},
+    "a list of COCO annotations or results without their images": {"image_id", "keypoints"},
+}
+
+
+def _refuse_own_format(path: Path, value: Any) -> None:
+    """Raises InputError where the value is that of a tool whose files are not read."""
+    for name, keys in _OWN_FORMATS.items():
+        if isinstance(value, dict) and keys <= set(value):
+            raise InputError(f"{path} is {name}; convert it to a COCO keypoint json, with images, annotations and categories")
 
 
 @no_garbage_collection()

@@ -62,7 +62,7 @@ class SyntheticPeople:
             raise InputError(f"a synthetic set of {length} samples is empty; give 1 or more")
         if seed < 0:
             raise InputError(f"seed {seed} is negative; use 0 or more")
-        self._indices, self._seed = range(length), seed
+        self._indices, self.seed = range(length), seed
         self._last: _Scene | None = None
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class SyntheticPeople:
         return scene
 
     def _drawn(self, index: int) -> _Scene:
-        rng = np.random.default_rng((self._seed, index))
+        rng = np.random.default_rng((self.seed, index))
         while True:
             canvas, body, pixels = _picture(rng)
             flags = visibility(canvas, body, pixels)

@@ -99,6 +99,7 @@ def check_all(
     Raises:
         InputError, BackendError: see `check`; a device that fails raises nothing, its column says why.
     """
+    from calib_data.sources import content_digest
     from edge.devices import answers as device_answers
 
     if devices and len(artefacts) == 1:
@@ -121,7 +122,7 @@ def check_all(
     on_device = _score_on_devices(scorer, named, devices, crops, threads)
     fp32 = scorer.column("fp32")
     fake_quant = scorer.column("fake_quant") if "fake_quant" in runners else Column(error=_NO_TORCH)
-    chance = chance_pck(scene, skeleton)
+    chance, people = chance_pck(scene, skeleton), content_digest(source)
     return {
         name: Check(
             artefact=str(artefact.path),
@@ -131,6 +132,7 @@ def check_all(
             float_twin=scorer.float_twin(twins[name], _float(name)) if name in twins else None,
             student=program.card.student,
             persons=count,
+            people=people,
             joints=list(joints),
             limbs=list(skeleton.limbs),
             crop=(spec.width, spec.height),

@@ -159,6 +159,7 @@ class Check(Record):
         limbs: pairs of the student's joints, for drawings.
         crop: width and height in pixels.
         data, images, boxes, skeleton, category, exif: the options of `edge.check`; `data` is a path or `EMBEDDED`.
+        people: sha256 of what they name: annotations, photos and boxes; None of an older version's file.
         chance_pck: PCK of the mean pose of the other people, which an answer that ignores the picture reaches; None of
             fewer than two people, or in a file of an older version.
         on_device: device -> column.
@@ -167,7 +168,9 @@ class Check(Record):
         key: identifies the artefact in another report.
     """
 
-    OPTIONAL = frozenset({"images", "skeleton", "category", "exif", "sha256", "coverage", "label", "key", "command"})
+    OPTIONAL = frozenset(
+        {"images", "skeleton", "category", "exif", "people", "sha256", "coverage", "label", "key", "command"}
+    )
 
     schema_version: Literal[1] = SCHEMA
     artefact: str
@@ -187,6 +190,7 @@ class Check(Record):
     skeleton: str | None = None
     category: str | None = None
     exif: Literal["apply", "ignore"] | None = None
+    people: Digest | None = None
     command: str | None = None
     chance_pck: Score | None = None
     fp32: Column

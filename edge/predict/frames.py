@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from calib_data.photos import read_photo
 from pose import cli
 from pose.errors import BackendError, InputError
+from pose.files import opencv_name
 
 if TYPE_CHECKING:
     import cv2
@@ -144,11 +145,11 @@ def _open(source: Source) -> cv2.VideoCapture:
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
     with cli.quiet():
         if source.kind == "video":
-            capture = cv2.VideoCapture(source.place, cv2.CAP_FFMPEG)
+            capture = cv2.VideoCapture(opencv_name(source.place), cv2.CAP_FFMPEG)
         elif source.place.isdecimal():
             capture = cv2.VideoCapture(int(source.place))
         else:
-            capture = cv2.VideoCapture(source.place, cv2.CAP_FFMPEG, limits)
+            capture = cv2.VideoCapture(opencv_name(source.place), cv2.CAP_FFMPEG, limits)
     if capture.isOpened():
         return capture
     if source.kind == "video":

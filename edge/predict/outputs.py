@@ -15,7 +15,7 @@ import numpy as np
 from edge.predict.drawing import fit
 from edge.predict.sources import PHOTOS, VIDEOS, Source
 from pose.errors import InputError
-from pose.files import atomic_file, finite, require_apart, require_writable
+from pose.files import atomic_file, finite, opencv_name, require_apart, require_writable
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -90,7 +90,7 @@ class VideoFile:
         if self._writer is None:
             self._size = (image.shape[1] + 1) // 2 * 2, (image.shape[0] + 1) // 2 * 2  # codecs take even sides
             code = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-            self._writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, code, self._fps, self._size)
+            self._writer = cv2.VideoWriter(opencv_name(self._temporary), cv2.CAP_FFMPEG, code, self._fps, self._size)
             if not self._writer.isOpened():
                 raise InputError(f"cannot write {self._path}: a video of {self._size[0]} x {self._size[1]}; choose another")
         self._writer.write(cv2.cvtColor(fit(image, *self._size), cv2.COLOR_RGB2BGR))
@@ -117,7 +117,7 @@ class VideoFile:
         """
         if self._frames == 0:
             raise InputError(f"no frame for {self._path}; it is not written")
-        capture = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(opencv_name(self._temporary), cv2.CAP_FFMPEG)
         capture.set(cv2.CAP_PROP_POS_FRAMES, self._frames - 1)
         is_read, _ = capture.read()
         seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3  # of the frame that was read: the last one there is

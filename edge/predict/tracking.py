@@ -23,6 +23,7 @@ BOX_SCORE = 0.03  # of the joints that a box is made of: legs that are seen badl
 REFINEMENTS = 2  # crops about the keypoints of a first look, which sees the person small or cut
 _STILL = 0.75  # intersection over union above which the crop stays where it is, so that it does not shake with the keypoints
 _SHRINKING = 0.9  # of the box's sides from frame to frame at most: an arm that is not seen for a moment stays inside
+_MOST_TILES = 16  # along the longer side: a photo of a few rows of pixels would have thousands
 _TILES_A_FRAME = 2  # of a video, while nobody is found
 
 Box = np.ndarray  # float64 [4]: x, y, width, height
@@ -38,13 +39,17 @@ def body_box(poses: Poses) -> Box:
 
 
 def tiles(width: int, height: int) -> list[Box]:
-    """Overlapping squares in which a person smaller than the frame is looked for: half, then a third of its shorter side."""
+    """Overlapping squares in which a person smaller than the frame is looked for: its shorter side, then 0.6 of it.
+
+    In a frame of which one side is many times the other they are larger, as far as the frame goes: there would be too many.
+    """
     squares = []
     for share in (1.0, 0.6):
-        side = share * min(width, height)
+        side = max(share * min(width, height), 1.5 * max(width, height) / _MOST_TILES)
         columns, rows = (max(1, round(1.5 * length / side) if length > side * 1.05 else 1) for length in (width, height))
-        for top in np.linspace(0, height - side, rows):
-            squares += [np.array([left, top, side, side]) for left in np.linspace(0, width - side, columns)]
+        wide, high = min(side, width), min(side, height)
+        for top in np.linspace(0, height - high, rows):
+            squares += [np.array([left, top, wide, high]) for left in np.linspace(0, width - wide, columns)]
     return squares
 
 

@@ -95,6 +95,8 @@ def _other_people(before: Check, after: Check | None) -> str:
         return ""
     if (after.data, after.persons, after.joints) != (before.data, before.persons, before.joints):
         return f"scored on other people: {before.persons} of {before.data}, now {after.persons} of {after.data}"
+    if None not in (before.people, after.people) and before.people != after.people:
+        return f"scored on other people: annotations, photos or boxes of {after.data} have changed"
     for option in OPTIONS:
         old, new = getattr(before, option), getattr(after, option)
         if old != new:

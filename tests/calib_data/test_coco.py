@@ -123,6 +123,20 @@ def test_a_wrong_detection_is_left_out(folder: Path, changes: dict[str, Any], me
     assert message in sentence
 
 
+def test_detected_boxes_as_corners_are_read_as_such(folder: Path) -> None:
+    path = folder / "boxes.json"
+    people = opened(folder, good())
+    boxes = [people.labels(index).box.tolist() for index in range(2)]
+    path.write_text(json.dumps([
+        {"image_id": image, "category_id": 1, "score": 0.9, "bbox": [x, y, x + width, y + height]}
+        for image, (x, y, width, height) in zip((7, 8), boxes, strict=True)
+    ]))  # fmt: skip
+    detected = opened(folder, good(), boxes=path)
+    assert [detected.labels(index).box.tolist() for index in range(2)] == boxes
+    (sentence,) = detected.file.repairs
+    assert sentence == "boxes.json: boxes as (left, top, right, bottom) in 2 boxes ([0], [1]): read as such"
+
+
 def test_detections_of_other_categories_alone_are_refused(folder: Path) -> None:
     path = folder / "boxes.json"
     path.write_text(json.dumps([{"image_id": 8, "category_id": kind, "bbox": [1, 1, 9, 9], "score": 1} for kind in (3, 4)]))

@@ -122,3 +122,20 @@ def test_a_skeleton_names_the_joints_of_a_file_that_does_not(tmp_path: Path) -> 
 def test_a_wrong_list_is_refused_with_the_reason(value: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no person with 1 or more labelled keypoints; left out: "):
         opened(tmp_path, value)
+
+
+OWN = {
+    "labelme's own format": {"version": "5.0.1", "shapes": [], "imagePath": "1.jpg", "imageData": None},
+    "Label Studio's own format": [{"id": 1, "annotations": [{"result": []}], "data": {"image": "1.jpg"}}],
+    "VGG Image Annotator's own format": {"_via_settings": {}, "_via_img_metadata": {}},
+    "OpenPose's output": {"version": 1.3, "people": [{"pose_keypoints_2d": [0.0] * 75}]},
+    "a list of COCO annotations or results without their images": [
+        {"image_id": 1, "category_id": 1, "keypoints": [0.0] * 51, "score": 0.9}
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_format_that_is_not_read_is_called_by_its_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"is {name}; convert it to a COCO keypoint json"):
+        opened(tmp_path, OWN[name])

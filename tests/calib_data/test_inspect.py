@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from people_file import Sample, person, write_people
 
-from calib_data.coco import CocoPeople, read_data
+from calib_data.coco import CocoPeople, open_data, read_data
 from calib_data.hints import hints
 from calib_data.inspect import COLUMNS, HEIGHT, SHOWN, WIDTH, main, picture, summary
+from calib_data.sources import content_digest
+from calib_data.synthetic import SyntheticPeople
 from pose.skeleton import COCO_17, LSP_14, Skeleton
 
 SIZE = (100, 140)  # width, height
@@ -60,13 +63,39 @@ def test_tight_boxes(tmp_path: Path) -> None:
 
 
 def test_boxes_as_corners(tmp_path: Path) -> None:
-    (sentence,) = hints(people(tmp_path, box=(30, 25, 85, 125)))
-    assert sentence.startswith("boxes look like (left, top, right, bottom)")
+    held = people(tmp_path, box=(30, 25, 85, 125))
+    assert held.labels(0).box.tolist() == [30, 25, 55, 100]
+    assert [sentence for sentence in held.file.repairs if "boxes as (left, top, right, bottom) in 8 annotations" in sentence]
+    assert not list(hints(held))
+
+
+@pytest.mark.parametrize("box", [(30, 25, 55, 100), (2, 2, 90, 130), (0, 0, 99, 139)])
+def test_boxes_with_width_and_height_stay_as_they_are(box: tuple[float, ...], tmp_path: Path) -> None:
+    assert people(tmp_path, box=box).labels(0).box.tolist() == list(box)
+
+
+def test_what_looks_wrong_is_said_to_whoever_scores_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    people(tmp_path, swap=True)
+    open_data(tmp_path / "people.json", tmp_path / "images")
+    assert "hint: people.json: left and right look swapped" in capsys.readouterr().err
 
 
 def test_boxes_elsewhere(tmp_path: Path) -> None:
     (sentence,) = hints(people(tmp_path, box=(60, 20, 35, 100)))
     assert "of the joints lie outside their person's box" in sentence
+
+
+def test_photos_smaller_than_those_that_were_annotated(tmp_path: Path) -> None:
+    people(tmp_path)
+    held = json.loads((tmp_path / "people.json").read_text())
+    for entry in held["images"]:
+        del entry["width"], entry["height"]
+    for annotation in held["annotations"]:
+        annotation["bbox"] = [2 * number for number in annotation["bbox"]]
+        annotation["keypoints"] = [n if place % 3 == 2 else 2 * n for place, n in enumerate(annotation["keypoints"])]
+    (tmp_path / "people.json").write_text(json.dumps(held))
+    (sentence,) = hints(read_data(tmp_path / "people.json"))
+    assert "of the joints lie outside their photo" in sentence
 
 
 def test_few_people_give_no_hint(tmp_path: Path) -> None:
@@ -116,3 +145,23 @@ def test_wrong_input_is_one_line(flags: list[str], message: str, tmp_path: Path)
     assert len(answer.stderr.splitlines()) == 1
     assert message in answer.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "people.json"]
+
+
+def test_the_name_of_the_picture_may_be_no_utf_8(tmp_path: Path) -> None:
+    people(tmp_path)
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg"))
+    main(tmp_path / "people.json", out=out)
+    assert out.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_the_digest_of_people_covers_annotations_photos_and_boxes(tmp_path: Path) -> None:
+    before = content_digest(people(tmp_path))
+    assert content_digest(people(tmp_path)) == before
+    keypoints = read_data(tmp_path / "people.json", boxes="keypoints")
+    assert content_digest(keypoints) != before
+    photo = tmp_path / "images" / "3.png"
+    cv2.imwrite(str(photo), cv2.imread(str(photo)) + 1)
+    assert content_digest(read_data(tmp_path / "people.json")) != before
+    assert content_digest(people(tmp_path, box=(21, 20, 60, 100))) != before
+    assert content_digest(SyntheticPeople(3, 1)) != content_digest(SyntheticPeople(3, 2))
+    assert content_digest(SyntheticPeople(3, 1)) != content_digest(SyntheticPeople(4, 1))

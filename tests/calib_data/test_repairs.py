@@ -12,7 +12,8 @@ import pytest
 from test_coco import W, change, folder, good, keypoints, opened  # noqa: F401 - the fixture
 
 from calib_data.coco import CocoPeople
-from pose.errors import InputError
+from pose.errors import LONGEST, InputError
+from pose.terminal import note
 
 FIRST = good()["annotations"][0]
 JOINTS = [[10, 10, 2], [20, 30, 1]]  # of person 1, whose box is [10, 5, 20, 30] and whose area is 300
@@ -213,3 +214,45 @@ def test_ids_of_every_kind(folder: Path, ids: tuple[Any, Any]) -> None:  # noqa:
     assert [people.image(i).tolist() for i in range(2)] == [opened(folder, good()).image(i).tolist() for i in range(2)]
     assert [people.labels(i).person_id for i in range(2)] == [1, 2]
     assert len({entry["id"] for entry in people.annotations}) == 4
+
+
+def test_several_joints_on_the_corner_of_the_image_are_not_labelled(folder: Path) -> None:  # noqa: F811
+    held = good()
+    held["annotations"][0]["keypoints"][6:] = [0, 0, 1] * ((len(held["annotations"][0]["keypoints"]) - 6) // 3)
+    people = opened(folder, held)
+    assert people.labels(0).keypoints[:, 2].tolist() == [2, 1, *[0] * 12]
+    (sentence,) = sentences(people)
+    assert sentence == "several joints labelled at (0, 0) in 1 annotation (1): read as not labelled"
+    with pytest.raises(InputError, match="leave out --strict"):
+        opened(folder, held, strict=True)
+
+
+def test_one_joint_on_the_corner_of_the_image_stays(folder: Path) -> None:  # noqa: F811
+    held = good()
+    held["annotations"][0]["keypoints"][6:9] = [0, 0, 2]
+    held["annotations"][0].pop("num_keypoints", None)
+    assert opened(folder, held).labels(0).keypoints[2].tolist() == [0, 0, 2]
+
+
+def test_an_id_of_any_length_is_cut_in_what_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    held = good()
+    held["annotations"][0] |= {"id": "x" * 100_000, "area": 0}
+    for sentence in sentences(opened(folder, held)):
+        note(sentence)
+    assert max(map(len, capsys.readouterr().err.splitlines())) <= LONGEST
+
+
+@pytest.mark.parametrize("place", [None, float("nan"), float("inf"), 1e300, "none"])
+def test_places_of_joints_that_are_not_labelled_say_nothing(place: Any, folder: Path) -> None:  # noqa: F811
+    held = good()
+    for annotation in held["annotations"]:
+        if "keypoints" not in annotation:
+            continue
+        annotation["keypoints"] = [
+            place if number % 3 < 2 and not annotation["keypoints"][number - number % 3 + 2] else value
+            for number, value in enumerate(annotation["keypoints"])
+        ]
+    people = opened(folder, held)
+    assert len(people) == 2
+    assert not sentences(people)
+    assert people.labels(0).keypoints[:3].tolist() == [*JOINTS, [0, 0, 0]]

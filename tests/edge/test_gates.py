@@ -165,6 +165,7 @@ def test_every_bench_is_gated_also_of_files_of_one_name(order: int) -> None:
     ("more", "words"),
     [
         ({"persons": 6}, "scored on other people: 300 of synthetic validation, now 6 of synthetic validation"),
+        ({"people": "1" * 64}, "scored on other people: annotations, photos or boxes of synthetic validation have changed"),
         ({"boxes": "keypoints"}, "scored on other people: boxes annotation, now keypoints"),
         ({"skeleton": "lsp14"}, "scored on other people: skeleton by default, now lsp14"),
         ({"category": "person"}, "scored on other people: category by default, now person"),
@@ -173,7 +174,8 @@ def test_every_bench_is_gated_also_of_files_of_one_name(order: int) -> None:
 )
 def test_a_report_of_other_people_is_not_against_the_earlier_one(more: dict[str, Any], words: str, tmp_path: Path) -> None:
     file, earlier, page = tmp_path / "check.json", tmp_path / "earlier.json", tmp_path / "page.html"
-    earlier.write_text(json.dumps(collect.collect([Check.model_validate(check())], [], []).as_json()))
+    before = Check.model_validate(check(people="0" * 64))
+    earlier.write_text(json.dumps(collect.collect([before], [], []).as_json()))
     file.write_text(json.dumps(check()))
     report.main(check=[file], against=earlier, out=page)
     file.write_text(json.dumps(check(**more)))

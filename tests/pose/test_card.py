@@ -69,6 +69,7 @@ INPUT = make_card().model_dump(mode="json")["input"]
     ("change", "expected"),
     [
         ({"schema_version": 99}, "schema version 99"),
+        ({"schema_version": "3"}, "schema version '3', this toolkit reads 3"),
         ({"schema_version": None}, "schema version None"),
         ({"golden": {"crop": pack(CROP), "expected": {"int8": {"coords": [], "scores": []}}}}, "golden.expected.int8"),
         ({"golden": {"crop": pack(CROP[1:]), "expected": {}}}, "golden.crop is not one of 48x64"),

@@ -215,3 +215,19 @@ def test_a_pipe_is_no_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.mp4")
     with pytest.raises(InputError, match=r"v\.mp4 is no regular file"):
         Stream(*find_sources([str(tmp_path / "v.mp4")]))
+
+
+def test_a_video_whose_name_is_no_utf_8_is_refused_and_opencv_does_not_crash(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [picture()] * 2)
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")
+    (tmp_path / "a.mp4").rename(place)
+    with pytest.raises(InputError, match="no UTF-8, which OpenCV cannot open; rename it"):
+        Stream(Source("video", place, Path("a.mp4")))
+    with pytest.raises(InputError, match="no UTF-8"), VideoFile(Path(place), 30) as video:
+        video(picture())
+
+
+def test_heic_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(InputError, match="is HEIC, which cannot be read here; convert it to JPEG"):
+        Stream(Source("photo", str(tmp_path / "a.heic"), Path("a.heic")))
