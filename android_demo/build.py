@@ -9,12 +9,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pose import cli
 from pose.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from pose.card import Card
 
 HERE = Path(__file__).parent
 
@@ -30,7 +33,7 @@ def build(out: Path, runtime: str, assets: Path | None = None) -> dict[str, int]
         Path in the apk -> bytes that it takes there.
 
     Raises:
-        InputError: the assets hold no model of that runtime, or `out` cannot be written.
+        InputError: the assets hold no model of that runtime, a card is not that of its file, or `out` cannot be written.
         BackendError: a program or a package is missing, or a step failed.
     """
     from android_demo import compiler, package, parts, tools
@@ -40,7 +43,9 @@ def build(out: Path, runtime: str, assets: Path | None = None) -> dict[str, int]
         work = Path(folder)
         fetched = parts.fetch(runtime)
         step(1)
-        base = compiler.link_resources(work, stage_assets(work / "assets", runtime, assets), fetched)
+        staged = stage_assets(work / "assets", runtime, assets)
+        note_newer_programs(staged, parts.properties()["executorch.npm.version"])
+        base = compiler.link_resources(work, staged, fetched)
         own, packed = compiler.compile_classes(work, fetched, runtime)
         step(2)
         dex = compiler.make_dex(work, own, packed, fetched)
@@ -87,17 +92,45 @@ def write_bundled(folder: Path, runtime: str) -> None:
     write_assets(artefacts, folder)
 
 
+def note_newer_programs(assets: Path, packed: str) -> None:
+    """Say which `.pte` files a newer ExecuTorch made than the packed one, and what happens then.
+
+    Args:
+        packed: version of ExecuTorch in the app.
+    """
+    from packaging.version import Version
+
+    for artefact, card in _cards(assets).items():
+        maker = card.versions.get("executorch", packed)
+        if card.target == "executorch" and Version(maker) > Version(packed):
+            cli.note(
+                f"{artefact.name} was made by ExecuTorch {maker}, and this build packs {packed}: if it needs something that "
+                f"{packed} lacks, the app refuses it and says what. A build with Android Studio packs the exporter's version"
+            )
+
+
+def _cards(assets: Path) -> dict[Path, Card]:
+    """Artefact -> card.
+
+    Raises:
+        InputError: a card is damaged, or another file's.
+    """
+    from edge.app_assets import CARD
+    from pose import card as cards
+
+    described = {path.with_name(path.name.removesuffix(CARD)): cards.read(path) for path in sorted(assets.glob(f"*{CARD}"))}
+    for artefact, card in described.items():
+        card.verify_artefact(artefact)
+    return described
+
+
 def _require_runtime(assets: Path, runtime: str) -> None:
     """Raises InputError if the assets are for another runtime."""
-    from edge.app_assets import CARD
-    from pose.files import read_json
-
-    for path in sorted(assets.glob(f"*{CARD}")):
-        card = read_json(path)
-        target = card.get("target") if isinstance(card, dict) else None
-        if target != runtime:
+    for artefact, card in _cards(assets).items():
+        if card.target != runtime:
             raise InputError(
-                f"{path} is for {target}, not {runtime}; export with --target {runtime}, or build with --runtime {target}"
+                f"{artefact} is for {card.target}, not {runtime}; export with --target {runtime}, or build with "
+                f"--runtime {card.target}"
             )
 
 

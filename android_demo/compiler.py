@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from android_demo import tools
-from android_demo.parts import HERE, Parts
+from android_demo.parts import HERE, Parts, properties
 from edge.app_assets import MANIFEST
 
 PACKAGE = "org.distilpose.demo"
@@ -33,11 +33,21 @@ def compile_classes(work: Path, parts: Parts, runtime: str) -> tuple[Path, Path]
     for name, content in parts.classes(runtime).items():
         (packed / name).parent.mkdir(parents=True, exist_ok=True)
         (packed / name).write_bytes(content)
+    if runtime == "executorch":
+        _write_version(work / "generated")
     folders = [HERE / "java" / "main", HERE / "java" / runtime, work / "generated"]
     sources = sorted(source for folder in folders for source in folder.rglob("*.java"))
     options = ["-Xlint:all,-options,-classfile,-deprecation,-serial", "-Werror", "--release", "17", "-encoding", "UTF-8"]
     tools.run("javac", *options, "-cp", f"{parts.framework}:{packed}", "-d", own, *sources)
     return own, packed
+
+
+def _write_version(generated: Path) -> None:
+    """The class in which Gradle keeps constants of a build: ExecuTorch's library does not tell its version."""
+    folder = generated.joinpath(*PACKAGE.split("."))
+    folder.mkdir(parents=True, exist_ok=True)
+    constant = f'static final String EXECUTORCH_VERSION = "{properties()["executorch.npm.version"]}";'
+    (folder / "BuildConfig.java").write_text(f"package {PACKAGE};\n\nfinal class BuildConfig {{\n    {constant}\n}}\n")
 
 
 def make_dex(work: Path, own: Path, packed: Path, parts: Parts) -> Path:

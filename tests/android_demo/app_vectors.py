@@ -19,6 +19,7 @@ from pose.poses import Poses
 from pose.skeleton import Skeleton
 
 CROPS, FRAMES, SEQUENCES, WALKS = 60, 24, 6, 8  # cases that are drawn
+PERSON = 10  # of the drawn people
 JOINTS = np.array([(0.5, 0.1, 0.9), (0.2, 0.4, 0.7), (0.8, 0.4, 0.8), (0.3, 0.95, 0.02), (0.7, 0.9, 0.5)])  # x, y, score
 SKELETON = Skeleton("five", ("head", "left_hand", "right_hand", "left_foot", "right_foot"))
 
@@ -37,6 +38,7 @@ def write_all(folder: Path, seed: int = 0) -> None:
         "smoothing": [smoothing_case(rng) for _ in range(SEQUENCES)],
         "tracking": [tracking_case(rng) for _ in range(WALKS)],
         "person": [person_case()],
+        "camera": [person_case(rotation=rotation, gap=16, step=2) for rotation in (0, 90, 270)],
     }.items():
         (folder / f"{name}.json").write_text(json.dumps(cases))
 
@@ -180,8 +182,8 @@ def tracking_case(rng: np.random.Generator) -> dict[str, Any]:
     return {"width": width, "height": height, "fps": fps, "smooth": smooth, "people": people, "answers": answers}
 
 
-def person_case(index: int = 10) -> dict[str, Any]:
-    """A drawn person as a frame of a back camera that is built in sideways: turned by 90 degrees to stand upright."""
-    image = SyntheticPeople(index + 1, seed=1).image(index)
+def person_case(rotation: int = 90, gap: int = 0, step: int = 1) -> dict[str, Any]:
+    """A drawn person as a frame of a camera that is built in sideways: turned by `rotation` degrees to stand upright."""
+    image = SyntheticPeople(PERSON + 1, seed=1).image(PERSON)
     upright = cv2.resize(image, (480, 640), interpolation=cv2.INTER_LINEAR)
-    return {**frame(*to_yuv(np.rot90(upright))), "rotation": 90}
+    return {**frame(*to_yuv(np.rot90(upright, rotation // 90)), gap, step), "rotation": rotation}

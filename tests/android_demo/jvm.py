@@ -1,4 +1,4 @@
-"""Builds the Android app for a desktop JVM and runs its tests there: Maven, Surefire, Robolectric and the real TFLite."""
+"""Builds the Android app for a desktop JVM and runs its tests there: Maven, Surefire, Robolectric and the real runtimes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import app_vectors
+import bionic
 import numpy as np
 
 from android_demo import build, compiler, parts
@@ -21,15 +22,22 @@ from pose import crop
 from pose.card import Card
 
 PEOPLE = 32  # crops of the job `infer`
+LIBRARIES = "libraries"  # folder of ExecuTorch's library, see bionic.py
+# Runtime -> tests in Java. The screen and the vectors know no runtime: they are tested once.
+ALL = sorted(path.stem for path in (Path(__file__).parent / "java").rglob("*Test.java"))
+TESTS = {
+    "tflite": [name for name in ALL if name != "ExecutorchTest"],
+    "executorch": ["CardTest", "ExecutorchTest", "JobTest"],
+}
 
 
-def prepare(work: Path) -> None:
+def prepare(work: Path, runtime: str) -> None:
     """Classes, resources, assets, cases and jobs in a working folder."""
-    fetched = parts.fetch("tflite")
+    fetched = parts.fetch(runtime)
     testing = parts.fetch_testing(fetched)
-    assets = build.stage_assets(work / "assets", "tflite", None)
+    assets = build.stage_assets(work / "assets", runtime, None)
     base = compiler.link_resources(work, assets, fetched)
-    compiler.compile_classes(work, fetched, "tflite")
+    compiler.compile_classes(work, fetched, runtime)
     folder = compiler.fresh(work / "testing")
     for name in sorted(testing.glob("*.aar")):
         with zipfile.ZipFile(name) as aar, zipfile.ZipFile(aar.open("classes.jar")) as jar:
@@ -77,22 +85,31 @@ def write_jobs(folder: Path, assets: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps({**frame, **job}))
 
 
-def phone_command(work: Path) -> list[str]:
-    """The command that runs the app of an emulated phone; the classes of its tests must be compiled."""
-    fetched = parts.fetch("tflite")
+def phone_command(work: Path, runtime: str, *options: str) -> list[str]:
+    """The command that runs the app of an emulated phone; the classes of its tests must be compiled.
+
+    Args:
+        options: of Java.
+    """
+    fetched = parts.fetch(runtime)
     natives = sorted((fetched.folder / "testing").glob("*linux-x86_64.jar"))
     path = [work / "classes", work / "packed", work / "test-classes", *natives, fetched.framework]
-    options = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dorg.bytedeco.javacpp.cachedir={work}/natives"]
+    usual = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dorg.bytedeco.javacpp.cachedir={work}/natives"]
     java = shutil.which("java") or "java"
-    return [java, *options, "-cp", ":".join(map(str, path)), "org.distilpose.demo.DesktopPhone"]
+    return [java, *usual, *options, "-cp", ":".join(map(str, path)), "org.distilpose.demo.DesktopPhone"]
 
 
-def run_tests(work: Path, *options: str) -> dict[str, str]:
+def run_tests(work: Path, runtime: str) -> dict[str, str]:
     """Test -> "" or why it failed."""
-    fetched = parts.fetch("tflite")
-    command = ["mvn", "-B", "-q", "-f", str(parts.POM), f"-Dwork={work}", f"-Dparts={fetched.folder}", *options, "test"]
+    fetched = parts.fetch(runtime)
+    options = [f"-Dwork={work}", f"-Dparts={fetched.folder}", f"-Dtest={','.join(TESTS[runtime])}"]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=900, env=os.environ | {"LC_ALL": "C"}, check=False
+        ["mvn", "-B", "-q", "-f", str(parts.POM), *options, "test"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=os.environ | {"LC_ALL": "C"} | (bionic.environment(work / LIBRARIES) if runtime == "executorch" else {}),
+        check=False,
     )
     results = {}
     for report in (work / "surefire-reports").glob("*.xml"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -15,9 +17,14 @@ from edge import app_assets
 from pose import weights
 from pose.card import Card
 from pose.errors import BackendError, InputError
+from pose.files import sha256
 
 BUNDLED = weights.bundled() / f"{weights.DEFAULT}-tflite-int8.tflite"
 MOST = 25_000_000  # bytes
+LIBRARIES = {
+    "tflite": ["libjnijavacpp.so", "libjnitensorflowlite.so"],
+    "executorch": ["libc++_shared.so", "libexecutorch.so", "libfbjni.so"],
+}
 
 
 def elf(alignment: int, count: int = 2) -> bytes:
@@ -31,13 +38,17 @@ def elf(alignment: int, count: int = 2) -> bytes:
 
 @pytest.mark.minutes
 @pytest.mark.xdist_group("android")
-def test_the_apk_is_built_and_verified(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", parts.RUNTIMES)
+def test_the_apk_is_built_and_verified(runtime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if runtime == "executorch":
+        pytest.importorskip("executorch")
     try:
         tools.require(tools.FOR_BUILDS)
-        parts.fetch("tflite")
+        parts.fetch(runtime)
     except BackendError as error:
         pytest.skip(f"the apk: {error}")
-    sizes = build.build(tmp_path / "demo.apk", "tflite")
+    sizes = build.build(tmp_path / "demo.apk", runtime)
+    assert ("was made by ExecuTorch" in capsys.readouterr().err) == (runtime == "executorch")
     assert (tmp_path / "demo.apk").stat().st_size < MOST
     tools.run("apksigner", "verify", "--min-sdk-version", "26", tmp_path / "demo.apk")
     badging = tools.run("aapt2", "dump", "badging", tmp_path / "demo.apk")
@@ -48,7 +59,7 @@ def test_the_apk_is_built_and_verified(tmp_path: Path) -> None:
         for name in libraries:
             package.require_large_pages(name, apk.read(name))
         cards = [json.loads(apk.read(name)) for name in sizes if name.endswith(app_assets.CARD)]
-    assert sorted(libraries) == ["lib/arm64-v8a/libjnijavacpp.so", "lib/arm64-v8a/libjnitensorflowlite.so"]
+    assert sorted(Path(name).name for name in libraries) == LIBRARIES[runtime]
     assert "int8" in {Card.model_validate(card).precision for card in cards}
 
 
@@ -121,12 +132,40 @@ def test_assets_of_another_runtime_and_none(tmp_path: Path) -> None:
         build.stage_assets(tmp_path / "staged", "tflite", tmp_path)
 
 
+def test_assets_that_do_not_match_their_cards_are_not_packed(tmp_path: Path) -> None:
+    (path,) = app_assets.write_assets([BUNDLED], tmp_path / "assets")
+    (tmp_path / "assets" / BUNDLED.name).write_bytes(b"TFL3")
+    with pytest.raises(InputError, match=r"sha256 differs"):
+        build.stage_assets(tmp_path / "staged", "tflite", tmp_path / "assets")
+    path.write_text("[]")
+    with pytest.raises(InputError, match=r"card\.json is not a card"):
+        build.stage_assets(tmp_path / "staged", "tflite", tmp_path / "assets")
+
+
+def test_a_program_of_a_newer_executorch_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path,) = app_assets.write_assets([BUNDLED], tmp_path)
+    described = json.loads(path.read_text())
+    (tmp_path / "x.pte").write_bytes(b"ET12")
+    described |= {"target": "executorch", "files": {"x.pte": sha256(tmp_path / "x.pte")}}
+    for maker, is_named in {"1.10.0": True, "1.2.0": False, "1.1.9": False}.items():
+        described["versions"]["executorch"] = maker
+        (tmp_path / f"x.pte{app_assets.CARD}").write_text(json.dumps(described))
+        build.note_newer_programs(tmp_path, "1.2.0")
+        notes = capsys.readouterr().err
+        assert (f"x.pte was made by ExecuTorch {maker}, and this build packs 1.2.0" in " ".join(notes.split())) == is_named
+        assert bool(notes) == is_named
+
+
 def test_versions_stand_in_one_place() -> None:
     known = parts.properties()
     notice = (parts.HERE / "NOTICE").read_text()
     assert known["tflite.version"].startswith(f"{notice.split('TensorFlow Lite ')[1].split(',')[0]}-")
-    for name in ("javacpp.version", "fbjni.version", "nativeloader.version"):
+    for name in ("javacpp.version", "fbjni.version", "nativeloader.version", "executorch.version", "executorch.npm.version"):
         assert known[name] in notice
+    libraries = (parts.HERE / "build.gradle").read_text().partition("dependencies {")[2]
+    assert not re.search(r"\d\.\d", libraries)
+    exporter = tomllib.loads((parts.HERE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert f"executorch=={known['executorch.version']}" in exporter["executorch"]
 
 
 def test_java_files_are_short() -> None:

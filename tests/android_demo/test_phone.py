@@ -17,7 +17,7 @@ from edge.devices.measure import measure
 from edge.devices.parallel import open_all
 from edge.devices.session import Plan, Session
 from edge.predict.student import artefact_path
-from pose.errors import InputError
+from pose.errors import BackendError, InputError
 from targets import base
 
 pytestmark = [pytest.mark.minutes, pytest.mark.xdist_group("android")]
@@ -27,11 +27,11 @@ CLOSE = 1.0  # pixels: see test_jvm.py
 
 
 @pytest.fixture(scope="session")
-def phone_command(jvm_work: Path, jvm_results: dict[str, str]) -> list[str]:
+def phone_command(tflite_work: Path, tflite_results: dict[str, str]) -> list[str]:
     """The command that runs the app; made before `lab` gives tests another home folder and cache."""
     import jvm
 
-    return jvm.phone_command(jvm_work)
+    return jvm.phone_command(tflite_work, "tflite")
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def apk(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_app_measures_and_answers(phone: Board, apk: Path, artefact: dist.Artefact, jvm_work: Path) -> None:
+def test_the_app_measures_and_answers(phone: Board, apk: Path, artefact: dist.Artefact, tflite_work: Path) -> None:
     (device,) = open_all([phone.spec], apk)
     measured = measure(device, Plan({"int8": artefact}, "quick", 200, 0.0))
     assert measured.error is None
@@ -70,7 +70,7 @@ def test_the_app_measures_and_answers(phone: Board, apk: Path, artefact: dist.Ar
     assert measured.facts.before is not None
     assert list(measured.facts.before.runtime) == ["tflite"]
 
-    crops = np.load(jvm_work / "jobs" / "crops.npy")[:3]
+    crops = np.load(tflite_work / "jobs" / "crops.npy")[:3]
     ((there,),) = answers.collect([device], [artefact], list(crops))
     assert not isinstance(there, str), there
     coords, _ = base.get("tflite").open(artefact.path).predict(crops)
@@ -106,6 +106,11 @@ def test_what_android_does_to_an_app(phone: Board, apk: Path, artefact: dist.Art
     text = failure(lambda: list(session.run(job, 100)), DeviceFailure)  # type: ignore[arg-type]
     assert "the app does not start (java.lang.SecurityException: Permission Denial" in text
     phone.console("rm /run/app/denied")
+    phone.console("echo i686 > /run/app/processor")
+    text = failure(lambda: list(session.run(job, 100)), BackendError)  # type: ignore[arg-type]
+    assert text.startswith(f"{phone.spec}: TensorFlow Lite does not run on this phone's processor (i686): the app is built for")
+    assert "\n" not in text
+    phone.console("rm /run/app/processor")
     other = {**job, "artefacts": [{**described, "runtime": "executorch"}]}
     text = failure(lambda: list(session.run(other, 100)), Exception)  # type: ignore[arg-type]
     assert text.endswith("install the app with --runtime executorch")

@@ -2,7 +2,7 @@
 
 Programs on the phone are shell scripts; they talk to `serve`, which runs beside adbd, through files in `/run/app`:
 `installed`, `pid`, and what a test puts there: `refuse` (a reason of pm), `denied` (am may not start it), `kill` (Android
-ends it).
+ends it), `processor` (the name of one that the app has no libraries for).
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ def start(state: Path, folder: Path, java: list[str], user: int, job: str) -> su
     if kill := (state / "kill").exists():
         (state / "logcat").write_text(f"I lowmemorykiller: Kill '{PACKAGE}' (4711), to free memory\n")
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    process = subprocess.Popen([*java, str(folder), job, str(kill)], env=environment, stdin=subprocess.DEVNULL)
+    processor = state / "processor"
+    options = [f"-Dos.arch={processor.read_text().strip()}"] if processor.exists() else []
+    command = [java[0], *options, *java[1:], str(folder), job, str(kill)]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     (state / "pid").write_text(str(process.pid))
 
     def wait() -> None:

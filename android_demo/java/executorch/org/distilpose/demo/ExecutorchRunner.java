@@ -1,18 +1,26 @@
 package org.distilpose.demo;
 
-import com.facebook.soloader.nativeloader.NativeLoader;
-import com.facebook.soloader.nativeloader.SystemDelegate;
 import java.io.File;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.pytorch.executorch.EValue;
 import org.pytorch.executorch.ExecutorchRuntimeException;
 import org.pytorch.executorch.ExecuTorchRuntime;
 import org.pytorch.executorch.Module;
 import org.pytorch.executorch.Tensor;
 
-/** A `.pte` file in ExecuTorch. Each inference allocates what ExecuTorch's Java classes allocate for their answers. */
+/**
+ * A `.pte` file in ExecuTorch. Each inference allocates what ExecuTorch's Java classes allocate for their answers.
+ *
+ * ExecuTorch runs files of older versions. One of a newer version runs if it has nothing that this version lacks.
+ */
 final class ExecutorchRunner implements Runner {
+    private static final String NEWER =
+        "; a file of a newer ExecuTorch needs an app that packs that one, see android_demo/README.md";
+    private static final Pattern NATIVE_CODE = Pattern.compile("Native Error: 0x([0-9a-f]{1,4})\\b");
+
     private final File file;
     private final Module module;
     private final ByteBuffer input;
@@ -35,10 +43,9 @@ final class ExecutorchRunner implements Runner {
             : Tensor.fromBlob(input.asFloatBuffer(), shape));
         try {
             module = Module.load(file.getPath(), Module.LOAD_MODE_MMAP, threads);
-            int code = module.loadMethod("forward");
-            if (code != ExecutorchRuntimeException.OK) throw refused(file, reason(code));
+            module.loadMethod("forward"); // 1.1 returns an error, later versions throw it; the first run reports both
         } catch (RuntimeException error) {
-            throw refused(file, reason(error));
+            throw refused(file, loadingReason(error));
         }
     }
 
@@ -49,11 +56,9 @@ final class ExecutorchRunner implements Runner {
      */
     static void load() throws Failure {
         try {
-            if (!NativeLoader.isInitialized()) NativeLoader.init(new SystemDelegate());
             ExecuTorchRuntime.getRuntime();
         } catch (LinkageError error) {
-            throw new Failure("runtime", "ExecuTorch has no library for this phone's processor in this app, "
-                + "which is built for arm64-v8a", error);
+            throw Failure.noLibrary("ExecuTorch", error);
         }
     }
 
@@ -68,7 +73,9 @@ final class ExecutorchRunner implements Runner {
         } catch (RuntimeException error) {
             throw refused(file, reason(error));
         }
-        if (answers.length != 2) throw refused(file, "it has " + answers.length + " outputs, not coords and scores");
+        if (answers.length != 2) {
+            throw refused(file, "it has " + answers.length + " outputs, not coords and scores; export it again");
+        }
         copy(answers[0], coords);
         copy(answers[1], scores);
     }
@@ -85,9 +92,19 @@ final class ExecutorchRunner implements Runner {
     private void copy(EValue answer, float[] to) throws Failure {
         float[] values = answer.toTensor().getDataAsFloatArray();
         if (values.length != to.length) {
-            throw refused(file, "it answers " + values.length + " values where its card has " + to.length);
+            String counts = "it answers " + values.length + " values, its card has " + to.length;
+            throw refused(file, counts + "; export it again");
         }
         System.arraycopy(values, 0, to, 0, to.length);
+    }
+
+    /** Every failure to load comes as an invalid argument; its message ends with the code of what went wrong. */
+    private static String loadingReason(RuntimeException error) {
+        Matcher code = NATIVE_CODE.matcher(Failure.oneLine(error));
+        if (!code.find()) return reason(error);
+        int number = Integer.parseInt(code.group(1), 16);
+        boolean isShort = number == ExecutorchRuntimeException.INVALID_ARGUMENT; // less than a header
+        return reason(isShort ? ExecutorchRuntimeException.INVALID_PROGRAM : number);
     }
 
     private static String reason(RuntimeException error) {
@@ -95,32 +112,34 @@ final class ExecutorchRunner implements Runner {
         return isKnown ? reason(((ExecutorchRuntimeException) error).getErrorCode()) : Failure.oneLine(error);
     }
 
-    /** An error code of ExecuTorch (runtime/core/error.h) in words. */
+    /** An error code of ExecuTorch (runtime/core/error.h) in words, and how to fix it. */
     static String reason(int code) {
         switch (code) {
             case ExecutorchRuntimeException.INVALID_PROGRAM:
-                return "it is damaged, or newer than the ExecuTorch of this app";
+                return "it is damaged, or of a format that this version does not know" + NEWER;
             case ExecutorchRuntimeException.OPERATOR_MISSING:
-                return "it has an operator that the ExecuTorch of this app does not have";
-            case ExecutorchRuntimeException.NOT_FOUND:
-                return "it needs a backend that this app does not have";
+                return "it has an operator that this version does not have" + NEWER;
             case ExecutorchRuntimeException.DELEGATE_INVALID_COMPATIBILITY:
-                return "it was lowered for another version of its backend";
+                return "it was lowered for another version of its backend" + NEWER;
+            case ExecutorchRuntimeException.NOT_FOUND:
+                return "it needs a backend that this app does not have, or lacks data; export it with the delegate xnnpack";
             case ExecutorchRuntimeException.MEMORY_ALLOCATION_FAILED:
             case ExecutorchRuntimeException.DELEGATE_MEMORY_ALLOCATION_FAILED:
             case ExecutorchRuntimeException.OUT_OF_RESOURCES:
                 return "there is not enough memory; close other apps";
             case ExecutorchRuntimeException.ACCESS_FAILED:
-                return "it cannot be read";
+                return "it cannot be read; send it again, or install the app again";
+            case ExecutorchRuntimeException.NOT_SUPPORTED: // another size than that of its tensor
             case ExecutorchRuntimeException.INVALID_ARGUMENT:
             case ExecutorchRuntimeException.INVALID_TYPE:
-                return "its input is not the tensor that its card describes";
+                return "its input is not the tensor that its card describes; export it again";
             default:
-                return "error 0x" + Integer.toHexString(code) + " of ExecuTorch's runtime/core/error.h";
+                return "error 0x" + Integer.toHexString(code) + " of ExecuTorch's runtime/core/error.h; export it again";
         }
     }
 
     private static Failure refused(File file, String reason) {
-        return new Failure("artefact", "ExecuTorch refuses " + file.getName() + ": " + reason + "; export it again");
+        return new Failure("artefact",
+            "ExecuTorch " + BuildConfig.EXECUTORCH_VERSION + " refuses " + file.getName() + ": " + reason);
     }
 }

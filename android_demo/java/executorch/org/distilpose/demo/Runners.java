@@ -13,9 +13,9 @@ final class Runners {
         return new ExecutorchRunner(file, input, joints, threads);
     }
 
-    /** Version of the runtime, for records: the library does not tell it. */
+    /** Version of the runtime, for records. */
     static String version() throws Failure {
         ExecutorchRunner.load();
-        return "unknown";
+        return BuildConfig.EXECUTORCH_VERSION; // the library does not tell it
     }
 }

@@ -32,8 +32,8 @@ final class TfliteRunner implements Runner {
     private static final int DELEGATE = 51; // of the schema's BuiltinOperator
     private final BytePointer data; // the model points into it
     private final FlatBufferModel model;
-    private final BuiltinOpResolver operators = new BuiltinOpResolver();
-    private final Interpreter interpreter = new Interpreter((Pointer) null);
+    private final BuiltinOpResolver operators;
+    private final Interpreter interpreter;
     private final ByteBuffer input;
     private final FloatBuffer coords;
     private final FloatBuffer scores;
@@ -44,7 +44,9 @@ final class TfliteRunner implements Runner {
      * @throws Failure the phone's processor has no such library, or the file is no model of that input and those outputs
      */
     TfliteRunner(File file, InputSpec spec, int joints, int threads) throws Failure {
-        version();
+        version(); // before anything else that needs the library
+        operators = new BuiltinOpResolver();
+        interpreter = new Interpreter((Pointer) null);
         data = map(file);
         model = FlatBufferModel.VerifyAndBuildFromBuffer(data, data.capacity());
         if (model == null || model.isNull()) throw refused(file, "it is no TFLite model");
@@ -70,8 +72,7 @@ final class TfliteRunner implements Runner {
         try {
             return TfLiteVersion().getString();
         } catch (LinkageError error) {
-            throw new Failure("runtime", "TensorFlow Lite has no library for this phone's processor in this app, "
-                + "which is built for arm64-v8a", error);
+            throw Failure.noLibrary("TensorFlow Lite", error);
         }
     }
 

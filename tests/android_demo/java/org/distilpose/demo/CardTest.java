@@ -14,7 +14,7 @@ import org.junit.Test;
 public class CardTest {
     @Test public void theBundledCardIsRead() throws Exception {
         Card card = Bundled.card("int8");
-        assertEquals("tflite", card.target);
+        assertEquals(Runners.TARGET, card.target);
         assertEquals(card.skeleton.joints.length, card.golden.scores.length);
         assertEquals(card.input.cropBytes(), card.golden.crop.length);
         for (int[] limb : card.skeleton.limbs) assertTrue(limb[0] != limb[1]);
@@ -76,13 +76,13 @@ public class CardTest {
 
     @Test public void aFileThatIsNotThatOfItsCardIsRefused() throws Exception {
         Card card = Bundled.card("int8");
-        File other = File.createTempFile("other", ".tflite");
+        File other = File.createTempFile("other", ".model");
         Failure failure = assertThrows(Failure.class,
             () -> Model.open("int8", other, card.sha256, card.input, card.golden, 1));
         assertTrue(failure.getMessage(), failure.getMessage().contains("sha256 differs"));
         failure = assertThrows(Failure.class,
             () -> Model.open("int8", other, Model.sha256(other), card.input, card.golden, 1));
-        assertTrue(failure.getMessage(), failure.getMessage().contains("it is no TFLite model"));
+        assertTrue(failure.getMessage(), failure.getMessage().contains(" refuses " + other.getName()));
         File missing = new File(other.getPath() + ".none");
         failure = assertThrows(Failure.class, () -> Model.open("x", missing, "", card.input, card.golden, 1));
         assertTrue(failure.getMessage(), failure.getMessage().startsWith("cannot read"));

@@ -16,6 +16,7 @@ final class DesktopPhone {
         try (OutputStream out = new Killer(new FileOutputStream(folder.events(arguments[1])), isKilled)) {
             new JobRunner(folder, new Events(out), true, () -> null).run(folder.read(arguments[1]));
         }
+        Runtime.getRuntime().halt(0); // ExecuTorch's Java classes leave a thread behind
     }
 
     /** Ends the process, as Android does, when the first event has been written. */
