@@ -101,7 +101,9 @@ def _refuse_own_format(path: Path, value: Any) -> None:
     """Raises InputError where the value is that of a tool whose files are not read."""
     for name, keys in _OWN_FORMATS.items():
         if isinstance(value, dict) and keys <= set(value):
-            raise InputError(f"{path} is {name}; convert it to a COCO keypoint json, with images, annotations and categories")
+            raise InputError(
+                f"{path} is {name}; convert it to a COCO keypoint json, with images, annotations and categories"
+            )
 
 
 @no_garbage_collection()

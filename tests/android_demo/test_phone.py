@@ -108,7 +108,9 @@ def test_what_android_does_to_an_app(phone: Board, apk: Path, artefact: dist.Art
     phone.console("rm /run/app/denied")
     phone.console("echo i686 > /run/app/processor")
     text = failure(lambda: list(session.run(job, 100)), BackendError)  # type: ignore[arg-type]
-    assert text.startswith(f"{phone.spec}: TensorFlow Lite does not run on this phone's processor (i686): the app is built for")
+    assert text.startswith(
+        f"{phone.spec}: TensorFlow Lite does not run on this phone's processor (i686): the app is built for"
+    )
     assert "\n" not in text
     phone.console("rm /run/app/processor")
     other = {**job, "artefacts": [{**described, "runtime": "executorch"}]}

@@ -69,7 +69,9 @@ def test_smoothing_lags_less_than_two_frames(speed: float) -> None:
     assert 0 <= (truth - filtered)[0, 0] < 2 * size * speed / FPS
 
 
-@pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (1920, 1080), (100, 100), (3000, 200), (1, 1), (5000, 1), (2, 9000)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 480), (480, 640), (1920, 1080), (100, 100), (3000, 200), (1, 1), (5000, 1), (2, 9000)]
+)
 def test_tiles_cover_the_frame_and_are_few(width: int, height: int) -> None:
     assert len(tiles(width, height)) <= 80
     covered = np.zeros((height, width), bool)
