@@ -14,6 +14,8 @@ DEFAULT = "distilpose_edge"  # trained on real photos; what a bare `python -m ed
 def bundled(name: str = DEFAULT) -> Path:
     """The folder of a bundled program: `student_fp32.pt2.cut` (see `pose.cut_graphs`), `student_int8.pt2`, `card.yaml`.
 
+    Beside them lie the artefacts that were lowered from it for a target that needs no torch.
+
     Raises:
         InputError: there is none of that name.
     """
