@@ -88,7 +88,9 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     assert files_of_packages() <= names
     weights = [name for name in names if name.startswith("pose/weights/")]
     assert len([name for name in weights if name.endswith((".safetensors", ".pt2", ".cut"))]) >= 5
-    assert not [name for name in weights if name.endswith("fp32.pt2")]  # its weights are in a .safetensors
+    assert not [
+        name for name in weights if name.endswith(("fp32.pt2", "fp32.tflite"))
+    ]  # their weights are in a .safetensors
     assert wheel.stat().st_size < 40e6
 
 

@@ -10,6 +10,7 @@ from edge import dist
 from pose import card as cards
 from pose import cli, weights
 from pose.cache import cache_folder
+from pose.cut_graphs import whole_folder
 from pose.errors import BackendError, InputError
 from pose.files import CARD_SUFFIX
 from pose.program import CARD, graph_name, load_program
@@ -100,7 +101,7 @@ def _bundled_path(name: str, target: str | None, precision: Precision) -> Path:
         if card.precision == precision and card.sources.get("program") == source and target in (None, card.target):
             try:
                 base.get(card.target)
-                return path
+                return whole_folder(cards.card_path(path), card) / path.name
             except BackendError as error:
                 errors.append(error)
     folder = cache_folder() / "students" / f"{name}-{source[:16]}"

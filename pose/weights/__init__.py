@@ -15,6 +15,8 @@ _SHARED = dict.fromkeys(("distilpose_edge_t", "distilpose_edge_s", "distilpose_e
 def bundled(name: str = DEFAULT) -> Path:
     """The folder of a bundled program: `student_fp32.pt2.cut` (see `pose.cut_graphs`), `student_int8.pt2`, `card.yaml`.
 
+    Beside them lie the artefacts that were lowered from it for a target that needs no torch.
+
     Raises:
         InputError: there is none of that name.
     """

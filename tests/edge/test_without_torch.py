@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,26 @@ print("torch" in sys.modules)
 """
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert answer.stdout == "False\n", answer.stderr
+
+
+def test_the_bundled_float_twin_needs_no_toolchain(tmp_path: Path) -> None:
+    """Put together from the bundled weights, it is the file that its card describes, and answers as the card says."""
+    program = """
+import sys
+import numpy as np
+from edge.predict.student import artefact_path, twin_path
+from edge import run
+from pose import card as cards
+path = twin_path(artefact_path(), "fp32")
+card = cards.read(cards.card_path(path))
+card.verify_artefact(path)
+coords, _ = run.open(path).predict(card.golden.pixels(card.spec.width, card.spec.height)[None])
+print(card.precision, np.abs(coords[0] - card.golden.expected["fp32"].coords).max() < 1e-4, "torch" in sys.modules)
+"""
+    environment = {**os.environ, "DISTILPOSE_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert answer.stdout == "fp32 True False\n", answer.stderr
 
 
 def test_the_float_artefact_is_the_float_column(

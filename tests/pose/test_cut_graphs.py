@@ -119,11 +119,32 @@ def test_a_graph_of_other_weights_stays_whole(tiny_program: Path, tmp_path: Path
     assert graph.exists()
 
 
+def test_tensors_are_found_in_the_order_of_other_runtimes(
+    tiny_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TFLite has the channels of a convolution last; one tensor is there twice."""
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path / "cache"))
+    random = torch.Generator().manual_seed(0)
+    tensors = {"conv": torch.randn(8, 3, 5, 5, generator=random), "depthwise": torch.randn(32, 1, 3, 3, generator=random)}
+    save_file(tensors, tmp_path / "tiny.safetensors")
+    parts = [tensors["conv"].permute(0, 2, 3, 1), tensors["depthwise"].permute(1, 2, 3, 0), tensors["conv"]]
+    path = tmp_path / "program" / "net.tflite"
+    path.parent.mkdir()
+    path.write_bytes(b"".join(b"header" + part.contiguous().numpy().tobytes() for part in parts) + b"end")
+    card = cards.read(tiny_program / CARD)
+    sources = {"weights": sha256(tmp_path / "tiny.safetensors")}
+    card = card.model_copy(update={"files": {path.name: sha256(path)}, "sources": sources})
+    card.write(cards.card_path(path))
+    assert cut_graphs.cut(path, tmp_path / "tiny.safetensors").stat().st_size < 500
+    card.verify_artefact(cut_graphs.whole_folder(cards.card_path(path), card) / path.name)
+
+
 def test_no_bundled_program_holds_its_weights_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILPOSE_CACHE", str(tmp_path))
     for path in weights.FOLDER.glob(f"*/{CARD}"):
         if (weights.FOLDER / f"{path.parent.name}.safetensors").is_file():
-            assert not (path.parent / FLOAT).exists(), "cut it: pose.cut_graphs.cut"
+            assert not [*path.parent.glob("*fp32.pt2"), *path.parent.glob("*fp32.tflite")], "cut them: pose.cut_graphs.cut"
         program = load_program(path.parent)
         assert isinstance(program, Program)
         assert program.folder.parent == tmp_path / "programs"
