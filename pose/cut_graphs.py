@@ -22,10 +22,8 @@ from pose.errors import InputError
 from pose.files import atomic_file, read_bytes, sha256
 
 SUFFIX = ".cut"
-_REST, _PLACES = (
-    "rest",
-    "places.json",
-)  # members: the other bytes; [offset in the whole file, tensor, order of its axes], ascending
+_REST = "rest"  # member: the other bytes
+_PLACES = "places.json"  # member: [offset in the whole file, tensor, order of its axes], ascending
 _DTYPES = {"F16": np.float16, "F32": np.float32}  # of safetensors; a graph has float32
 _ORDERS = {4: ((0, 1, 2, 3), (0, 2, 3, 1), (1, 2, 3, 0))}  # of a convolution's weights: torch; TFLite; TFLite, depthwise
 _LEAST, _MOST = 256, 256 << 20  # bytes of a tensor that is cut out, of a file
