@@ -120,9 +120,9 @@ def runnable_file(artefact: Path, card: Card, architecture: str, folder: Path) -
     try:
         import onnx
 
-        from targets.onnx.backend import unsigned
+        from targets.onnx.zero_points import for_x86
     except ModuleNotFoundError as error:
         raise get_spec(card.target).not_installed(error.name) from error
     changed = folder / artefact.name
-    changed.write_bytes(unsigned(onnx.load(artefact)).SerializeToString())
+    changed.write_bytes(for_x86(onnx.load(artefact)).SerializeToString())
     return changed

@@ -1,8 +1,8 @@
 """ONNX with quantize/dequantize nodes, run here by ONNX Runtime: servers, Windows, and boards with Python.
 
 The activations in the file are int8, like those of the program; kernels for ARM take int8. On x86 ONNX Runtime's kernels
-take uint8, and it converts int8 to uint8 only where a tensor has one reader. `open` converts all of them, in memory: q + 128
-with zero point + 128 is the same number.
+take uint8, and it converts int8 to uint8 only where a tensor has one reader. `open` converts all of them, in memory: see
+`targets.onnx.zero_points`.
 
 Coverage: ONNX Runtime runs the whole graph, which makes one delegate and nothing outside. `delegated` counts the kernels of
 the graph that it optimised on this machine; `QLinearConv`, `QGemm`, `MatMulIntegerToFloat` and the like compute in int8, and
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import numpy_helper
 
 from pose.card import Card, Coverage, Precision
 from pose.errors import BackendError, InputError, one_line
@@ -38,6 +37,7 @@ from targets.common import (
     write_artefact,
 )
 from targets.onnx import EXACT, INPUT, OUTPUTS
+from targets.onnx.zero_points import for_x86
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -173,36 +173,11 @@ def session(
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if platform.machine().lower() in ("x86_64", "amd64"):
-        model = unsigned(model)
+        model = for_x86(model)
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base class
         raise BackendError(f"ONNX Runtime refuses {path}: {one_line(error)}") from error
-
-
-def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose int8 activations are uint8, with the same values; ONNX Runtime needs it on x86.
-
-    Weights stay int8, and so does what is computed of constants alone: zeros that a decoder starts from, for instance.
-    """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    constants = {tensor.name: tensor for tensor in copy.graph.initializer}
-    fixed, shifted = set(constants), dict[str, str]()
-    for node in copy.graph.node:
-        if all(name in fixed for name in node.input):
-            fixed.update(node.output)
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] in fixed:
-            continue
-        name = node.input[2]
-        zero_point = numpy_helper.to_array(constants[name])
-        if zero_point.dtype == np.int8:
-            if name not in shifted:
-                shifted[name] = f"{name}_unsigned"
-                value = (zero_point.astype(np.int16) + 128).astype(np.uint8)
-                copy.graph.initializer.append(numpy_helper.from_array(value, shifted[name]))
-            node.input[2] = shifted[name]
-    return copy
 
 
 def _coverage(model: onnx.ModelProto, share: Arithmetic) -> Coverage:

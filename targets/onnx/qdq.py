@@ -25,7 +25,7 @@ from onnx_ir.passes import Sequential, common
 
 from pose.errors import BackendError, one_line
 from targets.graph import halved
-from targets.onnx import INPUT, OUTPUTS
+from targets.onnx import INPUT, OUTPUTS, zero_points
 from targets.patches import share_node_histories
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def qdq_model(graph: ExportedProgram, half: bool = False) -> onnx.ModelProto:
         )(exported.model)
         model = exported.model_proto
         _fold_padding(model.graph)
-        _separate_zero_points(model.graph)
+        zero_points.separate(model.graph)
         _strip(model)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the exporter, its passes and the checker raise types of their own
@@ -136,17 +136,6 @@ def _fold_padding(graph: onnx.GraphProto) -> None:
             folded += [after, quantize, pad]
     for node in folded:
         graph.node.remove(node)
-
-
-def _separate_zero_points(graph: onnx.GraphProto) -> None:
-    """A zero point for each int8 weight: ONNX Runtime's `EXACT` mode replaces each one, and fails where two share it."""
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
-            own = onnx.TensorProto()
-            own.CopyFrom(constants[node.input[2]])
-            own.name = node.input[2] = f"{node.input[0]}_zero_point"
-            graph.initializer.append(own)
 
 
 def _added(pad: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> list[int] | None:

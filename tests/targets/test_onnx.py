@@ -23,7 +23,7 @@ from pose.program import Program
 from targets import base
 from targets.graph import arithmetic
 from targets.onnx import backend as target
-from targets.onnx import qdq
+from targets.onnx import qdq, zero_points
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_unsigned_activations_are_the_same_numbers(artefacts) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     answers = [
         onnxruntime.InferenceSession(variant.SerializeToString(), options).run(None, {"images": tiny_images(1).numpy()})
-        for variant in (model, target.unsigned(model))
+        for variant in (model, zero_points.for_x86(model))
     ]
     for signed, unsigned in zip(*answers, strict=True):
         np.testing.assert_array_equal(signed, unsigned)
@@ -161,23 +161,33 @@ def test_sums_do_not_saturate_in_16_bits(tmp_path: Path) -> None:
     weight = ", ".join(["127"] * 8 * 4)
     model = onnx.parser.parse_model(f"""
         <ir_version: 8, opset_import: ["": 18]>
-        net (float[1, 8, 6, 6] images) => (float[1, 4, 6, 6] maps)
+        net (float[1, 8, 6, 6] images) => (float[1, 4, 6, 6] maps, float[1, 4, 6, 6] others)
         <float step = {{1.0}}, float fine = {{0.0078125}}, float coarse = {{16.0}}, int8 low = {{-128}}, int8 zero = {{0}},
-         int8[4, 8, 1, 1] weight = {{{weight}}}> {{
+         int8[4, 8, 1, 1] first = {{{weight}}}, int8[4, 8, 1, 1] second = {{{weight}}}> {{
             bytes = QuantizeLinear(images, step, low)
             values = DequantizeLinear(bytes, step, low)
-            weights = DequantizeLinear(weight, fine, zero)
+            weights = DequantizeLinear(first, fine, zero)
             sums = Conv(values, weights)
             rounded = QuantizeLinear(sums, coarse, low)
             maps = DequantizeLinear(rounded, coarse, low)
+            more_weights = DequantizeLinear(second, fine, zero)
+            more_sums = Conv(values, more_weights)
+            more_rounded = QuantizeLinear(more_sums, coarse, low)
+            others = DequantizeLinear(more_rounded, coarse, low)
         }}""")
-    qdq._separate_zero_points(model.graph)
     optimised = tmp_path / "optimised.onnx"
-    (maps,) = target.session(model, tmp_path, optimised=optimised).run(
-        None, {"images": np.full((1, 8, 6, 6), 255, np.float32)}
-    )
-    assert "QLinearConv" in [node.op_type for node in onnx.load(optimised).graph.node]
-    np.testing.assert_array_equal(maps, 16 * np.round(255 * 127 / 128 * 8 / 16))
+    session = target.session(model, tmp_path, optimised=optimised)
+    answers = session.run(None, {"images": np.full((1, 8, 6, 6), 255, np.float32)})
+    assert [node.op_type for node in onnx.load(optimised).graph.node].count("QLinearConv") == 2
+    for answer in answers:
+        np.testing.assert_array_equal(answer, 16 * np.round(255 * 127 / 128 * 8 / 16))
+
+
+def test_each_weight_in_the_file_has_a_zero_point_of_its_own(artefacts) -> None:
+    graph = onnx.load(artefacts["int8"].path).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    names = [node.input[2] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]
+    assert len(names) == len(set(names)) == 16
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
