@@ -15,8 +15,8 @@ def matrix(values: Sequence[Any], width: int, *, of_joints: bool = False) -> tup
     """Rows of `width` numbers: float64 [N, width], and whether each row has that many, bool [N].
 
     A row that is too short or too long, or that holds something else than numbers up to `LARGEST`, is NaN. Numbers may be
-    written as text, and rows may be lists of lists (`[[x, y, v], ...]`). Of joints, a row is triples (x, y, v): where v is
-    0, x and y say nothing, whatever they are, and become 0.
+    written as text, and rows may be lists of lists (`[[x, y, v], ...]`). Of joints, a row is triples (x, y, v), and x and y
+    of a v of 0, which say nothing, become 0 if they are no such numbers.
     """
     flat = [_flat(value) for value in values]
     fits = np.array([len(row) == width for row in flat], bool)

@@ -86,16 +86,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
             entry.chmod(0o755 if entry.is_dir() else 0o644)  # mkdtemp makes it private to its owner
-        old = temporary.with_name(f"{temporary.name}.old")
-        if path.exists():  # a folder that is not empty cannot be replaced
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        _replace_folder(path, temporary)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """A folder that is not empty cannot be replaced: the old one goes aside first, and comes back if anything fails."""
+    old = new.with_name(f"{new.name}.old")
+    try:
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 _NAME, _SUFFIX = 40, 20  # characters of a name that its temporary file has: a name of 255 bytes leaves no room for more

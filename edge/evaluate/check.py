@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from calib_data.sources import content_digest
 from edge import run
 from edge.evaluate.answers import Answers, Scene, answer
 from edge.evaluate.columns import (
@@ -99,7 +100,6 @@ def check_all(
     Raises:
         InputError, BackendError: see `check`; a device that fails raises nothing, its column says why.
     """
-    from calib_data.sources import content_digest
     from edge.devices import answers as device_answers
 
     if devices and len(artefacts) == 1:
@@ -120,9 +120,8 @@ def check_all(
     scene, answers = answer(runners, spec, source, limit, track, crops.append if devices else lambda crop: None)
     scorer = _Scorer(scene, answers, skeleton, seed)
     on_device = _score_on_devices(scorer, named, devices, crops, threads)
-    fp32 = scorer.column("fp32")
+    fp32, chance, people = scorer.column("fp32"), chance_pck(scene, skeleton), content_digest(source)
     fake_quant = scorer.column("fake_quant") if "fake_quant" in runners else Column(error=_NO_TORCH)
-    chance, people = chance_pck(scene, skeleton), content_digest(source)
     return {
         name: Check(
             artefact=str(artefact.path),

@@ -241,3 +241,23 @@ def test_what_a_process_of_another_container_writes_stays(tmp_path: Path, monkey
     (tmp_path / theirs).touch()
     files.write_text(tmp_path / "mine.txt", "x")
     assert names(tmp_path) == sorted([theirs, "mine.txt"])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_an_old_folder_comes_back_where_the_new_one_cannot_take_its_place(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "old").write_text("old")
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if target == tmp_path / "kept" and not path.name.endswith(".old"):
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises((KeyboardInterrupt, InputError)), files.atomic_folder(tmp_path / "kept") as folder:
+        (folder / "new").write_text("new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept" / "old").read_text() == "old"
