@@ -44,8 +44,8 @@ def hints(people: CocoPeople) -> Iterator[str]:
             "keypoints takes boxes 1.2 times as large"
         )
     sizes = np.array([people.size(sample.image_id) for sample in samples], np.float64)[:, None]
-    in_photo = ((points >= -1) & (points <= sizes + 1)).all(-1)
-    beyond = 1 - in_photo[labelled].mean()
+    in_photo = np.all((points >= -1) & (points <= sizes + 1), axis=-1)
+    beyond = 1 - np.mean(in_photo, where=labelled)
     if beyond > _OUTSIDE:
         yield f"{beyond:.0%} of the joints lie outside their photo: are these the photos, and of the annotated size?"
     inside = ((points >= boxes[:, None, :2] - 1) & (points <= boxes[:, None, :2] + boxes[:, None, 2:] + 1)).all(-1)
