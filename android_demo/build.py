@@ -97,16 +97,26 @@ def note_newer_programs(assets: Path, packed: str) -> None:
 
     Args:
         packed: version of ExecuTorch in the app.
-    """
-    from packaging.version import Version
 
-    for artefact, card in _cards(assets).items():
-        maker = card.versions.get("executorch", packed)
-        if card.target == "executorch" and Version(maker) > Version(packed):
-            cli.note(
-                f"{artefact.name} was made by ExecuTorch {maker}, and this build packs {packed}: if it needs something that "
-                f"{packed} lacks, the app refuses it and says what. A build with Android Studio packs the exporter's version"
-            )
+    Raises:
+        InputError: a card names a version that is none.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    makers = {
+        artefact.name: card.versions.get("executorch", packed)
+        for artefact, card in _cards(assets).items()
+        if card.target == "executorch"
+    }
+    try:
+        newer = [f"{name} by {maker}" for name, maker in makers.items() if Version(maker) > Version(packed)]
+    except InvalidVersion as error:
+        raise InputError(f"a card in {assets} names no version of ExecuTorch: {error}; export the artefact again") from error
+    if newer:
+        cli.note(
+            f"made by a newer ExecuTorch than the {packed} that this build packs: {', '.join(newer)}. The app says so if it "
+            "cannot run them; a build with Android Studio packs the exporter's version"
+        )
 
 
 def _cards(assets: Path) -> dict[Path, Card]:

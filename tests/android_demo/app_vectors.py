@@ -38,7 +38,7 @@ def write_all(folder: Path, seed: int = 0) -> None:
         "smoothing": [smoothing_case(rng) for _ in range(SEQUENCES)],
         "tracking": [tracking_case(rng) for _ in range(WALKS)],
         "person": [person_case()],
-        "camera": [person_case(rotation=rotation, gap=16, step=2) for rotation in (0, 90, 270)],
+        "camera": [person_case(rotation, gap=16, step=step) for rotation, step in {0: 1, 90: 2, 270: 2}.items()],
     }.items():
         (folder / f"{name}.json").write_text(json.dumps(cases))
 

@@ -48,7 +48,7 @@ def test_the_apk_is_built_and_verified(runtime: str, tmp_path: Path, capsys: pyt
     except BackendError as error:
         pytest.skip(f"the apk: {error}")
     sizes = build.build(tmp_path / "demo.apk", runtime)
-    assert ("was made by ExecuTorch" in capsys.readouterr().err) == (runtime == "executorch")
+    assert ("made by a newer ExecuTorch" in capsys.readouterr().err) == (runtime == "executorch")
     assert (tmp_path / "demo.apk").stat().st_size < MOST
     tools.run("apksigner", "verify", "--min-sdk-version", "26", tmp_path / "demo.apk")
     badging = tools.run("aapt2", "dump", "badging", tmp_path / "demo.apk")
@@ -152,8 +152,12 @@ def test_a_program_of_a_newer_executorch_is_named(tmp_path: Path, capsys: pytest
         (tmp_path / f"x.pte{app_assets.CARD}").write_text(json.dumps(described))
         build.note_newer_programs(tmp_path, "1.2.0")
         notes = capsys.readouterr().err
-        assert (f"x.pte was made by ExecuTorch {maker}, and this build packs 1.2.0" in " ".join(notes.split())) == is_named
-        assert bool(notes) == is_named
+        named = f"made by a newer ExecuTorch than the 1.2.0 that this build packs: x.pte by {maker}. "
+        assert " ".join(notes.split()).startswith(named) == bool(notes) == is_named
+    described["versions"]["executorch"] = "new"
+    (tmp_path / f"x.pte{app_assets.CARD}").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="names no version of ExecuTorch: Invalid version: 'new'; export"):
+        build.note_newer_programs(tmp_path, "1.2.0")
 
 
 def test_versions_stand_in_one_place() -> None:

@@ -96,8 +96,14 @@ final class CameraWorker implements CameraFeed.Listener {
 
     @Override public void onFrame(Image image, CameraFeed from) {
         Image.Plane[] planes = image.getPlanes();
-        frame.copy(image.getWidth(), image.getHeight(), planes[0].getBuffer(), planes[0].getRowStride(),
-            planes[1].getBuffer(), planes[2].getBuffer(), planes[1].getRowStride(), planes[1].getPixelStride());
+        try {
+            frame.copy(image.getWidth(), image.getHeight(), planes[0].getBuffer(), planes[0].getRowStride(),
+                planes[1].getBuffer(), planes[2].getBuffer(), planes[1].getRowStride(), planes[1].getPixelStride());
+        } catch (IllegalArgumentException error) {
+            stopFeed();
+            problems.show("The frames of this camera cannot be read (" + Failure.oneLine(error) + "): take the other one.");
+            return;
+        }
         onFrame(frame, from.rotation(displayRotation), image.getTimestamp(), from.isFront);
     }
 

@@ -4,6 +4,7 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 
 import android.Manifest;
+import android.app.Application;
 import android.graphics.Bitmap;
 import android.graphics.Canvas;
 import android.graphics.SurfaceTexture;
@@ -13,8 +14,10 @@ import android.media.Image;
 import android.media.ImageReader;
 import android.os.Handler;
 import android.view.Surface;
+import android.widget.TextView;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.json.JSONObject;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -29,6 +32,7 @@ import org.robolectric.annotation.Implementation;
 import org.robolectric.annotation.Implements;
 import org.robolectric.shadow.api.Shadow;
 import org.robolectric.shadows.ShadowCameraCharacteristics;
+import org.robolectric.shadows.ShadowCameraManager;
 
 /** Frames of Camera2, as its reader delivers them, through the whole app to the skeleton on the screen. */
 @RunWith(RobolectricTestRunner.class)
@@ -54,35 +58,57 @@ public class CameraLoopTest {
         assertTrue("of 307200 pixels " + mirrored, mirrored > 300000); // all but the soft edges of lines
     }
 
+    @Test public void framesThatAreTooShortAreSaid() throws Exception {
+        JSONObject json = frame(0);
+        json.put("height", json.getInt("height") + 2);
+        try (ActivityController<MainActivity> controller = started(CameraCharacteristics.LENS_FACING_BACK, 0)) {
+            Reader.deliver(new Frame(json, 1));
+            Shadows.shadowOf(android.os.Looper.getMainLooper()).idle();
+            TextView problem = controller.get().findViewById(R.id.problem);
+            String text = problem.getText().toString();
+            assertTrue(text, text.startsWith("The frames of this camera cannot be read (a plane has "));
+        }
+    }
+
     /** What the app draws of the frame with that rotation from a camera whose sensor is turned by that angle. */
     private static Bitmap shown(int rotation, int facing, int orientation) throws Exception {
-        JSONObject json = null;
-        for (JSONObject one : Vectors.cases("camera")) {
-            if (one.getInt("rotation") == rotation) json = one;
-        }
-        CameraCharacteristics traits = ShadowCameraCharacteristics.newCameraCharacteristics();
-        Shadows.shadowOf(traits).set(CameraCharacteristics.LENS_FACING, facing);
-        Shadows.shadowOf(traits).set(CameraCharacteristics.SENSOR_ORIENTATION, orientation);
-        CameraManager manager = RuntimeEnvironment.getApplication().getSystemService(CameraManager.class);
-        Shadows.shadowOf(manager).addCamera("0", traits);
-        Shadows.shadowOf(RuntimeEnvironment.getApplication()).grantPermissions(Manifest.permission.CAMERA);
-        Reader.listener = null;
-        try (ActivityController<MainActivity> controller = Robolectric.buildActivity(MainActivity.class)) {
-            MainActivity activity = controller.setup().get();
-            if (facing == CameraCharacteristics.LENS_FACING_FRONT) activity.findViewById(R.id.camera).performClick();
-            for (int i = 0; i < 1200 && (activity.worker().pipeline() == null || Reader.listener == null); i++) {
-                Shadows.shadowOf(android.os.Looper.getMainLooper()).idle();
-                Thread.sleep(50);
-            }
-            for (int i = 0; i < FRAMES; i++) Reader.deliver(new Frame(json, 1 + i * 40_000_000L));
-            PoseView view = activity.findViewById(R.id.pose);
+        try (ActivityController<MainActivity> controller = started(facing, orientation)) {
+            for (int i = 0; i < FRAMES; i++) Reader.deliver(new Frame(frame(rotation), 1 + i * 40_000_000L));
+            PoseView view = controller.get().findViewById(R.id.pose);
             view.layout(0, 0, 480, 640);
             Bitmap bitmap = Bitmap.createBitmap(480, 640, Bitmap.Config.ARGB_8888);
             view.draw(new Canvas(bitmap));
             return bitmap;
-        } finally {
-            Shadows.shadowOf(manager).removeCamera("0");
         }
+    }
+
+    /** The app with its model and a phone's only camera open. */
+    private static ActivityController<MainActivity> started(int facing, int orientation) throws Exception {
+        CameraCharacteristics traits = ShadowCameraCharacteristics.newCameraCharacteristics();
+        Shadows.shadowOf(traits).set(CameraCharacteristics.LENS_FACING, facing);
+        Shadows.shadowOf(traits).set(CameraCharacteristics.SENSOR_ORIENTATION, orientation);
+        Application app = RuntimeEnvironment.getApplication();
+        ShadowCameraManager manager = Shadows.shadowOf(app.getSystemService(CameraManager.class));
+        for (String id : app.getSystemService(CameraManager.class).getCameraIdList()) manager.removeCamera(id);
+        manager.addCamera("0", traits);
+        Shadows.shadowOf(app).grantPermissions(Manifest.permission.CAMERA);
+        Reader.listener = null;
+        ActivityController<MainActivity> controller = Robolectric.buildActivity(MainActivity.class).setup();
+        MainActivity activity = controller.get();
+        if (facing == CameraCharacteristics.LENS_FACING_FRONT) activity.findViewById(R.id.camera).performClick();
+        for (int i = 0; activity.worker().pipeline() == null || Reader.listener == null; i++) {
+            assertTrue("neither a model nor a camera for a minute", i < 1200);
+            Shadows.shadowOf(android.os.Looper.getMainLooper()).idle();
+            Thread.sleep(50);
+        }
+        return controller;
+    }
+
+    private static JSONObject frame(int rotation) throws Exception {
+        for (JSONObject one : Vectors.cases("camera")) {
+            if (one.getInt("rotation") == rotation) return one;
+        }
+        throw new AssertionError("no case is turned by " + rotation);
     }
 
     private static int same(Bitmap one, Bitmap other, boolean isMirrored) {
@@ -110,7 +136,7 @@ public class CameraLoopTest {
                 listener.onImageAvailable(reader);
                 done.countDown();
             });
-            done.await();
+            assertTrue("the camera's thread has ended", done.await(60, TimeUnit.SECONDS));
         }
 
         @Implementation protected static ImageReader newInstance(int width, int height, int format, int most) {
