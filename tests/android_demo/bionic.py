@@ -6,6 +6,7 @@ removed from the copies, and functions that glibc has, but with another meaning,
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import struct
@@ -46,7 +47,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def make(folder: Path, parts: Parts) -> None:
-    """Fill a folder, see `environment`; skips the test without a C compiler."""
+    """Fill a folder, see `environment`; skips the test on other machines than x86-64 Linux, and without a C compiler."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("ExecuTorch's Android library on this JVM: needs Linux on x86-64")
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("ExecuTorch's Android library on this JVM: no C compiler; apt install gcc")
