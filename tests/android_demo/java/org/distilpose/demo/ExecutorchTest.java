@@ -38,7 +38,7 @@ public class ExecutorchTest {
         Card card = Bundled.card("int8");
         JSONArray shape = new JSONArray().put(1).put(3).put(card.input.height / 2).put(card.input.width);
         JSONObject other = new JSONObject().put("shape", shape).put("layout", "NCHW").put("dtype", "float32")
-            .put("mean", new JSONArray("[0, 0, 0]")).put("std", new JSONArray("[1, 1, 1]"));
+            .put("colour", "RGB").put("mean", new JSONArray("[0, 0, 0]")).put("std", new JSONArray("[1, 1, 1]"));
         Failure failure = assertThrows(Failure.class, () -> {
             try (Runner runner = Runners.open(new File(Bundled.ASSETS, card.file), InputSpec.parse(other), 17, 1)) {
                 runner.run(new float[34], new float[17]);
