@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -24,16 +25,18 @@ def open_peak(threads: int) -> Callable[[], object]:
 def model() -> ModelProto:
     """Of QLinearConv, with the types that the runtime's kernels take on every processor: activations uint8, weights int8."""
     rng = np.random.default_rng(0)
-    constants = {
+    constants: dict[str, Any] = {
         "scale": np.float32(SCALE),
         "zero": np.uint8(128),
         "weight_scale": np.float32(WEIGHT_SCALE),
-        "weight_zero": np.int8(0),
-    } | {f"weight_{layer}": rng.integers(-127, 128, (CHANNELS, CHANNELS, 1, 1), np.int8) for layer in range(LAYERS)}
+    }
+    for layer in range(LAYERS):
+        constants[f"weight_{layer}"] = rng.integers(-127, 128, (CHANNELS, CHANNELS, 1, 1), np.int8)
+        constants[f"weight_zero_{layer}"] = np.int8(0)  # its own: see `targets.onnx.zero_points.separate`
     nodes = [
         helper.make_node(
             "QLinearConv",
-            [f"layer_{layer}", "scale", "zero", f"weight_{layer}", "weight_scale", "weight_zero", "scale", "zero"],
+            [f"layer_{layer}", "scale", "zero", f"weight_{layer}", "weight_scale", f"weight_zero_{layer}", "scale", "zero"],
             [f"layer_{layer + 1}"],
         )
         for layer in range(LAYERS)
