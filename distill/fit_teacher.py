@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -33,8 +32,7 @@ _TIMED = 3  # steps from which the time of the rest is estimated
 
 def fitted_weights(name: str, train: Data, validation: Data, recipe: Recipe) -> Path:
     """Weights of a teacher that is fitted with that recipe once and cached; the same command resumes an interrupted fit."""
-    chosen = {name: value for name, value in asdict(recipe).items() if value is not None}  # weights of before stay found
-    settings = json.dumps([chosen, train.digest, train.source.skeleton.to_dict()], sort_keys=True)
+    settings = json.dumps([recipe.settings(), train.digest, train.source.skeleton.to_dict()], sort_keys=True)
     folder = cache_folder() / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
     weights, process = folder / TEACHER, processes.state()
     is_cached = weights.is_file()

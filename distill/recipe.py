@@ -6,7 +6,7 @@ The packaged ones are the YAML files of `distill/recipes`; `--recipe` also takes
 from __future__ import annotations
 
 import math
-from dataclasses import field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -113,6 +113,14 @@ class Recipe:
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     losses: Annotated[LossWeights, BeforeValidator(_sort_extra)] = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def settings(self) -> dict[str, Any]:
+        """All fields, as runs and caches record them: as before there were several resolutions and drawings of labels.
+
+        One resolution is a number, and a field that is None is left out, so that older runs resume and older fits are found.
+        """
+        only = self.resolution[0] if len(self.resolution) == 1 else self.resolution
+        return {name: value for name, value in {**asdict(self), "resolution": only}.items() if value is not None}
 
     def steps(self, people: int) -> int:
         """Optimiser steps of the whole run over `people` crops."""

@@ -10,7 +10,6 @@ import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +191,7 @@ class Run:
                 module.eval()
 
     def _open(self, settings: dict[str, Any], resume: bool) -> None:
-        described = {"recipe": asdict(self.recipe), **settings}
+        described = {"recipe": self.recipe.settings(), **settings}
         checkpoint = self.folder / CHECKPOINT
         self._began = time.time()
         check_resume_settings(self.folder, described, resume)

@@ -60,7 +60,7 @@ def compare(
         "student": request.student,
         "teacher": request.teacher,
         "weights": sha256(request.weights or weights_file(request.student)),
-        "recipe": asdict(replace(recipe, seed=0)),
+        "recipe": replace(recipe, seed=0).settings(),
         "precision": asdict(precision),
         "calibration": calibration,
         "digests": {"training data": request.train.digest, **{name: data.digest for name, data in held_out.items()}},

@@ -71,7 +71,7 @@ def quantize(request: Request, precision: Precision, calibration: int = 128) -> 
         "data weights": [*request.train.weights],
         "digests": sources,
     }
-    check_resume_settings(out, {"recipe": asdict(recipe), **settings}, request.resume)
+    check_resume_settings(out, {"recipe": recipe.settings(), **settings}, request.resume)
     programs = _Programs(task, student, float_program(form, crop), sources)
     task.compare(programs.figures["fp32"])
     equalise(form, trace(form, crop), crops.batches("Equalising"), precision.scheme)

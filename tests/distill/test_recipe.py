@@ -70,3 +70,12 @@ def test_an_impossible_value_is_refused(text: str, complaint: str, tmp_path: Pat
 def test_a_resolution_that_leaves_no_whole_patches_is_refused(resolution: float) -> None:
     with pytest.raises(InputError, match=r"is no multiple of 32; take 0.5 or 1"):
         resized(CropSpec(), resolution)
+
+
+def test_settings_are_recorded_as_before_there_were_several_resolutions() -> None:
+    """So runs that were begun before resume, and weights that were fitted before are found."""
+    settings = recipes.Recipe().settings()
+    assert settings["resolution"] == 1.0
+    assert "labels" not in settings
+    assert recipes.Recipe(resolution=(1, 0.5), labels="udp").settings()["resolution"] == (1, 0.5)
+    assert recipes.Recipe(labels="udp").settings()["labels"] == "udp"
