@@ -14,6 +14,7 @@ from pose.streams import end, open_standard_streams, printable
 # module -> what it does, in the order of the work; tests/test_house.py holds that no command is missing
 COMMANDS = {
     "calib_data.inspect": "Show what is in a file of people, what was left out and why",
+    "calib_data.cut": "Cut every person out of their photo, with context and labels: a small folder to train on",
     "distill.teacher": "Fit a heatmap teacher to labels",
     "distill.student": "Train a float student against a heatmap teacher",
     "distill.ablation": "Train a student with each combination of losses, from the same start, and compare",
