@@ -27,10 +27,12 @@ def write_assets(artefacts: Sequence[Path], folder: Path) -> list[Path]:
     """Put artefacts and their cards into a folder of assets, in the place of those that are there; returns the cards.
 
     Raises:
-        InputError: an artefact is not the file of its card, or a file cannot be read or written.
+        InputError: an artefact is not the file of its card or predicts queries, or a file cannot be read or written.
     """
     described = {artefact: cards.read(cards.card_path(artefact)) for artefact in artefacts}
     for artefact, card in described.items():
+        if card.queries:
+            raise InputError(f"--android: the app draws networks that predict joints, and {card.student} predicts queries")
         card.verify_artefact(artefact)
     old = list(folder.glob(f"*{CARD}")) if folder.is_dir() else []
     for one in old:

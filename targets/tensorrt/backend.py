@@ -11,6 +11,7 @@ device. `delegated` counts the file's operators, and the int8 shares are those o
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,21 +30,37 @@ if TYPE_CHECKING:
 
 aten = torch.ops.aten
 
-_SUPPORTED = {  # become ONNX operators of TensorRT 10's support matrix
+_SUPPORTED = {  # become ONNX operators of TensorRT 10's support matrix, or nothing
     *WEIGHTED,
+    operator.getitem,
+    aten._assert_tensor_metadata.default,
+    aten.abs.default,
+    aten.adaptive_avg_pool2d.default,
     aten.add.Tensor,
+    aten.arange.default,
+    aten.arange.start,
+    aten.arange.start_step,
+    aten.avg_pool2d.default,
     aten.bmm.default,
     aten.cat.default,
+    aten.chunk.default,
+    aten.clamp.default,
     aten.clamp_min.default,
     aten.constant_pad_nd.default,
+    aten.cos.default,
+    aten.div.Tensor,
     aten.exp.default,
+    aten.expand.default,
     aten.flatten.using_ints,
     aten.gelu.default,
+    aten.group_norm.default,
     aten.hardtanh.default,
     aten.hardtanh_.default,
     aten.layer_norm.default,
     aten.log.default,
     aten.matmul.default,
+    aten.max_pool2d.default,
+    aten.mean.dim,
     aten.mul.Tensor,
     aten.pad.default,
     aten.permute.default,
@@ -51,18 +68,28 @@ _SUPPORTED = {  # become ONNX operators of TensorRT 10's support matrix
     aten.relu6.default,
     aten.relu_.default,
     aten.reshape.default,
+    aten.rsub.Scalar,
     aten.select.int,
     aten.sigmoid.default,
+    aten.sin.default,
     aten.slice.Tensor,
     aten.softmax.int,
+    aten.sqrt.default,
+    aten.square.default,
     aten.squeeze.dim,
+    aten.stack.default,
+    aten.sub.Tensor,
     aten.sum.dim_IntList,
+    aten.t.default,
+    aten.to.dtype,
     aten.transpose.int,
+    aten.unbind.int,
     aten.unflatten.int,
     aten.unsqueeze.default,
     aten.upsample_bilinear2d.vec,
     aten.upsample_nearest2d.vec,
     aten.view.default,
+    aten.zeros_like.default,
 }
 
 

@@ -11,9 +11,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from android_demo import build, package, parts, tools
 from edge import app_assets
+from pose import card as cards
 from pose import weights
 from pose.card import Card
 from pose.errors import BackendError, InputError
@@ -112,6 +114,18 @@ def test_an_artefact_that_is_not_that_of_its_card_becomes_no_asset(tmp_path: Pat
         shutil.copy(path, tmp_path)
     (tmp_path / BUNDLED.name).write_bytes(b"TFL3")
     with pytest.raises(InputError, match="sha256 differs"):
+        app_assets.write_assets([tmp_path / BUNDLED.name], tmp_path / "assets")
+    assert not (tmp_path / "assets").exists()
+
+
+def test_a_network_of_queries_becomes_no_asset(tmp_path: Path) -> None:
+    shutil.copy(BUNDLED, tmp_path)
+    text = cards.card_path(BUNDLED).read_text()
+    shapes = {"coords": [1, 100, 2], "scores": [1, 100, 17]}
+    fields = yaml.safe_load(text) | {"student": "prtr_r50"}
+    fields["outputs"] = [output | {"shape": shapes[output["name"]]} for output in fields["outputs"]]
+    cards.card_path(tmp_path / BUNDLED.name).write_text(yaml.safe_dump(fields))
+    with pytest.raises(InputError, match="prtr_r50 predicts queries"):
         app_assets.write_assets([tmp_path / BUNDLED.name], tmp_path / "assets")
     assert not (tmp_path / "assets").exists()
 
