@@ -52,6 +52,8 @@ class PeopleTable:
 
     def keep(self, rows: np.ndarray) -> None:
         """Keep the rows of a mask, bool [N]."""
+        if rows.all():
+            return  # without a second copy of everything
         for name, column in vars(self).items():
             setattr(self, name, column[rows])
 
@@ -253,7 +255,9 @@ def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs, *, unl
         [[0] * width if blank else value for blank, value in zip(empty, keypoints, strict=True)], width, of_joints=True
     )
     is_number = np.isfinite(numbers).all(1)
-    triples = numbers.reshape(len(rows), joints.count, 3)[:, list(joints.places)]
+    triples = numbers.reshape(len(rows), joints.count, 3)
+    if joints.places != tuple(range(joints.count)):
+        triples = triples[:, list(joints.places)]
     is_visibility = np.isin(triples[..., 2], (0, 1, 2)).all(1)
     kept = np.ones(len(rows), bool)
     for repair, wrong in (

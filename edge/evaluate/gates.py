@@ -72,23 +72,22 @@ def require_something_to_lose(check: Check) -> None:
 def require_above_chance(score: TeacherScore) -> None:
     """Raises InputError where a teacher's answers say nothing about the pictures: its figures are no accuracy.
 
-    That is a PCK near chance, see `require_something_to_lose`; an AP of 0 where PCK is not defined; or neither is defined.
+    That is a PCK near chance, see `require_something_to_lose`; an AP of 0; or neither is defined.
     """
     data = f"{score.persons} people of {score.data}"
     if score.ap is None and score.pck is None:
         raise InputError(
             f"{score.teacher}: AP and PCK are not defined: nobody among {data} has labelled joints of the teacher"
         )
-    if score.pck is None:
-        has, is_near = f"AP {score.ap:.1f}", (score.ap or 0) < NO_AP
+    if score.pck is not None and not score.pck >= _least_pck(score.chance_pck):
+        has = f"PCK {score.pck:.1f} on {data}, which is {_near_chance(score.chance_pck)}"
+    elif score.ap is not None and score.ap < NO_AP:
+        has = f"AP {score.ap:.1f} on {data}"
     else:
-        has, is_near = f"PCK {score.pck:.1f}", not score.pck >= _least_pck(score.chance_pck)
-    if is_near:
-        chance = _near_chance(score.chance_pck)
-        raise InputError(
-            f"{score.teacher} has {has} on {data}, which is {chance}; check its YAML (size, mean, std, colour, joints), its "
-            "weights, and the boxes"
-        )
+        return
+    raise InputError(
+        f"{score.teacher} has {has}; check its YAML (size, mean, std, colour, joints), its weights, and the boxes"
+    )
 
 
 def _least_pck(chance: float | None) -> float:
