@@ -20,12 +20,14 @@ from results import ablation as ablations  # noqa: E402
 from results import zoo  # noqa: E402
 
 if TYPE_CHECKING:
+    from edge.evaluate.peers import Peers
     from edge.evaluate.records import Check, Column, Pixels
 
 REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "zoo")
 OPTIONAL = ("ablation", "zoo")  # of which a folder may have no data
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
+PEER_TIMINGS = "peers-timings.json"  # of `edge.peers`, too: the same networks with other weights, on a processor with VNNI
 FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
 DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
 STUDENTS = (
@@ -97,12 +99,11 @@ def compare_region(folder: Path) -> str:
 
 def peers_regions(folder: Path) -> dict[str, str]:
     """What `edge.peers` measured: the README has its first set of people and number of threads, the other page has all."""
-    from edge.evaluate.peers import read_peers
     from edge.report.peers import as_markdown, figures
 
     if not (folder / PEERS).exists():
         return {}
-    peers = read_peers(folder / PEERS)
+    peers = _peers(folder)
     images = {
         name: f"![Accuracy against latency, students and networks of others, {name}]({{}}results/{_figure_name(name)})"
         for name in figures(peers)
@@ -116,14 +117,40 @@ def peers_regions(folder: Path) -> dict[str, str]:
     }
 
 
+def _peers(folder: Path) -> Peers:
+    """Accuracy of `PEERS`; latency, and the machine, of `PEER_TIMINGS` if there is one: weights do not change latency.
+
+    Raises:
+        InputError: the two files have another network under one name.
+    """
+    from edge.evaluate.peers import read_peers
+
+    peers = read_peers(folder / PEERS)
+    if not (folder / PEER_TIMINGS).exists():
+        return peers
+    timed = read_peers(folder / PEER_TIMINGS)
+    known = {network.name: network for network in timed.networks}
+    networks = []
+    for network in peers.networks:
+        other = known.get(network.name)
+        if other and (other.crop, other.precision, other.multiply_adds) != (
+            network.crop,
+            network.precision,
+            network.multiply_adds,
+        ):
+            raise InputError(f"{folder}: {network.name} of {PEERS} is another network than that of {PEER_TIMINGS}")
+        networks.append(network.model_copy(update={"timings": other.timings if other else []}))
+    latency = {name: getattr(timed, name) for name in ("facts", "threads", "rounds", "block", "baseline", "peaks")}
+    return peers.model_copy(update={**latency, "networks": networks})
+
+
 def peers_figures(folder: Path) -> dict[Path, str]:
     """File -> SVG, of what `edge.peers` measured: one for each set of people."""
-    from edge.evaluate.peers import read_peers
     from edge.report.peers import figures
 
     if not (folder / PEERS).exists():
         return {}
-    return {folder / _figure_name(name): drawn for name, drawn in figures(read_peers(folder / PEERS)).items()}
+    return {folder / _figure_name(name): drawn for name, drawn in figures(_peers(folder)).items()}
 
 
 def _figure_name(people: str) -> str:
