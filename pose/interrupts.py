@@ -1,7 +1,7 @@
 """Ctrl-C ends a command with one line and exit code 130 at any time, also while its modules are imported.
 
 `pose` imports this module first, and so does every package that has commands. A process that is not started as a command of
-ours keeps the handlers that it has.
+ours keeps the handlers that it has. Until this module has run, Python itself answers: it imports what takes no time only.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import PurePath
-from typing import Any, NoReturn
 
 EXIT_CODE = 130  # what a shell reports of a process that SIGINT ended
 MESSAGE = "interrupted; nothing half-written is left"
@@ -40,10 +38,10 @@ def _is_command() -> bool:
     arguments = sys.orig_argv[1:]  # sys.argv is passed on to the processes that multiprocessing starts
     if sys.argv[:1] == ["-m"]:  # while Python looks for the module, and imports the packages around it
         return any(argument.removeprefix("-m").partition(".")[0] in PACKAGES for argument in arguments)
-    return any(PurePath(argument).stem == "distilpose" for argument in arguments)
+    return any(os.path.basename(argument) in ("distilpose", "distilpose.exe") for argument in arguments)  # noqa: PTH119
 
 
-def _end(*_: Any) -> NoReturn:
+def _end(*_: object) -> None:
     os.write(2, f"error: {MESSAGE}\n".encode())
     os._exit(EXIT_CODE)
 
