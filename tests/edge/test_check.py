@@ -100,9 +100,9 @@ def test_a_missing_twin_is_left_out(two_targets: Path, tmp_path: Path) -> None:
 
 
 def test_a_card_without_its_artefact_or_of_another_one_is_ignored(
-    two_targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = Path(shutil.copytree(two_targets, tmp_path / "dist"))
+    folder = Path(shutil.copytree(tiny_onnx.parent, tmp_path / "dist"))
     artefact, stray, other = (folder / f"{name}.onnx" for name in ("tiny-onnx-int8", "gone", "copy"))
     shutil.copyfile(cards.card_path(artefact), cards.card_path(stray))
     shutil.copyfile(cards.card_path(artefact), cards.card_path(other))
