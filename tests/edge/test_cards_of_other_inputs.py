@@ -67,8 +67,8 @@ def test_mean_and_std_show_in_the_answer(folder: Path, name: str, fields: dict) 
     refused(lambda: run.open(path), name, "answers the golden crop", "off its card", "another model or input")
 
 
-def test_the_mean_of_a_program_shows_in_its_answer(folder: Path) -> None:
-    path = folder / "tiny.program" / "student_fp32.pt2"
+def test_the_mean_of_a_program_shows_in_its_answer(tiny_program: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(tiny_program, tmp_path / "program")) / "student_fp32.pt2"
     runner = run.open(path)
     coords, scores = runner.predict(runner.card.golden.pixels(48, 64)[None])
     value = yaml.safe_load(path.with_name("card.yaml").read_text())
