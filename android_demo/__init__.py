@@ -2,3 +2,5 @@
 
 Start reading at `build.py` and at `MainActivity.java` in `java/main`; the versions of what is fetched are in `pom.xml`.
 """
+
+import pose.interrupts  # noqa: F401 - first: Ctrl-C while the rest is imported

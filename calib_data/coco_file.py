@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ from pose.skeleton import Skeleton
 
 _LARGEST_ID = 2**53  # the largest that every JSON reader keeps exactly
 _LARGEST_SIDE = 65535
+_MOST = {"images": 2_000_000, "annotations": 2_000_000, "categories": 10_000}  # entries that are read
+_MOST_JOINTS = 1_000
+_MOST_NUMBERS = 1 << 26  # of all keypoints, 0.5 GB: 260,000 people have 13 million
 
 
 @dataclass
@@ -80,7 +84,7 @@ class Ids:
                 raise InputError(f"{where}[{place}] must be an object")
             key = plain_id(entry.get("id"))
             if key is None:
-                raise InputError(f"{where}[{place}].id: {entry.get('id')!r:.40} is no id; it must be a number or a text")
+                raise InputError(f"{where}[{place}].id: {brief(entry.get('id'))} is no id; it must be a number or a text")
             if key in places:
                 raise InputError(f"{where}[{place}].id: {key} is used twice; ids must be unique")
             places[key] = place
@@ -143,6 +147,9 @@ def read_people(
         InputError: the file cannot be read, or a value in it is wrong; the message names the place.
     """
     held = parse(path, split)
+    for part, most in _MOST.items():
+        if (count := len(getattr(held, part))) > most:
+            raise InputError(f"{path}: {part}: {count:,} are more than the {most:,} that are read; split the file")
     repairs = Repairs(path.name, strict=strict)
     image_ids = Ids(f"{path}: images", held.images)
     category_ids = Ids(f"{path}: categories", held.categories)
@@ -160,11 +167,15 @@ def read_people(
             repairs.add(Repair.CATEGORIES_MERGED, detail=f"{', '.join(names[:4])}{', ...' * (len(names) > 4)}")
             first = {**first, "name": path.stem}
         count = _usual_count(rows)
+        if count > _MOST_JOINTS:
+            raise InputError(f"annotations have {count:,} joints, more than the {_MOST_JOINTS:,} that are read")
         if unlabelled and not first.get("keypoints"):
             first = {**first, "keypoints": [f"joint_{number}" for number in range(count or 1)]}
         joints = choice.joints_of(first, skeleton, count, repairs)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    if 3 * joints.count * len(rows) > _MOST_NUMBERS:
+        raise InputError(f"{path}: {len(rows):,} people of {joints.count:,} joints are too many to read; split the file")
     people = _table(rows, joints, repairs, unlabelled=unlabelled)
     return PeopleFile(
         joints.skeleton, images, people, repairs, chosen, image_ids, category_ids, held.sources or (path,),
@@ -187,12 +198,12 @@ def plain_id(value: Any) -> Hashable | None:
 def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name.isprintable() or not name_parts(name):
-        raise InputError(f"{where}.file_name: {name!r:.60} must be the name of a file in the image folder")
+        raise InputError(f"{where}.file_name: {brief(name)} must be the name of a file in the image folder")
     sides = []
     for field in ("width", "height"):
         side = scalars([entry.get(field) or 0])[0]  # 0, null or missing: the photo says it
         if isinstance(entry.get(field), bool) or not 0 <= side <= _LARGEST_SIDE:
-            raise InputError(f"{where}.{field}: {entry[field]!r:.40} is no number of pixels")
+            raise InputError(f"{where}.{field}: {brief(entry[field])} is no number of pixels")
         sides.append(round(side))
     width, height = sides if all(sides) else (0, 0)
     path = entry.get("path")
@@ -205,6 +216,8 @@ def _category(where: str, entry: dict[str, Any], number: int) -> dict[str, Any]:
     name, joints = entry.get("name"), entry.get("keypoints")
     if joints is not None and not (isinstance(joints, list) and all(isinstance(joint, str) for joint in joints)):
         raise InputError(f"{where}.keypoints: it must be a list of the joints' names")
+    if joints is not None and len(joints) > _MOST_JOINTS:
+        raise InputError(f"{where}.keypoints: {len(joints):,} joints are more than the {_MOST_JOINTS:,} that are read")
     return {**entry, "id": number, "name": name if isinstance(name, str) else str(number)}
 
 
@@ -251,8 +264,9 @@ def _table(rows: list[_Row], joints: choice.FileJoints, repairs: Repairs, *, unl
     keypoints = [row.entry.get("keypoints") for row in rows]
     empty = np.array([not value for value in keypoints], bool)
     is_crowd_row = is_crowd == 1
+    none = [0] * width
     numbers, is_long = matrix(
-        [[0] * width if blank else value for blank, value in zip(empty, keypoints, strict=True)], width, of_joints=True
+        [none if blank else value for blank, value in zip(empty, keypoints, strict=True)], width, of_joints=True
     )
     is_number = np.isfinite(numbers).all(1)
     triples = numbers.reshape(len(rows), joints.count, 3)

@@ -25,7 +25,7 @@ def matrix(values: Sequence[Any], width: int, *, of_joints: bool = False) -> tup
     try:
         numbers = np.array(rows, np.float64).reshape(len(rows), width)
     except (TypeError, ValueError, OverflowError):
-        numbers = np.array([[_number(value) for value in row] for row in rows], np.float64).reshape(len(rows), width)
+        numbers = np.array([np.array([_number(value) for value in row]) for row in rows]).reshape(len(rows), width)
     wrong = ~(np.abs(numbers) <= LARGEST)
     if of_joints and wrong.any():
         triples, wrong_triples = numbers.reshape(len(rows), -1, 3), wrong.reshape(len(rows), -1, 3)

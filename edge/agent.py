@@ -218,7 +218,7 @@ def golden_error(path: str, coords: Any, scores: Any, golden: Golden, size: Any)
     problem = f"{median:.2f} px (median) and {score:.2f} of score off its card, which allows {allowed_px:.2f} px"
     if wrong:
         problem = f"with {wrong} of {coords.size + scores.size} values NaN or infinite; its card allows {allowed_px:.2f} px"
-    raise JobError("golden", f"{path} answers the golden crop {problem} and {allowed_score:g}: a wrong model is not timed")
+    raise JobError("golden", f"{path} answers the golden crop {problem} and {allowed_score:g}: another model or input")
 
 
 def load(job: Job) -> None:

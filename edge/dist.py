@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from edge.golden import open_replayed
 from pose import card as cards
-from pose.card import Precision
+from pose.card import Card, Precision
 from pose.errors import InputError
 from pose.files import CARD_SUFFIX, atomic_file
 from pose.program import CARD, Program, graph_name, load_program
+from pose.terminal import note
 from targets import base
 from targets.base import Runner
-from targets.isolated import open_isolated
 
 DEFAULT = Path("dist")
 
@@ -47,10 +49,10 @@ class Artefact(base.Artefact):
         """A runner of the artefact, in a process of its own.
 
         Raises:
-            InputError: it does not match its card.
+            InputError: it does not match its card, or answers the golden crop otherwise.
             BackendError: its runtime is not installed, refuses it, or crashes on it.
         """
-        return open_isolated(self.path, self.card, threads)
+        return open_replayed(self.path, self.card, threads)
 
     @cached_property
     def program(self) -> Program:
@@ -67,10 +69,11 @@ class Artefact(base.Artefact):
             raise InputError(
                 f"{folder} is not the program that {self.path} was lowered from (sha256 differs); export it again"
             )
-        for field in ("student", "skeleton", "spec"):
-            mine, its = getattr(card, field), getattr(program.card, field)
-            if mine != its:
-                what = "of other joints, pairs, limbs or sigmas than" if field == "skeleton" else f"{mine}, and {its} in"
+        mine, its = _identity(card), _identity(program.card)
+        for field in mine:
+            if mine[field] != its[field]:
+                what = "of other joints, pairs, limbs or sigmas than"
+                what = what if field == "skeleton" else f"{mine[field]}, and {its[field]} in"
                 raise InputError(f"{cards.card_path(self.path)}: {field} is {what} its program's card; export it again")
         return program
 
@@ -114,6 +117,11 @@ class Artefact(base.Artefact):
         return min(twins, key=lambda artefact: (artefact is not self, artefact.variant), default=None)
 
 
+def _identity(card: Card) -> dict[str, Any]:
+    """What an artefact's card has in common with that of its program."""
+    return {"student": card.student, "skeleton": card.skeleton, **asdict(card.spec)}
+
+
 class Dist:
     """The artefacts in a folder. Each card is read once, when it is first needed."""
 
@@ -141,14 +149,22 @@ class Dist:
             self._artefacts[path] = Artefact(path, cards.read(cards.card_path(path)), self)
         return self._artefacts[path]
 
-    @property
+    @cached_property
     def artefacts(self) -> list[Artefact]:
-        """All artefacts, by name.
+        """All artefacts, by name. A card without its artefact, or of another one, is ignored with a note.
 
         Raises:
             InputError: see `artefact`.
         """
-        return [self.artefact(path) for path in self.paths]
+        own = []
+        for path in self.paths:
+            if not path.exists():
+                note(f"note: {cards.card_path(path)} is ignored: {path.name} does not lie beside it")
+            elif path.name not in (described := self.artefact(path).card.files):
+                note(f"note: {path} is ignored: the card beside it is of {', '.join(described)}")
+            else:
+                own.append(self.artefact(path))
+        return own
 
     def latest(self, targets: Sequence[str] | None = None) -> Artefact:
         """The int8 artefact that was written last, of those that run here.

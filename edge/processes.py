@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from pose.errors import BackendError, UserError, from_exit_code
 from pose.lifetime import end_with_parent
 
 _MOST = 64 << 20  # bytes of an answer
+_PROCESSOR_SECONDS = 2 * 3600  # of one process, its threads together: a limit that other work on the machine does not use up
 _PATIENCE = 10.0  # seconds for a process to end that has closed its end
 
 
@@ -30,7 +32,7 @@ def run_in_subprocesses(call: Callable[..., Any], arguments: Mapping[str, tuple[
         arguments: name -> arguments of one call.
 
     Raises:
-        BackendError: a process crashed or was killed.
+        BackendError: a process crashed, was killed, or computed for more than two hours.
     """
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     waiting = list(arguments.items())
@@ -40,7 +42,7 @@ def run_in_subprocesses(call: Callable[..., Any], arguments: Mapping[str, tuple[
             while waiting and len(running) < _processors():
                 name, call_arguments = waiting.pop(0)
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_answer, args=(sender, call, call_arguments))
+                process = context.Process(target=_answer, args=(sender, call, call_arguments, _PROCESSOR_SECONDS))
                 process.start()
                 sender.close()
                 running[receiver] = name, process
@@ -79,12 +81,13 @@ def _exception(answer: dict[str, Any]) -> Exception:
     return error
 
 
-def _answer(sender: Connection, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(sender: Connection, call: Callable[..., Any], arguments: tuple[Any, ...], seconds: int) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None and parent.pid is not None  # noqa: PT018
     end_with_parent(parent.pid)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
+    _limit_processor_time(seconds)
     try:
         answer: dict[str, Any] = {"value": call(*arguments)}
     except UserError as error:
@@ -92,6 +95,19 @@ def _answer(sender: Connection, call: Callable[..., Any], arguments: tuple[Any, 
     except Exception as error:
         answer = {"error": f"{type(error).__name__}: {error}", "code": None, "traceback": traceback.format_exc()}
     sender.send_bytes(json.dumps(answer).encode())
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """Raise a BackendError in this process after so many seconds; what runs in native code then is killed a minute later."""
+
+    def end(*_: object) -> None:
+        raise BackendError(f"it took more than {seconds:,} s of processor time and was ended; take another --target")
+
+    with contextlib.suppress(ImportError, ValueError):  # not on Windows; a lower limit is set already
+        import resource
+
+        signal.signal(signal.SIGXCPU, end)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 60))
 
 
 def _end(*_: object) -> None:

@@ -8,6 +8,7 @@ student and a teacher are) and `card` (the description of everything that is wri
 
 import os
 
+from pose import interrupts  # noqa: F401 - first: Ctrl-C while the rest is imported
 from pose.loading import load
 
 __all__ = ["__version__", "load"]

@@ -36,8 +36,10 @@ from pose.files import CARD_SUFFIX, read_yaml_value, sha256, write_text
 from pose.skeleton import Skeleton, SkeletonFile
 
 SCHEMA: Literal[3] = 3
+Role = Literal["fp32", "int8", "lowered"]  # of an answer to the golden crop
 Precision = Literal["fp32", "fp16", "int8"]  # of an artefact; fp16 is made from the float program
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+TensorType = tuple[str, Sequence[int]]  # as numpy names it, and its shape: ("float32", (1, 3, 256, 192))
 _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -102,6 +104,12 @@ class Input(_Part):
     quantization: Quantization | None = None
 
     @property
+    def tensor_shape(self) -> tuple[int, ...]:
+        """Of the tensor that the file takes, in its layout."""
+        batch, channels, height, width = self.shape
+        return self.shape if self.layout == "NCHW" else (batch, height, width, channels)
+
+    @property
     def spec(self) -> CropSpec:
         """The crop that the network takes."""
         _, _, height, width = self.shape
@@ -154,7 +162,7 @@ class Golden(_Part):
     """
 
     crop: str
-    expected: dict[Literal["fp32", "int8", "lowered"], Prediction]
+    expected: dict[Role, Prediction]
 
     def pixels(self, width: int, height: int) -> np.ndarray:
         """The crop, unpacked: uint8 [height, width, 3].
@@ -170,6 +178,10 @@ class Golden(_Part):
         if len(data) != size:
             raise ValueError(f"golden.crop is not one of {width}x{height} RGB pixels")
         return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def _listed(tensors: Sequence[TensorType]) -> str:
+    return ", ".join(f"{dtype} {tuple(shape)}" for dtype, shape in tensors)
 
 
 class Card(_Part):
@@ -256,12 +268,26 @@ class Card(_Part):
         if extra:
             raise InputError(f"{where} has the sha256 of {', '.join(extra)}, which does not belong to it; make it again")
 
+    def require_interface(self, path: Path, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> None:
+        """Raises InputError unless a file maps one input to coords and scores, in this order, of the card's types.
+
+        Args:
+            path: of the file, for the message.
+            inputs, outputs: what the file takes and answers, as its runtime tells.
+        """
+        stated: tuple[list[TensorType], list[TensorType]] = (
+            [(self.input.dtype, self.input.tensor_shape)],
+            [(output.dtype, output.shape) for output in self.outputs],
+        )
+        for verb, actual, expected in zip(("takes", "answers"), (inputs, outputs), stated, strict=True):
+            does, says = _listed(actual), _listed(expected)
+            if does != says:
+                raise InputError(f"{path} {verb} {does or 'nothing'}, its card says {says}; make it again")
+
     def instructions(self) -> str:
         """How an app uses the file, as text of several lines: from an image and a box to keypoints in the image."""
         take, width, height = self.input, self.spec.width, self.spec.height
-        batch = take.shape[0]
         coords, scores = (f"Tensor '{output.name}': {output.dtype} {list(output.shape)}" for output in self.outputs)
-        shape = [batch, 3, height, width] if take.layout == "NCHW" else [batch, height, width, 3]
         mean, std = (self.spec.in_channel_order(values).tolist() for values in (take.mean, take.std))
         normalised = f"(pixel - mean) / std, pixels 0..255, mean {mean}, std {std}"
         lines = (
@@ -270,7 +296,8 @@ class Card(_Part):
             f"   Image pixels per crop pixel: s = {take.padding} * max(w / {width}, h / {height}).",
             f"2. Crop of {width} x {height} pixels, bilinear, black outside the image: crop pixel (i, j) is the image at",
             f"   (x + w / 2 + (i - {width / 2:g}) * s, y + h / 2 + (j - {height / 2:g}) * s).",
-            f"3. Tensor '{take.name}': {take.dtype} {shape} ({take.layout}), channels in the order {take.colour}:",
+            f"3. Tensor '{take.name}': {take.dtype} {list(take.tensor_shape)} ({take.layout}), "
+            f"channels in the order {take.colour}:",
             f"   {'pixels 0..255' if take.dtype == 'uint8' else normalised}.",
             f"4. {coords}: x, y of each {'query' if self.queries else 'joint'} in 0..1 of the crop; in the image they are",
             f"   (x + w / 2 + (coords_x - 0.5) * {width} * s, y + h / 2 + (coords_y - 0.5) * {height} * s).",

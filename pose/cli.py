@@ -1,7 +1,7 @@
 """The frame of every command: shared flags, exit codes, errors of one line, progress bars.
 
-Exit codes: 0 good; 1 a gate failed; 2 the input is wrong, or the run was interrupted; 3 a device, a backend or the program
-itself failed. Results go to standard output; errors, notes and progress go to standard error.
+Exit codes: 0 good; 1 a gate failed; 2 the input is wrong; 3 a device, a backend or the program itself failed; 130 the run
+was interrupted. Results go to standard output; errors, notes and progress go to standard error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import inspect
 import logging
 import math
 import re
-import signal
 import sys
 import traceback
 import warnings
@@ -23,7 +22,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from pose import __version__
+from pose import __version__, interrupts
 from pose.errors import BackendError, InputError, UserError, one_line
 from pose.failures import as_user_error
 from pose.files import require_apart, require_writable, results_apart
@@ -107,7 +106,7 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
         example: one whole command line, shown by `--help`.
     """
     open_standard_streams()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an exception, so that temporary files are removed
+    interrupts.as_exceptions()
     if not sys.warnoptions:  # python -W default shows the libraries' warnings to developers
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
@@ -115,7 +114,8 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
         code = _invoke(command, f"python -m {module}", example)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = _fail("interrupted; nothing half-written is left", 2)
+        interrupts.at_the_end()
+        code = _fail(interrupts.MESSAGE, interrupts.EXIT_CODE)
     except UserError as error:
         code = _fail(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -127,6 +127,7 @@ def run(command: Callable[..., None], module: str, example: str) -> NoReturn:
             code = 0
         else:
             code = _fail(str(known), known.exit_code) if known else _report_bug()
+    interrupts.at_the_end()
     end(code)
 
 

@@ -54,7 +54,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         if special:
-            with open(temporary, "rb") as file, open(path, "wb") as sink:
+            from pose.terminal import open_special  # which takes longer to import than most files to write
+
+            with open(temporary, "rb") as file, open_special(path) as sink:
                 shutil.copyfileobj(file, sink)
             return
         with open(temporary, "rb") as file:

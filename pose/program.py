@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pose import card as cards
 from pose.archives import require_checkpoint, stored_members
-from pose.card import Card, Precision
+from pose.card import Card, Precision, TensorType
 from pose.cut_graphs import whole_folder
 from pose.errors import InputError
 from pose.files import atomic_file, open_regular, sha256
@@ -54,7 +54,7 @@ class Program:
         path = self.path(precision)
         self.card.verify(path)
         graph = _load(path)
-        _require_shapes(graph, self.card, path)
+        _require_interface(graph, self.card, path)
         return graph
 
 
@@ -147,15 +147,15 @@ def _load(path: Path) -> ExportedProgram:
         raise InputError(f"{path} is not a whole program ({type(error).__name__}); quantize the student again") from error
 
 
-def _require_shapes(graph: ExportedProgram, card: Card, path: Path) -> None:
-    """Raises InputError unless a graph maps one input to coords and scores, in this order, of the shapes on its card."""
+def _require_interface(graph: ExportedProgram, card: Card, path: Path) -> None:
+    """Raises InputError unless a graph maps one input to coords and scores, in this order, of the types on its card."""
     values = {node.name: node.meta.get("val") for node in graph.graph.nodes}
     names = graph.graph_signature.user_inputs, graph.graph_signature.user_outputs
-    actual = tuple([tuple(getattr(values.get(name), "shape", ())) for name in side] for side in names)
-    expected = [card.input.shape], [output.shape for output in card.outputs]
-    if actual != expected:
-        does, says = (f"{side[0]} to {side[1]}" for side in (actual, expected))
-        raise InputError(f"{path} maps {does}, its card says {says}; quantize the student again")
+    card.require_interface(path, *([_type(values.get(name)) for name in side] for side in names))
+
+
+def _type(value: Any) -> TensorType:
+    return str(getattr(value, "dtype", "none")).removeprefix("torch."), tuple(getattr(value, "shape", ()))
 
 
 def _without_code(path: Path) -> io.BytesIO:

@@ -15,6 +15,7 @@ from pose.errors import BackendError, InputError, one_line
 from pose.files import require_regular
 from pose.installed import install_command
 from pose.onnx_graph import require_plain
+from pose.trial import require_harmless
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,26 @@ class MissingModelError(InputError):
 
 
 def open_session(path: Path, threads: int = 1) -> Session:
-    """Open a `.onnx` or `.tflite` file.
+    """Open a `.onnx` or `.tflite` file, which was run once in a process of its own before (`pose.trial`).
 
     Raises:
         InputError: no such file, another kind of file, or it cannot be read as a network with one input.
-        BackendError: the runtime is not installed.
+        BackendError: the runtime is not installed, or crashes on the file.
     """
     path = Path(path)
-    kinds: dict[str, type[_Onnx] | type[_TFLite]] = {".onnx": _Onnx, ".tflite": _TFLite}
-    if path.suffix not in kinds:
+    if path.suffix not in _KINDS:
         raise InputError(f"{path} is neither .onnx nor .tflite; a foreign network is one of these")
     if not path.is_file():
         raise MissingModelError(path)
     require_regular(path)
+    require_harmless(path)
+    return open_untried(path, threads)
+
+
+def open_untried(path: Path, threads: int = 1) -> Session:
+    """See `open_session`; a file that crashes its runtime ends this process."""
     try:
-        return kinds[path.suffix](path, threads)
+        return _KINDS[path.suffix](path, threads)
     except (InputError, BackendError):
         raise
     except Exception as error:  # the runtimes raise exceptions of their own for a file that they cannot read
@@ -180,6 +186,9 @@ class _TFLite(_Session):
     def values(self, name: str, output: np.ndarray) -> np.ndarray:
         steps = self._outputs[name][1]
         return steps.values(output) if steps else output
+
+
+_KINDS: dict[str, type[_Onnx] | type[_TFLite]] = {".onnx": _Onnx, ".tflite": _TFLite}
 
 
 def _tflite_steps(detail: dict[str, Any]) -> Steps | None:

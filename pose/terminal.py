@@ -7,9 +7,12 @@ are shown as text (`pose.streams.printable`). Colours are given by `style`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedWriter
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -45,6 +48,23 @@ def note(text: str) -> None:
         print(printable(shortened(text)), file=sys.stderr, flush=True)
     except OSError:  # its reader has left, or the disk is full: the result counts
         silence(2)
+
+
+def open_special(path: Path) -> BufferedWriter:
+    """A device or a pipe to write to. Where nothing reads the pipe yet, it says so, and waits.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    try:
+        number = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno != errno.ENXIO or not path.is_fifo():
+            raise
+        note(f"note: {path} is a pipe: waiting until something reads it")
+        return open(path, "wb")
+    os.set_blocking(number, True)
+    return open(number, "wb")
 
 
 @contextlib.contextmanager

@@ -2,3 +2,5 @@
 
 Start reading at `quantize.qat`, the command; `quantize.precision` says what is int8, `quantize.exact` why backends agree.
 """
+
+import pose.interrupts  # noqa: F401 - first: Ctrl-C while the rest is imported

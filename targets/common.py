@@ -184,17 +184,6 @@ def with_answer(card: Card, runner: Runner) -> Card:
     return card.model_copy(update={"golden": golden})
 
 
-def require_shapes(path: Path, card: Card, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> None:
-    """Raises InputError unless a file maps one input to coords and scores, in this order, of the shapes on its card."""
-    batch, channels, height, width = card.input.shape
-    shape = (batch, channels, height, width) if card.input.layout == "NCHW" else (batch, height, width, channels)
-    actual = [[tuple(one) for one in side] for side in (inputs, outputs)]
-    expected = [[shape], [output.shape for output in card.outputs]]
-    if actual != expected:
-        does, says = (f"{side[0]} to {side[1]}" for side in (actual, expected))
-        raise InputError(f"{path} maps {does}, its card says {says}; export it again")
-
-
 def verified_card(path: Path, target: str) -> Card:
     """The card beside an artefact that was made for `target`, and matches it.
 

@@ -13,12 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic_core import from_json
 
 from pose.errors import InputError
 from pose.files import read_bytes
 
-_MOST_BYTES = 1 << 29  # of an annotation file; that of COCO's 150,000 people has half as many
+_MOST_BYTES = 400_000_000  # of an annotation file; that of COCO's 150,000 people has 240 MB
+# Bytes of memory that its values may take, and what they take at most, by the characters that a json cannot do without: a
+# number or another element, a list, an object, a field, half of a string. Three bytes of json, `[],`, can become 74.
+_MOST_MEMORY = 2_500_000_000  # COCO's comes to about 1.9 GB
+_COSTS = {",": 40, "[": 80, "{": 180, ":": 60, '"': 12}
+_BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,26 @@ def parse_json(path: Path) -> Any:
     """The value in a JSON file: in UTF-8, with a byte order mark or without, or in UTF-16 with one.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or its values would take more than 2.5 GB of memory.
     """
     data = read_bytes(path, _MOST_BYTES)
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             data = data.decode("utf-16").encode()
+        _require_small(data, path)
         return from_json(data.removeprefix(codecs.BOM_UTF8), allow_inf_nan=True)
     except ValueError as error:
         raise InputError(f"{path}: Invalid JSON: {error}") from error
+
+
+def _require_small(data: bytes, path: Path) -> None:
+    """Raises InputError where the values would take too much memory: known before they are made."""
+    needed = 0
+    for start in range(0, len(data), _BLOCK):
+        block = np.frombuffer(data, np.uint8, min(_BLOCK, len(data) - start), start)
+        needed += sum(cost * int(np.count_nonzero(block == ord(sign))) for sign, cost in _COSTS.items())
+    if needed > _MOST_MEMORY:
+        raise InputError(
+            f"{path}: its values would take {needed / 1e9:,.1f} GB of memory, more than {_MOST_MEMORY / 1e9:g} GB; "
+            "leave out what no keypoints need, such as segmentation, or split it"
+        )

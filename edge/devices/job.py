@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from edge import agent
 from edge.dist import Artefact
+from edge.golden import golden
 from pose.card import Card
 from pose.errors import InputError
 from pose.files import sha256
 from targets.base import SPECS, get_spec
 
-TOLERANCE_PX, TOLERANCE_SCORE = 0.5, 0.05  # of the answer to the golden crop, for a program that is well conditioned
 X86 = ("x86_64", "AMD64", "amd64")
 
 
@@ -80,30 +78,6 @@ def artefact_job(name: str, file: Path, remote: str, card: Card) -> agent.Artefa
         "std": list(card.input.std),
         "golden": golden(card),
     }
-
-
-def golden(card: Card) -> agent.Golden:
-    """The golden crop, the card's answer to it and by how much a device may differ; see `edge.agent.golden_error`."""
-    answer = card.golden.expected["lowered"]
-    return {
-        "crop": card.golden.crop,
-        "coords": answer.coords,
-        "scores": answer.scores,
-        "tolerance_px": tolerance_px(card),
-        "tolerance_score": TOLERANCE_SCORE,
-    }
-
-
-def tolerance_px(card: Card) -> float:
-    """Pixels of the crop, median over the joints, by which a device's answer to the golden crop may differ from the host's.
-
-    The same kernels give the same answer. Other kernels round some activations to the next step, and the network decides how
-    far that shifts its keypoints. The card shows it: torch ran the same program, with kernels of its own, on the same crop.
-    """
-    lowered = card.golden.expected["lowered"]
-    torch = card.golden.expected.get("int8" if card.precision == "int8" else "fp32", lowered)
-    apart = (np.array(lowered.coords) - np.array(torch.coords)) * card.spec.size
-    return TOLERANCE_PX + 2 * float(np.median(np.linalg.norm(apart, axis=-1)))
 
 
 def runnable_file(artefact: Path, card: Card, architecture: str, folder: Path) -> Path:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from edge import agent
-from edge.devices import job as jobs
 from edge.devices.base import CommandFailed
 from edge.devices.session import Session
 from edge.evaluate.timings import Percentiles, Timing
+from edge.golden import golden
 from pose.card import Card, digest
 from pose.crop import normalise
 from pose.errors import BackendError
@@ -114,6 +114,6 @@ def _golden_error(text: str | None, card: Card, where: str) -> float:
             f"{where}: trtexec wrote no answer to the golden crop; it must be of TensorRT 10 or later"
         ) from error
     try:
-        return agent.golden_error(where, coords, scores, jobs.golden(card), np.array(card.spec.size, np.float32))[0]
+        return agent.golden_error(where, coords, scores, golden(card), np.array(card.spec.size, np.float32))[0]
     except agent.JobError as error:
         raise BackendError(str(error)) from error

@@ -61,6 +61,7 @@ class MilProgram:
         try:
             model = ct.models.MLModel(str(path), skip_model_load=True)
             spec = model.get_spec()
+            self._image = spec.description.input[0].type.imageType
             self.function = load(spec, spec.specificationVersion, model.weights_dir).functions["main"]
         except Exception as error:  # protobuf, C++ and coremltools raise types of their own
             raise BackendError(f"coremltools cannot read {path}: {one_line(error, 200)}") from error
@@ -79,12 +80,16 @@ class MilProgram:
                 self._steps.append(step)
 
     def require_interface(self, path: Path, card: Card) -> None:
-        """Raises InputError unless the program maps the card's image to coords and scores of the card's shapes."""
+        """Raises InputError unless the program maps the card's image to coords and scores of the card's types."""
         inputs = {name: tuple(value.shape) for name, value in self.function.inputs.items()}
         outputs = {value.name: tuple(value.shape) for value in self.function.outputs}
         says = {card.input.name: card.input.shape}, {output.name: output.shape for output in card.outputs}
         if (inputs, outputs) != says:
             raise InputError(f"{path} maps {inputs} to {outputs}, its card says {says[0]} to {says[1]}; export it again")
+        image, answers = self._image, [("float32", output.shape) for output in card.outputs]
+        card.require_interface(path, [("uint8", (1, image.height, image.width, 3))], answers)
+        if (colour := image.ColorSpace.Name(image.colorSpace)) != card.input.colour:
+            raise InputError(f"{path} takes an image in {colour}, its card says {card.input.colour}; export it again")
 
     @torch.no_grad()
     def __call__(self, **inputs: Tensor) -> dict[str, Tensor]:

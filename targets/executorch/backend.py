@@ -21,7 +21,7 @@ import executorch.extension.pybindings.portable_lib as runtime
 import numpy as np
 import torch
 
-from pose.card import Card, Coverage, Precision
+from pose.card import Card, Coverage, Precision, TensorType
 from pose.errors import BackendError, InputError, one_line
 from pose.program import Program
 from targets.base import Artefact, LintFinding
@@ -30,7 +30,6 @@ from targets.common import (
     accepted,
     artefact_card,
     network_input,
-    require_shapes,
     verified_card,
     write_artefact,
 )
@@ -48,6 +47,7 @@ _COSTLY = {
     "aten.expand.default": "expand becomes a copy outside the delegate",
     "aten.matmul.default": "matmul of rank 4 becomes expand + bmm and splits the graph; use bmm of rank 3",
 }
+_DTYPES = {0: "uint8", 1: "int8", 5: "float16", 6: "float32", 7: "float64"}  # of ExecuTorch's ScalarType
 _STEM = 2  # the first convolutions of the network
 _BOOKKEEPING = ("executorch_call_delegate", "getitem", "alloc")  # nodes that compute nothing
 
@@ -191,9 +191,13 @@ def _require_forward(module: Any, path: Path, card: Card) -> None:
     if (names := module.method_names()) != ["forward"]:
         raise InputError(f"{path} has the methods {', '.join(map(str, names))}, not forward alone; export it again")
     method = module.method_meta("forward")
-    inputs = [method.input_tensor_meta(number).sizes() for number in range(method.num_inputs())]
-    outputs = [method.output_tensor_meta(number).sizes() for number in range(method.num_outputs())]
-    require_shapes(path, card, inputs, outputs)
+    inputs = [_type(method.input_tensor_meta(number)) for number in range(method.num_inputs())]
+    outputs = [_type(method.output_tensor_meta(number)) for number in range(method.num_outputs())]
+    card.require_interface(path, inputs, outputs)
+
+
+def _type(meta: Any) -> TensorType:
+    return _DTYPES.get(meta.dtype(), f"type {meta.dtype()}"), tuple(meta.sizes())
 
 
 def _coverage(edge: EdgeProgramManager, share: Arithmetic) -> Coverage:

@@ -32,7 +32,6 @@ from targets.common import (
     accepted,
     artefact_card,
     network_input,
-    require_shapes,
     verified_card,
     write_artefact,
 )
@@ -149,8 +148,16 @@ def open_for(target: str, path: Path, threads: int) -> OnnxRunner:
     if [value.name for value in (*inputs, *outputs)] != [INPUT, *OUTPUTS]:
         names = [[value.name for value in values] for values in (inputs, outputs)]
         raise InputError(f"{path} maps {names[0]} to {names[1]}, which is not what its card says; export it again")
-    require_shapes(path, card, *([tuple(value.shape) for value in values] for values in (inputs, outputs)))
+    card.require_interface(
+        path, *([(_dtype(value), tuple(value.shape)) for value in values] for values in (inputs, outputs))
+    )
     return OnnxRunner(opened, card)
+
+
+def _dtype(value: onnxruntime.NodeArg) -> str:
+    """The name in numpy of a type such as `tensor(float)`."""
+    name = str(value.type).removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def session(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from pose.card import Card, Coverage, Input, Precision
+from pose.card import Card, Coverage, Input, Precision, TensorType
 from pose.errors import BackendError, InputError, one_line
 from pose.files import LARGEST, read_bytes
 from pose.program import Program
@@ -31,7 +31,6 @@ from targets.common import (
     accepted,
     artefact_card,
     network_input,
-    require_shapes,
     verified_card,
     write_artefact,
 )
@@ -61,11 +60,11 @@ class TFLiteRunner(OneByOneRunner):
             raise InputError(f"{path} has no output {' and no '.join(sorted(missing))}; export it again")
         self._outputs = [outputs[name] for name in ("coords", "scores")]
 
-    def shapes(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Of every input, and of coords and scores."""
+    def interface(self) -> tuple[list[TensorType], list[TensorType]]:
+        """Types of every input, and of coords and scores."""
         details = {output["index"]: output for output in self._interpreter.get_output_details()}
         inputs, outputs = self._interpreter.get_input_details(), [details[index] for index in self._outputs]
-        return [list(map(int, one["shape"])) for one in inputs], [list(map(int, one["shape"])) for one in outputs]
+        return [_type(one) for one in inputs], [_type(one) for one in outputs]
 
     def predict_one(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.card.input.dtype == "uint8":
@@ -117,7 +116,7 @@ def open(path: Path, threads: int = 1) -> TFLiteRunner:  # noqa: A001, named by 
     card = verified_card(path, "tflite")
     flatbuffer.require_plain(read_bytes(path, LARGEST), path)
     runner = TFLiteRunner(path, card, threads)
-    require_shapes(path, card, *runner.shapes())
+    card.require_interface(path, *runner.interface())
     return runner
 
 
@@ -143,6 +142,10 @@ def _convert(graph: ExportedProgram, input_spec: Input, precision: Precision) ->
         raise SPEC.not_installed(error.name) from error
     except Exception as error:  # of torch, MLIR, and whatever stops a pass
         raise BackendError(f"litert-torch cannot lower the program: {one_line(error, 200)}") from error
+
+
+def _type(details: dict[str, Any]) -> TensorType:
+    return np.dtype(details["dtype"]).name, tuple(map(int, details["shape"]))
 
 
 def _open(path: Path, threads: int, content: bytes | None = None) -> Any:

@@ -9,8 +9,8 @@ import pytest
 from edge import dist
 from edge.bench import cores
 from edge.devices import measure
-from edge.devices.job import tolerance_px
 from edge.devices.measure import summary
+from edge.golden import tolerance_px
 from pose.errors import InputError
 
 

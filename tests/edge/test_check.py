@@ -99,6 +99,24 @@ def test_a_missing_twin_is_left_out(two_targets: Path, tmp_path: Path) -> None:
     assert check(dist.find(folder / "tiny-executorch-fp32.pte"), SyntheticPeople(2)).float_twin is None
 
 
+def test_a_card_without_its_artefact_or_of_another_one_is_ignored(
+    tiny_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_onnx.parent, tmp_path / "dist"))
+    artefact, stray, other = (folder / f"{name}.onnx" for name in ("tiny-onnx-int8", "gone", "copy"))
+    shutil.copyfile(cards.card_path(artefact), cards.card_path(stray))
+    shutil.copyfile(cards.card_path(artefact), cards.card_path(other))
+    shutil.copyfile(artefact, other)
+    opened = dist.Dist(folder)
+    assert {"gone.onnx", "copy.onnx"}.isdisjoint(one.path.name for one in opened.artefacts)
+    assert opened.latest(["onnx"]).path == artefact
+    notes = capsys.readouterr().err.splitlines()
+    assert notes == [
+        f"note: {other} is ignored: the card beside it is of tiny-onnx-int8.onnx",
+        f"note: {cards.card_path(stray)} is ignored: gone.onnx does not lie beside it",
+    ]
+
+
 def test_the_command_prints_a_row_for_each_target(
     two_targets: Path,
     tiny_program: Path,
@@ -127,7 +145,7 @@ def test_a_card_that_is_not_its_programs_is_refused(two_targets: Path, tmp_path:
     card = cards.read(cards.card_path(path))
     darker = card.input.model_copy(update={"mean": (0.0, 0.0, 0.0)})
     card.model_copy(update={"input": darker}).write(cards.card_path(path))
-    with pytest.raises(InputError, match=r"tiny-onnx-int8.*: spec is .*mean=\(0\.0, .* its program's .*export it again"):
+    with pytest.raises(InputError, match=r"tiny-onnx-int8.*: mean is \(0\.0, .* its program's .*export it again"):
         check(dist.find(path), SyntheticPeople(1))
 
 

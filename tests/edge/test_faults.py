@@ -135,7 +135,7 @@ def test_a_card_that_lies(pi: Board, artefacts: dict[str, Artefact], tmp_path: P
             expected["coords"] = [[0.5, 0.5] for _ in expected["coords"]]
         card_path(path).write_text(yaml.safe_dump(card))
         lying[name] = dist.find(path)
-    assert "a wrong model is not timed" in error_of(pi, lying)
+    assert "another model or input" in error_of(pi, lying)
 
 
 def test_a_board_that_hangs_in_the_middle(

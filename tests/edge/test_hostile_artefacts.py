@@ -85,12 +85,12 @@ def with_other_order(card: dict) -> None:
 def test_an_artefact_with_other_outputs_than_its_card(folder: Path, target: str) -> None:
     artefact = folder / f"tiny-{target}-int8.{SUFFIX[target]}"
     edit(cards.card_path(artefact), with_more_joints)
-    refused(lambda: run.open(artefact), artefact.name, "maps", "its card says", "(1, 18, 2)")
+    refused(lambda: run.open(artefact), artefact.name, "answers float32 (1, 17, 2), ", "its card says", "(1, 18, 2)")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(with_more_joints, ("student_fp32.pt2 maps", "its card says")), (with_other_order, ("are not coords and scores",))],
+    [(with_more_joints, ("student_fp32.pt2 answers", "its card says")), (with_other_order, ("are not coords and scores",))],
 )
 def test_a_program_with_other_outputs_than_its_card(
     folder: Path, change: Callable[[dict], None], words: tuple[str, ...]

@@ -57,6 +57,17 @@ def test_a_process_that_is_killed_is_reported() -> None:
         list(run_in_subprocesses(die, {"one": ()}))
 
 
+def compute() -> None:
+    while True:
+        pass
+
+
+def test_a_process_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PROCESSOR_SECONDS", 2)
+    with pytest.raises(BackendError, match="took more than 2 s of processor time"):
+        list(run_in_subprocesses(compute, {"one": ()}))
+
+
 def test_the_others_end_and_leave_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_processors", lambda: 2)
     began = time.monotonic()

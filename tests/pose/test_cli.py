@@ -117,7 +117,7 @@ def test_interrupted(how: signal.Signals) -> None:
         start = time.monotonic()
         process.send_signal(how)
         assert process.stderr.read() == "error: interrupted; nothing half-written is left\n"
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert time.monotonic() - start < 10
 
 

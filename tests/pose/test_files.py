@@ -145,6 +145,17 @@ def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
     assert names(tmp_path) == ["pipe"]
 
 
+def test_waiting_for_the_reader_of_a_pipe_is_said(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program = "import sys\nfrom pose import files\nfiles.write_text(files.Path(sys.argv[1]), 'through')"
+    with subprocess.Popen([sys.executable, "-c", program, str(pipe)], stderr=subprocess.PIPE, text=True) as writer:
+        assert writer.stderr is not None
+        assert writer.stderr.readline() == f"note: {pipe} is a pipe: waiting until something reads it\n"
+        assert pipe.read_text() == "through"
+    assert writer.returncode == 0
+
+
 def test_a_long_name_is_written_and_a_longer_one_refused_before_the_work(tmp_path: Path) -> None:
     path = tmp_path / f"{'n' * 240}.json"
     files.require_writable(path)
