@@ -22,9 +22,9 @@ def find() -> str | None:
 
 
 class Browser:
-    """One tab. Everything that the page says to the console and asks of the network is kept in `events`."""
+    """One tab, in a browser that is started with more flags. What the page logs and requests is kept in `events`."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         path = find()
         assert path
         there, self._write = os.pipe()  # Chromium reads its 3 and writes its 4
@@ -36,7 +36,10 @@ class Browser:
                 os.dup2(descriptor, number)
 
         self._process = subprocess.Popen(
-            [path, *FLAGS, f"--user-data-dir={profile}"], preexec_fn=place, close_fds=False, stderr=subprocess.DEVNULL
+            [path, *FLAGS, *flags, f"--user-data-dir={profile}"],
+            preexec_fn=place,
+            close_fds=False,
+            stderr=subprocess.DEVNULL,
         )
         os.close(there)
         os.close(back)

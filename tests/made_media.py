@@ -28,6 +28,12 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25.0) -> 
     return path
 
 
+def write_stream(path: Path, frames: Iterable[np.ndarray]) -> Path:
+    """RGB frames as a stream of JPEGs, one behind the other, as Chromium reads for its made camera."""
+    path.write_bytes(b"".join(cv2.imencode(".jpg", cv2.cvtColor(one, cv2.COLOR_RGB2BGR))[1].tobytes() for one in frames))
+    return path
+
+
 def read_video(path: Path) -> list[np.ndarray]:
     """The RGB frames of a video that can be played."""
     capture = cv2.VideoCapture(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import site
@@ -13,17 +14,30 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 import yaml
+from walking_person import WalkingPerson
 
+from edge.predict.__main__ import main as predict
 from pose import __version__
+
+if TYPE_CHECKING:
+    from emulated.boards import Lab
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = list(PROJECT["tool"]["importlinter"]["root_packages"])
 SKIPPED = {".md"}  # pages for readers of the repository
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2]))"
+# what the pip of a Raspberry Pi with Debian 12 takes; onnxruntime's and onnx's wheels need glibc 2.28
+PI_PLATFORMS = [
+    "--platform=manylinux2014_aarch64",
+    *(f"--platform=manylinux_2_{minor}_aarch64" for minor in (17, 26, 27, 28)),
+]
 
 
 def files_of_packages() -> set[str]:
@@ -141,6 +155,43 @@ def test_the_base_install_needs_no_torch() -> None:
     names = {re.split(r"[=<>\[~!;]", line)[0] for line in PROJECT["project"]["dependencies"]}
     assert not names & heavy
     assert {"ai-edge-litert", "onnxruntime"} <= names
+
+
+def install_for_a_pi(wheel: Path, python: str, *options: str | Path) -> None:
+    """Install the wheel and what it requires as a Pi's pip would, from built wheels alone; skip without an index."""
+    what = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}", *PI_PLATFORMS, *map(str, options)]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *what]
+    answer = subprocess.run([*command, str(wheel)], capture_output=True, text=True, timeout=900)
+    if "Failed to establish a new connection" in answer.stderr or "Could not fetch URL" in answer.stderr:
+        pytest.skip("needs a package index")
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("python", ["3.12", "3.13"])  # and 3.11 below
+def test_every_requirement_has_a_wheel_for_a_pi(python: str, wheel: Path, tmp_path: Path) -> None:
+    install_for_a_pi(wheel, python, "--dry-run", "--ignore-installed", "--target", tmp_path)
+
+
+def test_the_base_install_predicts_on_a_pi(wheel: Path, lab: Lab, tmp_path: Path) -> None:
+    """An emulated one: `pip install` of the wheel, then a photo as a user would try it over ssh."""
+    from emulated.image import PACKAGES
+
+    install_for_a_pi(wheel, "3.11", "--target", tmp_path / "layer" / PACKAGES)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), cv2.cvtColor(WalkingPerson(3).frame(0, 160)[0], cv2.COLOR_RGB2BGR))
+    board = lab.raspberry_pi(wheels=[str(tmp_path / "layer")])
+    command = "cat > photo.png && python3 -m edge.predict photo.png --out drawn.png --json poses.json >&2 && cat poses.json"
+    ssh = ["ssh", "-p", str(board.port), "pi@127.0.0.1", command]
+    answer = subprocess.run(ssh, input=photo.read_bytes(), capture_output=True, timeout=900)
+    assert answer.returncode == 0, answer.stderr.decode()
+    assert board.console("head -c 8 /home/pi/drawn.png | od -An -c").split()[1:4] == ["P", "N", "G"]
+    predict([str(photo)], json=tmp_path / "poses.json")
+    (there,), (here,) = json.loads(answer.stdout), json.loads((tmp_path / "poses.json").read_text())
+    assert there["score"] > 0.18
+    apart = (np.array(there["keypoints"]) - here["keypoints"]).reshape(-1, 3)[:, :2]
+    # not exact as on one given crop (tests/edge/test_on_device.py): each machine cuts the crops itself, over and over
+    assert np.median(np.linalg.norm(apart, axis=1)) < 4, "pixels, of a person 170 tall"
 
 
 def test_the_console_script_runs_a_command_there(installed: Path, tmp_path: Path) -> None:

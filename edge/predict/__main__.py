@@ -39,30 +39,42 @@ def main(
         str | None,
         typer.Option(metavar="FILE|NAME", help="An artefact, a program, or a bundled student [default: distilpose_edge]."),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Of a bundled student; it is lowered once and kept.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Target of a bundled student, which is lowered once and cached.")
+    ] = None,
     boxes: Annotated[
-        str, typer.Option(metavar="track|whole|JSON", help="One person looked for, one who fills the picture, or annotated.")
+        str,
+        typer.Option(
+            metavar="track|whole|JSON",
+            help="Find one person and follow them, take the whole picture as one person, or read annotated boxes.",
+        ),
     ] = "track",
     detector: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="Of several people: any ONNX or TFLite file, see docs/detectors.md.")
+        Path | None,
+        typer.Option(metavar="YAML", help="Find several people with any ONNX or TFLite detector, see docs/detectors.md."),
     ] = None,
     category: flags.Category = None,
     exif: flags.Exif = None,
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Filter the keypoints of a video over time.")] = True,
     compare: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
-        typer.Option(help="Draw that precision beside, with the pixels between them; not smoothed."),
+        typer.Option(help="Draw this precision beside, with the pixels between both; switches smoothing off."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE|FOLDER", help="Drawn [default: predictions, if nothing else is asked for].")
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="Where to draw [default: the folder predictions, without --json and --show]."
+        ),
     ] = None,
     json: cli.Json = None,
-    show: Annotated[bool, typer.Option("--show", help="In a window; q ends.")] = False,
-    serve: Annotated[bool, typer.Option("--serve", help="A page to try it in the browser, instead of sources.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Draw in a window; q ends.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Start a page to try photos and the camera of the browser.")
+    ] = False,
     host: Annotated[
-        str, typer.Option(help="Address of the page; 0.0.0.0 for every machine that reaches this one.")
+        str, typer.Option(help="Address of the page; 0.0.0.0 lets every machine that reaches this one use it.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 for any free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8000,
     threads: cli.Threads = 1,
 ) -> None:
     """Find the keypoints of people in photos, videos and cameras; draw them, write them, and say how fast it was."""
@@ -183,7 +195,8 @@ def _print(summary: Summary, path: Path) -> None:
         return
     ms = {name: 1e3 * seconds[name] / frames for name in ("crop", "model", "draw")}
     nobody = f", nobody in {summary.empty}" if summary.empty else ""
-    out.print(f"{frames} frames, {summary.people} people{nobody}; {path.name}", markup=False)
+    counts = f"{frames} frame{'s' * (frames != 1)}, {summary.people} {'person' if summary.people == 1 else 'people'}"
+    out.print(f"{counts}{nobody}; {path.name}", markup=False)
     out.print(
         f"{frames / seconds['total']:.1f} frames a second; ms a frame: pre-processing {ms['crop']:.2f}, model "
         f"{ms['model']:.2f}; drawing, in a second thread, {ms['draw']:.2f}"

@@ -66,48 +66,69 @@ async function scaled(source, width, height) {
 
 async function predict(source, width, height) {
   const { canvas, blob } = await scaled(source, width, height);
-  const response = await fetch("predict", { method: "POST", body: blob });
+  const response = await fetch("predict", { method: "POST", body: blob }).catch(() => {
+    throw new Error("the server of this page does not answer; start it again");
+  });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
-  show(canvas, answer);
+  return { canvas, answer };
 }
 
 async function predictFile(file) {
+  stopCamera(); // its next frame would be drawn over the photo
   say("Predicting…", false);
   try {
     const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-    await predict(bitmap, bitmap.width, bitmap.height);
+    const { canvas, answer } = await predict(bitmap, bitmap.width, bitmap.height);
+    show(canvas, answer);
   } catch (error) {
     say(`${file.name}: ${error.message}`, true);
   }
 }
 
-async function useCamera() {
-  if (stream) {
-    stream.getTracks().forEach((track) => track.stop());
-    stream = null;
-    camera.textContent = "Use the camera";
-    return;
-  }
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
-  } catch (error) {
-    say(`no camera: ${error.message}`, true);
-    return;
-  }
-  camera.textContent = "Stop the camera";
+function stopCamera() {
+  if (stream) stream.getTracks().forEach((track) => track.stop());
+  stream = null;
+  camera.textContent = "Use the camera";
+}
+
+async function openCamera() {
+  if (!navigator.mediaDevices) throw new Error("browsers give it to pages of this machine or over https only");
+  const opened = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
   const video = document.createElement("video");
   video.muted = true;
   video.playsInline = true;
-  video.srcObject = stream;
+  video.srcObject = opened;
   await video.play();
-  while (stream) {
-    try {
-      await predict(video, video.videoWidth, video.videoHeight);
-    } catch (error) {
-      say(error.message, true);
-      break;
+  return { opened, video };
+}
+
+async function useCamera() {
+  if (stream) {
+    stopCamera();
+    return;
+  }
+  camera.disabled = true; // a second click would open it twice
+  let video, opened;
+  try {
+    ({ opened, video } = await openCamera());
+  } catch (error) {
+    say(`no camera: ${error.message}`, true);
+    return;
+  } finally {
+    camera.disabled = false;
+  }
+  stream = opened;
+  camera.textContent = "Stop the camera";
+  try {
+    while (stream === opened) {
+      if (!opened.active) throw new Error("the camera was taken away");
+      const { canvas, answer } = await predict(video, video.videoWidth, video.videoHeight);
+      if (stream === opened) show(canvas, answer);
     }
+  } catch (error) {
+    stopCamera();
+    say(error.message, true);
   }
 }
 

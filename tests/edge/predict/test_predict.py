@@ -104,6 +104,19 @@ def test_drawn_pictures_keep_their_size_and_format(tiny_onnx: Path, photos: Path
     assert (image != cv2.imread(str(photos / "0.png"))).any()
 
 
+def test_the_summary_counts_in_words(
+    tiny_onnx: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, words in ((1, "1 frame, 1 person; "), (2, "2 frames, 2 people; ")):
+        main(
+            [str(photos / f"{n}.png") for n in range(count)],
+            artefact=str(tiny_onnx),
+            boxes="whole",
+            json=tmp_path / "found.json",
+        )
+        assert capsys.readouterr().out.startswith(words)
+
+
 def test_two_precisions_are_drawn_side_by_side_with_the_pixels_between(
     tiny_onnx: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

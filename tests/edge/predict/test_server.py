@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import browser
 import cv2
 import numpy as np
 import pytest
-from made_media import picture
+from made_media import picture, write_stream
 
 pytest.importorskip("starlette", reason="needs the extra serve: starlette")
 pytest.importorskip("uvicorn", reason="needs the extra serve: uvicorn")
@@ -29,6 +30,7 @@ from edge.predict.server import LARGEST_UPLOAD
 from pose.errors import InputError
 
 ROOT = Path(__file__).parents[3]
+FRAME = picture(5, 640, 480)  # of the browser's camera
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,26 @@ def address(tiny_onnx: Path) -> Iterator[str]:
     process.terminate()
     assert process.wait(30) == 0
     assert "Traceback" not in process.stderr.read()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    """A browser whose camera shows `FRAME`, and that grants it to every page."""
+    if browser.find() is None:
+        pytest.skip("needs Chromium")
+    folder = tmp_path_factory.mktemp("chromium")
+    stream = write_stream(folder / "camera.mjpeg", [FRAME] * 3)
+    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with browser.Browser(folder / "profile", *fake, f"--use-file-for-fake-video-capture={stream}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def tab(chromium: browser.Browser, address: str) -> browser.Browser:
+    """The page, just opened, on a desktop."""
+    chromium.look(1280)
+    visit(chromium, address)
+    return chromium
 
 
 def jpeg(image: np.ndarray) -> bytes:
@@ -110,29 +132,144 @@ def test_a_port_in_use_is_named(tiny_onnx: Path) -> None:
         main(["photo.jpg"], artefact=str(tiny_onnx), serve=True)
 
 
-@pytest.mark.skipif(browser.find() is None, reason="needs Chromium")
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_takes_a_photo_in_a_browser(width: int, address: str, tmp_path: Path) -> None:
+def test_the_page_takes_a_photo_in_a_browser(width: int, tab: browser.Browser, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(jpeg(picture(5, 320, 240)))
-    with browser.Browser(tmp_path / "profile") as tab:
-        tab.look(width)
-        tab.call("Page.navigate", url=address)
-        wait_for(tab, "document.readyState === 'complete' && !!document.getElementById('file')")
-        document = tab.call("DOM.getDocument")["root"]["nodeId"]
-        node = tab.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
-        tab.call("DOM.setFileInputFiles", nodeId=node, files=[str(photo)])
-        wait_for(tab, "document.querySelectorAll('canvas').length === 2")
-        captions = tab.ask("[...document.querySelectorAll('figcaption')].map((one) => one.textContent)")
-        assert [re.sub(r"[\d.]+ ms", "N ms", caption) for caption in captions] == ["fp32: N ms", "int8: N ms"]
-        assert "1 person, " in tab.ask("document.getElementById('status').textContent")
-        tops = tab.ask("[...document.querySelectorAll('figure')].map((one) => one.getBoundingClientRect().top)")
-        assert (tops[0] == tops[1]) == (width > 600), "beside each other on a desktop, below each other on a phone"
-        assert tab.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        problems = [event for event in tab.events if event["method"] == "Log.entryAdded"]
-        assert not [event for event in problems if "favicon" not in json.dumps(event)]
-        image = cv2.imdecode(np.frombuffer(tab.picture(), np.uint8), cv2.IMREAD_COLOR)
-        assert image.shape[1] == width
+    tab.look(width)
+    choose(tab, photo)
+    wait_for(tab, "document.querySelectorAll('canvas').length === 2")
+    captions = tab.ask("[...document.querySelectorAll('figcaption')].map((one) => one.textContent)")
+    assert [re.sub(r"[\d.]+ ms", "N ms", caption) for caption in captions] == ["fp32: N ms", "int8: N ms"]
+    assert "1 person, " in status_of(tab)
+    tops = tab.ask("[...document.querySelectorAll('figure')].map((one) => one.getBoundingClientRect().top)")
+    assert (tops[0] == tops[1]) == (width > 600), "beside each other on a desktop, below each other on a phone"
+    assert tab.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    problems = [event for event in tab.events if event["method"] == "Log.entryAdded"]
+    assert not [event for event in problems if "favicon" not in json.dumps(event)]
+    image = cv2.imdecode(np.frombuffer(tab.picture(), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[1] == width
+
+
+def test_the_camera_of_the_browser_is_predicted_until_it_is_stopped(tab: browser.Browser, address: str) -> None:
+    _, expected = ask(address, jpeg(FRAME))
+    click_camera(tab)
+    wait_for(tab, "document.querySelectorAll('canvas').length === 2")
+    assert camera_button(tab) == "Stop the camera"
+    assert "1 person, " in status_of(tab)
+    for number, column in enumerate(expected["columns"]):
+        drawn = canvas_pixels(tab, number)
+        assert drawn.shape == FRAME.shape
+        assert np.median(np.abs(drawn.astype(int) - FRAME)) < 8, "the frame is the camera's"
+        (joints,) = column["people"]
+        inside = [(int(x), int(y)) for x, y, _ in joints if 0 <= x < FRAME.shape[1] and 0 <= y < FRAME.shape[0]]
+        assert inside
+        assert all(drawn[y, x].min() > 200 for x, y in inside), "a white dot lies where the server found the joint"
+    wait_for_answers(tab, exchanged(tab)[1] + 3)
+    click_camera(tab)
+    assert camera_button(tab) == "Use the camera"
+    wait_for_rest(tab)
+
+
+def test_a_photo_ends_the_camera(tab: browser.Browser, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(picture(3, 320, 240)))
+    click_camera(tab)
+    wait_for_answers(tab, 1)
+    choose(tab, photo)
+    wait_for(tab, "document.querySelector('canvas')?.width === 320")
+    wait_for_rest(tab)
+    assert tab.ask("document.querySelector('canvas').width") == 320, "the photo stays"
+    assert camera_button(tab) == "Use the camera"
+
+
+def test_two_clicks_open_one_camera(tab: browser.Browser) -> None:
+    tab.ask("""
+        const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+        var opened = 0;
+        devices.getUserMedia = (wanted) => { opened += 1; return open(wanted); };
+    """)
+    tab.ask("document.getElementById('camera').click(); document.getElementById('camera').click()")
+    wait_for_answers(tab, 1)
+    assert tab.ask("opened") == 1
+
+
+def test_a_camera_that_goes_away_is_named(tab: browser.Browser) -> None:
+    click_camera(tab)
+    wait_for_answers(tab, 1)
+    tab.ask("stream.getTracks().forEach((track) => track.stop())")  # as if it were unplugged
+    wait_for(tab, "document.getElementById('status').className === 'error'")
+    assert status_of(tab) == "the camera was taken away"
+    assert camera_button(tab) == "Use the camera"
+
+
+def test_a_browser_that_offers_no_camera_is_named(tab: browser.Browser) -> None:
+    """As to a page of another machine without https."""
+    tab.ask("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    click_camera(tab)
+    wait_for(tab, "document.getElementById('status').className === 'error'")
+    assert "pages of this machine or over https only" in status_of(tab)
+    assert not tab.ask("document.getElementById('camera').disabled")
+
+
+def visit(tab: browser.Browser, address: str) -> None:
+    tab.events.clear()
+    tab.call("Page.navigate", url=address)
+    wait_for(tab, "document.readyState === 'complete' && !!document.getElementById('file')")
+
+
+def choose(tab: browser.Browser, photo: Path) -> None:
+    """As a click on the drop area would."""
+    document = tab.call("DOM.getDocument")["root"]["nodeId"]
+    node = tab.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    tab.call("DOM.setFileInputFiles", nodeId=node, files=[str(photo)])
+
+
+def click_camera(tab: browser.Browser) -> None:
+    tab.ask("document.getElementById('camera').click()")
+
+
+def camera_button(tab: browser.Browser) -> str:
+    return tab.ask("document.getElementById('camera').textContent")
+
+
+def status_of(tab: browser.Browser) -> str:
+    return tab.ask("document.getElementById('status').textContent")
+
+
+def exchanged(tab: browser.Browser) -> tuple[int, int]:
+    """How many photos and frames the page has sent since it was opened, and how many answers have come."""
+    tab.ask("0")  # reads the events
+    sent = {
+        event["params"]["requestId"]
+        for event in tab.events
+        if event["method"] == "Network.requestWillBeSent" and event["params"]["request"]["url"].endswith("/predict")
+    }
+    ended = [event["params"]["requestId"] for event in tab.events if event["method"] == "Network.loadingFinished"]
+    return len(sent), len(sent & set(ended))
+
+
+def wait_for_answers(tab: browser.Browser, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while exchanged(tab)[1] < count:
+        assert time.monotonic() < deadline, tab.ask("document.body.innerText")
+        time.sleep(0.05)
+
+
+def wait_for_rest(tab: browser.Browser) -> None:
+    """Until the page has sent nothing for a second and waits for no answer."""
+    deadline, before = time.monotonic() + 30, (-1, -1)
+    while (now := exchanged(tab)) != before or now[0] != now[1]:
+        assert time.monotonic() < deadline, "the camera goes on"
+        before = now
+        time.sleep(1)
+
+
+def canvas_pixels(tab: browser.Browser, number: int) -> np.ndarray:
+    """uint8 [H, W, 3], RGB."""
+    url = tab.ask(f"document.querySelectorAll('canvas')[{number}].toDataURL('image/png')")
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def wait_for(tab: browser.Browser, expression: str) -> None:
