@@ -20,7 +20,7 @@ from results import ablation as ablations  # noqa: E402
 from results import zoo  # noqa: E402
 
 if TYPE_CHECKING:
-    from edge.evaluate.peers import Peers
+    from edge.evaluate.peers import Network, Peers
     from edge.evaluate.records import Check, Column, Pixels
 
 REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "zoo")
@@ -133,15 +133,18 @@ def _peers(folder: Path) -> Peers:
     networks = []
     for network in peers.networks:
         other = known.get(network.name)
-        if other and (other.crop, other.precision, other.multiply_adds) != (
-            network.crop,
-            network.precision,
-            network.multiply_adds,
-        ):
+        if other and not _is_same(network, other):
             raise InputError(f"{folder}: {network.name} of {PEERS} is another network than that of {PEER_TIMINGS}")
         networks.append(network.model_copy(update={"timings": other.timings if other else []}))
     latency = {name: getattr(timed, name) for name in ("facts", "threads", "rounds", "block", "baseline", "peaks")}
     return peers.model_copy(update={**latency, "networks": networks})
+
+
+def _is_same(one: Network, other: Network) -> bool:
+    """Whether two networks are one but for weights and details of the graph: the multiply-adds agree within 1 %."""
+    if (one.crop, one.precision) != (other.crop, other.precision):
+        return False
+    return abs((one.multiply_adds or 0) - (other.multiply_adds or 0)) <= 0.01 * (one.multiply_adds or 0)
 
 
 def peers_figures(folder: Path) -> dict[Path, str]:

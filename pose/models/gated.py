@@ -41,6 +41,7 @@ class _Grid(NamedTuple):
     homogeneous: Tensor  # [3, s * s], x and y of the coarse cells, and 1
     parabola: Tensor  # [S * S, 3]; times (u, v, 1): -d^2 / 2 to (u, v), but for a constant, which the softmax drops
     spread: Tensor  # [3, 2], cells (x, y) -> 0..1 of the crop, and 0
+    ones: Tensor  # [1, S * S]; a sum as a product, which every delegate takes
 
     @classmethod
     def of(cls, side: int) -> _Grid:
@@ -53,6 +54,7 @@ class _Grid(NamedTuple):
             homogeneous=torch.stack([centre_x, centre_y, torch.ones_like(centre_x)]),
             parabola=torch.stack([x, y, -(x * x + y * y) / 2], -1),
             spread=torch.eye(3, 2) / side,
+            ones=torch.ones(1, side * side),
         )
 
 
@@ -93,7 +95,7 @@ class GatedRead(nn.Module):
         variance = F.linear(attention, grid.cells.square()) - mean.square()
         return PoseOutput(
             coords=mean + correction[..., :2] * (1 / heatmaps.shape[-1]),
-            scores=(attention * probability).sum(-1) + correction[..., 2],
+            scores=(F.linear(attention * probability, grid.ones) + correction[..., 2:]).flatten(1),
             sigmas=variance.clamp_min((_LEAST_SIGMA / self.side) ** 2).sqrt() * self.side,
             keypoint_tokens=_expectation(attention, features),
         )
@@ -106,8 +108,8 @@ class GatedRead(nn.Module):
 
 def _coarse(centre: Tensor, displacements: Tensor, grid: _Grid) -> Tensor:
     """Coarse keypoints `[N, K, 3]`: x and y in 0..1 of the crop, and 1."""
-    logits = _CENTRE_SHARPNESS * _probability(centre.flatten(1)).log() + grid.prior
-    weights = logits.softmax(-1)[:, None]  # [N, 1, s * s]
+    logits = _CENTRE_SHARPNESS * _probability(centre.flatten(2)).log() + grid.prior
+    weights = logits.softmax(-1)  # [N, 1, s * s]
     moved = _expectation(weights, displacements)
     return F.linear(moved.view(-1, moved.shape[-1] // 2, 2), grid.spread) + F.linear(weights, grid.homogeneous)
 

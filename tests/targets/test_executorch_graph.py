@@ -6,8 +6,9 @@ import pytest
 import torch
 from quantized_student import quantized_student
 from tiny_student import tiny_images
-from torch import nn
+from torch import Tensor, nn
 
+from pose.models.gated import GatedRead
 from pose.program import Program
 from targets.executorch import backend
 from targets.executorch.graph import for_xnnpack
@@ -81,3 +82,25 @@ def test_layer_norm_is_one_delegate_with_the_rest_and_rounds_in_float32(normed) 
     assert (coverage.delegates, coverage.undelegated) == (1, {})
     for answer, value in zip(answers, expected, strict=True):
         assert torch.allclose(answer, value, rtol=1e-5, atol=1e-5)
+
+
+class _Read(nn.Module):
+    """The gated read of three keypoints, as an exported graph has it: two tensors leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = GatedRead(3, 8, 8)
+
+    def forward(self, heatmaps: Tensor, displacements: Tensor, centre: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.read(heatmaps, displacements, centre, features)
+        assert output.coords is not None
+        assert output.scores is not None
+        return output.coords, output.scores
+
+
+def test_the_gated_read_is_one_delegate() -> None:
+    shapes = ((1, 3, 8, 8), (1, 6, 2, 2), (1, 1, 2, 2), (1, 8, 8, 8))
+    program = torch.export.export(_Read().eval(), tuple(torch.randn(shape) for shape in shapes), strict=True)
+    share = arithmetic(program, int8_products=False)
+    coverage = backend._coverage(backend.lower_graph(program, "xnnpack")[0], share)
+    assert (coverage.delegates, coverage.undelegated) == (1, {})
