@@ -188,7 +188,7 @@ def test_the_base_install_predicts_on_a_pi(wheel: Path, lab: Lab, tmp_path: Path
     assert board.console("head -c 8 /home/pi/drawn.png | od -An -c").split()[1:4] == ["P", "N", "G"]
     predict([str(photo)], json=tmp_path / "poses.json")
     (there,), (here,) = json.loads(answer.stdout), json.loads((tmp_path / "poses.json").read_text())
-    assert there["score"] > 0.18
+    assert there["score"] > 0.2
     apart = (np.array(there["keypoints"]) - here["keypoints"]).reshape(-1, 3)[:, :2]
     # not exact as on one given crop (tests/edge/test_on_device.py): each machine cuts the crops itself, over and over
     assert np.median(np.linalg.norm(apart, axis=1)) < 4, "pixels, of a person 170 tall"

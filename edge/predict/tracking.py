@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pose.loading import Estimator
 
 # A person is seen where the mean of the joints' scores is at least PERSON_SCORE. Measured for distilpose_edge in int8: none
-# of 408 empty boxes (parts of COCO photos beside the annotated people, plain colours, noise) scores that much, 3 of 91 drawn
-# rooms do in one of their tiles, 299 of 300 people of LSP-extended, and 67 % of 135 people of COCO with 8 or more labelled
-# joints. One who was seen in the last frame is lost below LOST_SCORE, which 3 % of the empty boxes reach.
-PERSON_SCORE, LOST_SCORE = 0.18, 0.08
+# of 479 empty boxes (parts of COCO photos beside the annotated people, plain colours, noise) scores that much, and none of
+# 91 drawn rooms in one of their tiles; 300 of 300 people of LSP-extended do, and 67 % of 135 people of COCO with 8 or more
+# labelled joints. One who was seen in the last frame is lost below LOST_SCORE, which 3.5 % of the empty boxes reach.
+PERSON_SCORE, LOST_SCORE = 0.2, 0.11
 GROWTH = 1.2  # of a box about keypoints, as in `--boxes keypoints`: with a crop's padding of 1.25 the crop is 1.5 times it
 BOX_SCORE = 0.03  # of the joints that a box is made of: legs that are seen badly stay in the crop, and are then seen better
 REFINEMENTS = 2  # crops about the keypoints of a first look, which sees the person small or cut

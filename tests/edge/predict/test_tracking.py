@@ -32,7 +32,7 @@ def walk(person: WalkingPerson) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def test_a_person_who_walks_turns_leaves_and_returns(estimator: Estimator) -> None:
     seen, lost, longest = 0, 0, 0
-    for room in range(4):
+    for room in range(6):
         tracking, misses, numbers = Tracking(estimator, FPS), 0, set[int]()
         for image, joints in walk(WalkingPerson(room)):
             poses = tracking.find(image)
@@ -46,7 +46,7 @@ def test_a_person_who_walks_turns_leaves_and_returns(estimator: Estimator) -> No
                 lost, longest = lost + (misses > 0), max(longest, misses)
                 numbers |= set(poses.tracks.tolist()) if len(poses) else set()
         assert len(numbers) == 2, "who comes back is somebody new"
-    assert seen > 320
+    assert seen > 480
     assert lost <= 0.02 * seen
     assert longest <= 10
 
