@@ -55,6 +55,22 @@ def prepare(work: Path, runtime: str) -> None:
     )
     app_vectors.write_all(work / "vectors")
     write_jobs(work / "jobs", assets)
+    if runtime == "executorch":
+        write_undelegated(work / "undelegated.pte")
+
+
+def write_undelegated(path: Path) -> None:
+    """A `.pte` with an operator outside of XNNPACK, whose name it holds: the app's artefacts are delegated whole."""
+    import torch
+
+    from targets.executorch import backend
+
+    class Sums(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.cumsum(-1)
+
+    graph = torch.export.export(Sums().eval(), (torch.zeros(1, 3, 4, 4),), strict=True)
+    path.write_bytes(backend.lower_graph(graph, "xnnpack")[1])
 
 
 def write_jobs(folder: Path, assets: Path) -> None:
