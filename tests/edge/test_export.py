@@ -138,7 +138,8 @@ def test_bytes_and_floats_have_artefacts_of_their_own(dist_folder: Path) -> None
             path = Path(shutil.copy(own, dist_folder / f"tiny-tflite-{pixels}-{precision}.tflite"))
             card = cards.read(cards.card_path(own))
             camera = card.input.model_copy(update={"dtype": pixels})
-            card.model_copy(update={"target": "tflite", "input": camera}).write(cards.card_path(path))
+            changes = {"target": "tflite", "input": camera, "files": {path.name: cards.digest(path)}}
+            card.model_copy(update=changes).write(cards.card_path(path))
             made[pixels, precision] = path
     folder = dist.Dist(dist_folder)
     for pixels in ("float32", "uint8"):
