@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if on_boards or item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("boards" if on_boards else item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """A command that runs in this process leaves its own behind, with which a later Ctrl-C of a test would end it all."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
