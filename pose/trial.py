@@ -1,7 +1,4 @@
-"""A network of somebody else's is opened and run in a process of its own, before this one does: it may crash its runtime.
-
-python -m pose.trial FILE
-"""
+"""A network of somebody else's is opened and run in a process of its own, before this one does: it may crash its runtime."""
 
 from __future__ import annotations
 

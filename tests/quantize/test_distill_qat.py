@@ -119,7 +119,7 @@ def test_resumed_qat_is_the_same_and_needs_the_same_settings(
     out = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("distill.training.Run._log", die)
-        assert run(qat, flags(home, out=out, calibration=8), patch) == 2
+        assert run(qat, flags(home, out=out, calibration=8), patch) == 130
     ptq = (out / "ptq" / "card.yaml").read_bytes()
     for changed, named in (
         ({"calibration": 4}, "calibration"),
