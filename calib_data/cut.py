@@ -111,15 +111,11 @@ def _category(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def main(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="COCO keypoints, or a data.yaml of YOLO-pose.")],
-    images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside the file]")
-    ] = None,
-    skeleton: Annotated[
-        str | None, typer.Option(metavar="NAME|YAML", help="Its joints [default: those that it names].")
-    ] = None,
+    file: flags.File,
+    images: flags.Images = None,
+    skeleton: flags.SkeletonName = None,
     category: flags.Category = None,
-    boxes: Annotated[str, typer.Option(metavar="annotation|keypoints|JSON", help="Boxes of the people.")] = "annotation",
+    boxes: flags.Boxes = "annotation",
     exif: flags.Exif = None,
     strict: flags.Strict = False,
     context: Annotated[

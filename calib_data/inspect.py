@@ -71,15 +71,11 @@ def picture(people: CocoPeople, count: int = SHOWN) -> np.ndarray:
 
 
 def main(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="COCO keypoints, or a data.yaml of YOLO-pose.")],
-    images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="[default: the folder images beside the file]")
-    ] = None,
-    skeleton: Annotated[
-        str | None, typer.Option(metavar="NAME|YAML", help="Its joints [default: those that it names].")
-    ] = None,
+    file: flags.File,
+    images: flags.Images = None,
+    skeleton: flags.SkeletonName = None,
     category: flags.Category = None,
-    boxes: Annotated[str, typer.Option(metavar="annotation|keypoints|JSON", help="Boxes of the people.")] = "annotation",
+    boxes: flags.Boxes = "annotation",
     exif: flags.Exif = None,
     out: Annotated[
         Path, typer.Option(metavar="JPG|PNG", help="Picture of twelve people.", callback=cli.writable), cli.Writes()
