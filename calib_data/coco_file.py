@@ -201,7 +201,9 @@ def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
         raise InputError(f"{where}.file_name: {brief(name)} must be the name of a file in the image folder")
     sides = []
     for field in ("width", "height"):
-        side = scalars([entry.get(field) or 0])[0]  # 0, null or missing: the photo says it
+        side = entry.get(field) or 0  # 0, null or missing: the photo says it
+        if type(side) is not int:
+            side = scalars([side])[0]
         if isinstance(entry.get(field), bool) or not 0 <= side <= _LARGEST_SIDE:
             raise InputError(f"{where}.{field}: {brief(entry[field])} is no number of pixels")
         sides.append(round(side))

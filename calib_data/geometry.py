@@ -24,10 +24,13 @@ _FEW = 3  # people whose areas may be the same by chance
 
 def joint_boxes(keypoints: np.ndarray) -> np.ndarray:
     """Boxes float64 [N, 4] of the labelled joints of keypoints [N, K, 3], grown to 1.2 times their size; NaN of none."""
-    labelled = keypoints[..., 2:] > 0
-    low = np.where(labelled, keypoints[..., :2], np.inf).min(1, initial=np.inf)
-    high = np.where(labelled, keypoints[..., :2], -np.inf).max(1, initial=-np.inf)
-    none = ~labelled.any((1, 2))
+    x, y, visibility = np.moveaxis(keypoints, (2, 1), (0, 1))  # [K, N] each: numpy is slow along short rows
+    labelled = visibility > 0
+    low, high = (
+        np.stack([extreme(np.where(labelled, axis, start), 0, initial=start) for axis in (x, y)], 1)
+        for extreme, start in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    none = ~labelled.any(0)
     low[none], high[none] = np.nan, np.nan
     size = (high - low) * GROWTH
     return np.hstack([(low + high - size) / 2, size])
@@ -84,7 +87,8 @@ def _scale(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repai
 
 def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
     """Two joints of a person on the image's very corner are the (0, 0) of joints without a label."""
-    at_origin = (people.keypoints[..., :2] == 0).all(-1) & (people.keypoints[..., 2] > 0)
+    x, y, visibility = np.moveaxis(people.keypoints, -1, 0)
+    at_origin = (x == 0) & (y == 0) & (visibility > 0)
     rows = at_origin.sum(1) > 1
     people.keypoints[at_origin & rows[:, None], 2] = 0
     repairs.add(Repair.AT_ORIGIN, people.ids[rows].tolist())
@@ -111,15 +115,17 @@ def _read_corners(people: PeopleTable, images: np.ndarray, is_person: np.ndarray
 
 def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:
     """Whether a labelled joint is so far from the image that it is a mistake, bool [N]."""
-    from_centre = np.abs(people.keypoints[..., :2] - images[:, None] / 2)
-    farthest = np.where(people.keypoints[..., 2:] > 0, from_centre, 0).max(1)
-    return (farthest > _LARGEST / 2 * images).any(1)
+    x, y, visibility = np.moveaxis(people.keypoints, -1, 0)
+    width, height = images.T[..., None]
+    far = (np.abs(x - width / 2) > _LARGEST / 2 * width) | (np.abs(y - height / 2) > _LARGEST / 2 * height)
+    return (far & (visibility > 0)).any(1)
 
 
 def _all_outside(people: PeopleTable, images: np.ndarray) -> np.ndarray:
     """Whether neither a labelled joint nor any part of the box is in the image, bool [N]."""
-    points = people.keypoints[..., :2]
-    inside = ((points >= 0) & (points <= images[:, None])).all(-1) & (people.keypoints[..., 2] > 0)
+    x, y, visibility = np.moveaxis(people.keypoints, -1, 0)
+    width, height = images.T[..., None]
+    inside = (x >= 0) & (y >= 0) & (x <= width) & (y <= height) & (visibility > 0)
     return ~inside.any(1) & ~overlap(people.boxes, images)
 
 
