@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,15 +32,21 @@ SETTINGS = {  # name -> losses beside the regression loss, in the order of the p
     "all": (_SIM, _CS, _KT, _VT),
 }
 RESULTS = "ablation.json"
+Start = Literal["random", "teacher"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared: `settings` by name, each with every seed; `base` is a run without its folder, losses and seed."""
+    """What is compared: `settings` by name, each with every seed; `base` is a run without its folder, losses and seed.
+
+    Attributes:
+        start: of every run of a seed, `random` weights or those of the `teacher`, all but the head.
+    """
 
     base: Request
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
+    start: Start = "random"
 
     def runs(self) -> list[tuple[str, int]]:
         """Setting and seed of each run; all settings of a seed come before the next seed, so that a part compares, too."""
@@ -51,7 +57,8 @@ class Plan:
         folder = self.base.out / f"{'-'.join(SETTINGS[setting]) or 'none'}-{seed}"
         losses = masked(self.base.recipe.losses, SETTINGS[setting])
         recipe = replace(self.base.recipe, losses=losses, seed=seed)
-        return replace(self.base, out=folder, recipe=recipe, weights=_start(self, seed), resume=True)
+        weights = _random_weights(self, seed) if self.start == "random" else None
+        return replace(self.base, out=folder, recipe=recipe, weights=weights, resume=True)
 
 
 def masked(weights: LossWeights, names: tuple[str, ...]) -> LossWeights:
@@ -60,7 +67,7 @@ def masked(weights: LossWeights, names: tuple[str, ...]) -> LossWeights:
     return replace(weights, **off)
 
 
-def _start(plan: Plan, seed: int) -> Path:
+def _random_weights(plan: Plan, seed: int) -> Path:
     """The random weights that every run of a seed starts from, as a file."""
     import torch
 
@@ -108,6 +115,7 @@ def _opened(plan: Plan, path: Path) -> Ablation:
         "training data": base.train.digest,
         "validation data": base.validation.digest,
         "recipe": str(replace(base.recipe, seed=0)),
+        "start": plan.start,
         **({"teacher's weights": sha256(base.teacher_file)} if base.teacher_file else {}),
     }
     new = records.Ablation(
@@ -157,6 +165,10 @@ def main(
     setting: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"Of {', '.join(SETTINGS)}; repeatable [default: all of them].")
     ] = None,
+    start: Annotated[
+        Start,
+        typer.Option(help="Weights of all runs of a seed before their first step: random, or the teacher's but the head."),
+    ] = "random",
     out: Annotated[
         Path,
         typer.Option(metavar="FOLDER", help="Folder of the runs; the same command goes on with them."),
@@ -181,10 +193,13 @@ def main(
     tasks.check_names(student, teacher)
     chosen = recipes.read(recipe, epochs)
     train, validation = sources.drawn(people, 0), sources.drawn_validation()
-    if teacher != LABELS and not teachers.is_foreign(teacher):  # one teacher for all seeds
+    is_network = teacher != LABELS and not teachers.is_foreign(teacher)
+    if start == "teacher" and not is_network:
+        raise InputError(f"--start teacher: '{teacher}' is no network whose weights a student can take; use --start random")
+    if is_network:  # one teacher for all seeds
         teacher_file = teachers.weights_of(teacher, teacher_file, train, validation, 0)
     base = Request(out, student, teacher, teacher_file, train, validation, chosen, workers=workers)
-    results = ablate(Plan(base, tuple(setting or SETTINGS), tuple(range(seeds))))
+    results = ablate(Plan(base, tuple(setting or SETTINGS), tuple(range(seeds)), start))
     if not processes.state().is_main_process:
         return
     if json:

@@ -73,6 +73,30 @@ def test_all_settings_of_a_seed_start_alike_and_take_equal_steps(plan: Plan, mon
     assert len({one.out for one in requests}) == 4
 
 
+def test_runs_that_start_from_the_teacher_have_its_weights_and_equal_heads(plan: Plan) -> None:
+    from distill import task as tasks
+
+    plan = replace(plan, start="teacher")
+    requests = [plan.request(name, 0) for name in plan.settings]
+    assert [one.weights for one in requests] == [None, None]
+    tasked = [tasks.build(one) for one in requests]
+    states = [student.start(one, task, None).state_dict() for one, task in zip(requests, tasked, strict=True)]
+    assert all((states[0][key] == value).all() for key, value in states[1].items())
+    teacher = checkpoint.read(plan.base.teacher_file)
+    own = {key: value.shape for key, value in states[0].items() if not key.startswith("head.")}
+    shared = [key for key, shape in own.items() if key in teacher and teacher[key].shape == shape]
+    assert shared
+    assert all((states[0][key] == teacher[key]).all() for key in shared)
+    ablate(plan)
+    with pytest.raises(InputError, match="is of another 'start'; give the same options"):
+        ablate(replace(plan, start="random"))
+
+
+def test_a_student_cannot_start_from_labels() -> None:
+    with pytest.raises(InputError, match="--start teacher: 'labels' is no network whose weights"):
+        ablation.main(teacher="labels", start="teacher")
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_has_its_losses_at_the_weights_of_the_recipe(name: str) -> None:
     weights = LossWeights(regression=0.3, simulated_heatmap=2.0, keypoint_token=0.5, float_twin=0.1)
