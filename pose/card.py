@@ -23,6 +23,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     PlainValidator,
     PositiveFloat,
@@ -211,7 +212,7 @@ class Card(_Part):
     files: dict[Name, Digest]
     sources: dict[str, Digest]
     versions: dict[str, str]
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, JsonValue] = {}
     golden: Golden
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 

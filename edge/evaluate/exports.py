@@ -45,6 +45,7 @@ class Export(Record):
 def exported(artefact: Path) -> Exported:
     """The record of an artefact, from its card."""
     card = cards.read(cards.card_path(artefact))
+    findings = card.metrics.get("lint")
     return Exported(
         artefact=str(artefact),
         target=card.target,
@@ -52,5 +53,5 @@ def exported(artefact: Path) -> Exported:
         bytes=size(artefact),
         sha256=cards.digest(artefact),
         coverage=card.coverage,
-        lint=[Lint.model_validate(finding) for finding in card.metrics.get("lint", [])],
+        lint=[Lint.model_validate(finding) for finding in findings] if isinstance(findings, list) else [],
     )

@@ -89,6 +89,8 @@ INPUT = make_card().model_dump(mode="json")["input"]
         ({"input": {**INPUT, "shape": [1, 3, 10**12, 10**12]}}, "input.shape"),
         ({"input": {**INPUT, "std": [0.0, 1.0, 1.0]}}, "input.std"),
         ({"input": {**INPUT, "padding": 0.0}}, "input.padding"),
+        ({"metrics": {"ap": float("inf")}}, "metrics.ap.*finite"),
+        ({"metrics": {"lint": [{"severity": float("nan")}]}}, "metrics.lint.*severity.*finite"),
     ],
 )
 def test_a_card_that_does_not_fit_is_one_line(tmp_path, change, expected) -> None:
