@@ -196,7 +196,9 @@ class Model:
         start = time.perf_counter()
         try:
             coords, scores = self.call(self.tensor)
-        except RuntimeError as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # see __init__
             raise JobError("artefact", f"{self.path} does not run: {one_line(error)}") from error
         elapsed = 1e3 * (time.perf_counter() - start)
         pixels, score = golden_error(self.path, coords, scores, self._artefact["golden"], self._size)
@@ -244,8 +246,7 @@ def measure(job: Job) -> None:
     done: list[int] = [0] * len(models)
     unsent: list[list[float]] = [[] for _ in models]
     start = sent = clocked = time.perf_counter()
-    end = start + job["seconds"] * len(models)
-    running = True
+    end, running = start + job["seconds"] * len(models), True
     while running:
         for place, model in enumerate(models):
             times = unsent[place]
@@ -354,8 +355,7 @@ def peak_mb() -> float:
                 return int(line.split()[1]) / 1024
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def pin(cores: list[int]) -> None:

@@ -10,6 +10,9 @@ import pytest
 import yaml
 
 from edge import dist, run
+from edge.devices.local import Local
+from edge.devices.measure import measure
+from edge.devices.session import Plan
 from pose import card as cards
 from pose.errors import InputError
 
@@ -51,6 +54,30 @@ def test_type_layout_and_size(folder: Path, target: str, fields: dict, takes: st
     artefact = folder / f"tiny-{target}-int8.{SUFFIX[target]}"
     with_input(cards.card_path(artefact), **fields)
     refused(lambda: run.open(artefact), f"{artefact.name} takes {takes}, its card says {says}; make it again")
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        ("onnx", {"dtype": "uint8"}),
+        ("onnx", {"layout": "NHWC"}),
+        ("executorch", {"dtype": "uint8"}),
+        ("executorch", {"layout": "NHWC"}),
+        ("tflite", {"dtype": "float32"}),
+        ("tflite", {"layout": "NCHW"}),
+    ],
+)
+def test_a_device_refuses_them_too(folder: Path, target: str, fields: dict) -> None:
+    artefact = folder / f"tiny-{target}-int8.{SUFFIX[target]}"
+    with_input(cards.card_path(artefact), **fields)
+    found = dist.find(artefact)
+    measured = measure(Local(), Plan({"int8": found}, "quick", runs=2, seconds=0.1, timeout=60.0))
+    assert measured.error is not None
+    assert f"{artefact.name} does not run: " in measured.error
+    assert "\n" not in measured.error
+    assert measured.int8 is not None
+    assert measured.int8.latency_ms is None
+    assert not measured.int8.times_ms
 
 
 def test_type_of_a_program(folder: Path) -> None:
