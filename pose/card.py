@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -326,7 +327,7 @@ def read(path: Path) -> Card:
         InputError: the file is missing, truncated or of another schema version, or a field is missing, unknown or wrong.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises on a name that is too long
         raise InputError(f"cannot read the card {path}: No such file or directory; export it again")
     value = read_yaml_value(path)
     if not isinstance(value, dict):

@@ -6,7 +6,7 @@ each keypoint, all in 0..1 of the photo. Format: https://docs.ultralytics.com/da
 
 from __future__ import annotations
 
-from os.path import normpath
+from os.path import isdir, normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class DataYaml(BaseModel):
 
 def description(path: Path) -> Path | None:
     """The data.yaml that a path names: itself, or the one in that folder."""
-    if path.is_dir():
+    if isdir(path):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
         return next((path / name for name in _NAMES if (path / name).is_file()), None)
     return path if path.suffix.lower() in (".yaml", ".yml") else None
 

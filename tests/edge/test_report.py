@@ -19,6 +19,7 @@ from edge.evaluate import gates
 from edge.evaluate.records import Check, read_checks
 from edge.evaluate.timings import Bench, read_bench
 from edge.report import collect, compare, model, page, summary, tables, words
+from edge.report.__main__ import main as report_main
 from edge.report.pareto import front
 from edge.report.svg import Scale, round_step, tag
 from pose.errors import GateError, InputError
@@ -77,6 +78,14 @@ def test_check_and_bench_of_one_artefact_meet() -> None:
     assert shown["coreml", "int8"].accuracy is None
     assert all(entry.latency for entry in shown.values())
     assert shown["tflite", "fp32"].latency.p50 > shown["tflite", "int8"].latency.p50  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("field", ["artefact", "data"])
+def test_a_name_too_long_for_a_file_system_is_that_of_a_file_that_is_gone(field: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "check.json", tmp_path / "report.html"
+    path.write_text(json.dumps(check() | {field: "a" * 300}))
+    report_main(check=[path], out=out)
+    assert "<svg" in out.read_text() or "<table" in out.read_text()
 
 
 def test_another_sha256_is_another_artefact() -> None:
