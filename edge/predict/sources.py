@@ -45,12 +45,12 @@ def find_sources(places: Iterable[str]) -> list[Source]:
     Raises:
         InputError: a place is nothing of the kind, or a folder or pattern has no photo and no video.
     """
-    names: set[Path] = set()
+    stems: set[Path] = set()
+    numbers: dict[Path, int] = {}
     sources = []
     for place in places:
         for source in _listed() if place == "-" else _sources_at(place):
-            name = _new_name(source.name, names)
-            names.add(name)
+            name = _new_name(source.name, stems, numbers)
             sources.append(Source(source.kind, source.place, name))
     if not sources:
         raise InputError(
@@ -96,11 +96,17 @@ def _file(path: Path, name: Path) -> Source:
     return Source("video" if path.suffix.lower() in VIDEOS else "photo", str(path), name)
 
 
-def _new_name(name: Path, taken: set[Path]) -> Path:
-    """The name, with a number if another source has it already: results are named after it, whatever their suffix."""
-    stems = {one.with_suffix("") for one in taken}
-    new, number = name, 1
-    while new.with_suffix("") in stems:
-        number += 1
-        new = name.with_name(f"{name.stem}-{number}{name.suffix}")
-    return new
+def _new_name(name: Path, stems: set[Path], numbers: dict[Path, int]) -> Path:
+    """The name, with a number if another source has it already: results are named after it, whatever their suffix.
+
+    Args:
+        stems: names without suffix that are taken; the new one is added.
+        numbers: stem -> the last number that it was given, so that thousands of one name do not count from 1 each.
+    """
+    stem = name.with_suffix("")
+    new = stem
+    while new in stems:
+        numbers[stem] = numbers.get(stem, 1) + 1
+        new = stem.with_name(f"{stem.name}-{numbers[stem]}")
+    stems.add(new)
+    return name if new == stem else new.with_name(f"{new.name}{name.suffix}")
