@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -214,7 +216,7 @@ def test_results_stay_where_no_source_can_be_read(tiny_onnx: Path, tmp_path: Pat
 
 def test_a_pipe_is_no_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.mp4")
-    with pytest.raises(InputError, match=r"v\.mp4 is no regular file"):
+    with pytest.raises(InputError, match=r"v\.mp4: it is a pipe, socket or device"):
         Stream(*find_sources([str(tmp_path / "v.mp4")]))
 
 
@@ -244,3 +246,34 @@ def test_thousands_of_photos_of_one_name_are_named_at_once(tmp_path: Path) -> No
     assert time.monotonic() - start < 5  # it was half a minute, before a word was said
     assert names[:3] == [Path("a.jpg"), Path("a-2.jpg"), Path("a-3.jpg")]
     assert len(set(names)) == len(photos)
+
+
+def test_a_small_file_of_large_frames_is_refused(tmp_path: Path) -> None:
+    screen = b"GIF89a" + (16_000).to_bytes(2, "little") * 2 + b"\x80\0\0" + bytes(6)
+    frame = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"  # of one pixel
+    (tmp_path / "large.gif").write_bytes(screen + 50 * frame + b"\x3b")
+    with pytest.raises(InputError, match=r"large\.gif has frames of more than"):
+        Stream(*find_sources([str(tmp_path / "large.gif")]))
+
+
+def test_a_video_that_names_other_files_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "private.avi", [picture()] * 3)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile private.avi\n")
+    with pytest.raises(InputError, match="a list that names other files"):
+        Stream(*find_sources([str(tmp_path / "list.mp4")]))
+
+
+def test_a_video_whose_name_looks_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "in.avi", [picture()] * 3).rename(tmp_path / "12:30.avi")
+    monkeypatch.chdir(tmp_path)
+    with Stream(*find_sources(["12:30.avi"])) as stream:
+        assert len(list(stream)) == 3
+
+
+def test_a_list_of_names_that_are_no_utf8(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xe4.png"
+    Path(os.fsdecode(name)).write_bytes(save(tmp_path / "a.png", picture()).read_bytes())
+    command = [sys.executable, "-m", "edge.predict", "-", "--json", str(tmp_path / "out.json")]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
+    done = subprocess.run(command, input=name, env=environment, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
