@@ -13,6 +13,7 @@ from distill.recipe import LossWeights
 from distill.request import LABELS, Request
 from distill.run_files import SETTINGS
 from distill.run_folder import check_resume_settings, require_new_run_dir
+from distill.teachers import digest as teacher_digest
 from distill.validation import score_program
 from pose import card
 from pose.errors import InputError
@@ -56,6 +57,8 @@ def compare(
         raise InputError(f"{result} exists already; add --resume to go on with it, or take another --out")
     require_new_run_dir(out, request.resume)
     recipe = replace(request.recipe, epochs=steps * request.recipe.batch / len(request.train.source))
+    people = {"training data": request.train.digest, **{name: data.digest for name, data in held_out.items()}}
+    taught = request.teacher, request.teacher_file, request.train, request.validation, recipe.seed
     settings = {
         "student": request.student,
         "teacher": request.teacher,
@@ -63,7 +66,7 @@ def compare(
         "recipe": replace(recipe, seed=0).settings(),
         "precision": asdict(precision),
         "calibration": calibration,
-        "digests": {"training data": request.train.digest, **{name: data.digest for name, data in held_out.items()}},
+        "digests": {"the teacher": teacher_digest(*taught), **people},  # names of sets have no blanks
     }
     check_resume_settings(out, settings, request.resume)
     write_json(out / SETTINGS, plain(settings))
