@@ -62,7 +62,7 @@ class Comparison(_Record):
     cells: list[Cell] = Field(default=[])
 
     @model_validator(mode="after")
-    def _each_program_once_on_the_same_people(self) -> Self:
+    def _consistent(self) -> Self:
         made = [(cell.way, cell.seed) for cell in self.cells]
         for cell in self.cells:
             name = cell.way if cell.seed is None else f"{cell.way} of seed {cell.seed}"
