@@ -95,6 +95,7 @@ WRONG = {
     "nan": (description(input__mean=[1, float("nan"), 1]), r"input.mean.1: Input should be a finite number"),
     "even blur": (description(decode__blur=4), r"must be odd"),
     "method": (description(decode__method="guess"), r"decode.method: Input should be 'argmax'"),
+    "input": (description(input__width=100_000), r"input.width: Input should be less than or equal to 4096"),
     "no file": ({"skeleton": "lsp14"}, r"file: Field required"),
     "a list": ([1, 2], r"valid dictionary"),
     "missing model": (description(file="none.onnx"), r"no model file .*none.onnx; give its path"),
