@@ -277,3 +277,13 @@ def test_a_list_of_names_that_are_no_utf8(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
     done = subprocess.run(command, input=name, env=environment, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_list_on_standard_input_is_not_written_over(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("missing.jpg\n")
+    command = [sys.executable, "-m", "edge.predict", "-", "--json", str(names)]
+    with open(names) as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "names.txt is standard input" in done.stderr
