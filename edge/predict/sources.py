@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from pose.errors import InputError
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".pgm", ".ppm")
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+_DEEP = re.compile(rf"(?P<start>(?:.*?[/{re.escape(os.sep)}])?)\*\*[/{re.escape(os.sep)}](?P<rest>.*)", re.DOTALL)
 _ADDRESS = re.compile(r"(rtsps?|rtmp|https?|udp|tcp)://.+", re.IGNORECASE)
 
 Kind = Literal["photo", "video", "camera"]
@@ -75,12 +77,26 @@ def _sources_at(place: str) -> Iterator[Source]:
     elif Path(place).exists():
         yield _file(Path(place), Path(Path(place).name))
     else:
-        matches = sorted(glob.glob(place, recursive=True)) if glob.has_magic(place) else []  # noqa: PTH207 - may be absolute
+        matches = sorted(_matches(place)) if glob.has_magic(place) else []
         files = [Path(match) for match in matches if Path(match).suffix.lower() in PHOTOS + VIDEOS]
         if not files:
             what = "no photo or video matches" if glob.has_magic(place) else "there is no file, folder or camera"
             raise InputError(f"{what} {place}; check the path")
         yield from (_file(path, Path(path.name)) for path in files)
+
+
+def _matches(pattern: str) -> set[str]:
+    """What a pattern names. `**` goes into no linked folder: of links to a folder above there is no end."""
+    deep = _DEEP.fullmatch(pattern if Path(pattern).name != "**" else f"{pattern}/*")
+    if deep is None:
+        return set(glob.glob(pattern))  # noqa: PTH207 - may be absolute
+    starts = glob.glob(deep["start"]) if deep["start"] else ["."]  # noqa: PTH207
+    matches = set()
+    for start in starts:
+        for folder, inner, _ in os.walk(start):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            matches |= _matches(os.path.join(glob.escape(folder), deep["rest"]))  # noqa: PTH118
+    return matches
 
 
 def _of_folder(folder: Path) -> Iterator[Source]:

@@ -287,3 +287,19 @@ def test_the_list_on_standard_input_is_not_written_over(tmp_path: Path) -> None:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "names.txt is standard input" in done.stderr
+
+
+def test_links_to_a_folder_above_are_not_followed(tmp_path: Path) -> None:
+    for name in ("a.jpg", "x/b.jpg", "x/y/c.jpg", ".hidden/d.jpg", "x/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for link in ("one", "two"):
+        (tmp_path / "x" / link).symlink_to(tmp_path)
+    script = (
+        "import sys; from edge.predict.sources import find_sources; print([s.place for s in find_sources(sys.argv[1:])])"
+    )
+    every = ["a.jpg", "x/b.jpg", "x/y/c.jpg"]
+    for pattern, found in {"**": every, "**/*.jpg": every, "x/**/y/**/*.jpg": every[2:]}.items():
+        command = [sys.executable, "-c", script, str(tmp_path / pattern)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.stdout.strip() == str([str(tmp_path / name) for name in found])
