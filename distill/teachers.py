@@ -49,6 +49,13 @@ def foreign_digest(name: str, teacher: foreign.ForeignTeacher) -> str:
     return hashlib.sha256(" ".join(contents).encode()).hexdigest()
 
 
+def digest(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> str:
+    """sha256 of what the predictions of the teacher that `--teacher` names follow from; one of ours is fitted if need be."""
+    if is_foreign(name):
+        return foreign_digest(name, foreign.load_teacher(name, file=file))
+    return sha256(weights_of(name, file, train, validation, seed))
+
+
 def weights_of(name: str, file: Path | None, train: Data, validation: Data, seed: int) -> Path:
     """Weights of a teacher of ours: `file`, else the bundled ones, else those fitted on the training data and cached."""
     path = file or weights.FOLDER / f"{name}.safetensors"

@@ -11,7 +11,9 @@ import functools
 import inspect
 import logging
 import math
+import os
 import re
+import stat
 import sys
 import traceback
 import warnings
@@ -193,7 +195,17 @@ def _require_apart(signature: inspect.Signature, options: dict[str, Any]) -> lis
             paths = value if isinstance(value, list | tuple) else [value]
             reads += [Path(path) for path in paths if isinstance(path, Path) or _is_file(path)]
     require_apart(writes, reads)
+    _require_not_input(writes)
     return unread
+
+
+def _require_not_input(writes: Sequence[Path]) -> None:
+    """Raises InputError where a result would be written over the file that standard input is: `- --json x < x`."""
+    status = os.fstat(0)
+    for path in writes if stat.S_ISREG(status.st_mode) else ():
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(path.stat(), status):
+                raise InputError(f"{path} is standard input, which would be written over; give the result another name")
 
 
 def _is_file(value: Any) -> bool:

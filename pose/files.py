@@ -114,6 +114,7 @@ _NAME, _SUFFIX = 40, 20  # characters of a name that its temporary file has: a n
 
 
 _LEFTOVER = re.compile(r"\..{1,40}\.([0-9a-f]{8})-(\d{1,10})\..+", re.DOTALL)
+_MACHINE = Path("/etc/machine-id")
 _swept: set[tuple[int, Path]] = set()  # process and folder
 
 
@@ -123,12 +124,13 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def _computer() -> str:
-    """Of a name, and of its processes' numbers: containers may share the name, and none sees the processes of another."""
-    try:
-        space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:  # not on Linux
-        space = ""
-    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
+    """Of a name, a number, and its processes' numbers: two boards of one share may be called `raspberrypi`, containers may
+    share the name, and none sees the processes of another."""
+    parts = [socket.gethostname()]
+    for read in (lambda: str(Path("/proc/self/ns/pid").readlink()), _MACHINE.read_text):
+        with contextlib.suppress(OSError):  # not on Linux, or in a container
+            parts.append(read())
+    return f"{zlib.crc32(' '.join(parts).encode()):08x}"
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -54,6 +54,7 @@ class ForeignTeacher(ABC):
         size = described.input
         self.crop = CropSpec(size.width, size.height, size.mean, size.std, described.padding)
         self._described, self._session = described, session
+        self._shapes: list[tuple[int, ...]] = []  # of the outputs for one crop, once they are known
         self._channels = [described.joints.index(joint) for joint in self.skeleton.joints]
 
     @abstractmethod
@@ -82,6 +83,7 @@ class ForeignTeacher(ABC):
     def read(self, outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates and scores, as of `predict`, in what `call` gave: what is left to do outside of the file."""
         numbers = [self._session.values(name, output) for name, output in zip(self.outputs, outputs, strict=True)]
+        self._require_same_shapes(numbers)
         return self._read(numbers)[1:]
 
     @abstractmethod
@@ -90,13 +92,26 @@ class ForeignTeacher(ABC):
 
     def _run(self, crops: np.ndarray) -> list[np.ndarray]:
         batch = self.prepare(crops)
-        try:
-            if self._session.input_shape[0] is None:
-                return self._session.run(batch, self.outputs)
-            answers = [self._session.run(batch[i : i + 1], self.outputs) for i in range(len(batch))]
-            return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-        except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
-            raise BackendError(f"teacher '{self.name}' ({self.path}) does not run ({one_line(error, 200)})") from error
+        size = len(batch) if self._session.input_shape[0] is None else 1
+        answers = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            try:
+                answers.append(self._session.run(part, self.outputs))
+            except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
+                raise BackendError(f"{self._where} does not run ({one_line(error, 200)})") from error
+            if self._shapes:
+                self._require_same_shapes(answers[-1], len(part))
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+
+    def _require_same_shapes(self, answers: list[np.ndarray], crops: int = 1) -> None:
+        """Raises BackendError where the shape of an output depends on the picture: the YAML describes one."""
+        for name, answer, (first, *others) in zip(self.outputs, answers, self._shapes, strict=True):
+            if answer.shape != (first * crops, *others):
+                raise BackendError(
+                    f"{self._where}: output '{name}' is {list(answer.shape)}, and {[first, *others]} for one black crop; a "
+                    "teacher's outputs have one size"
+                )
 
     def _answers_to_black(self) -> list[np.ndarray]:
         """The `outputs` for one black crop.
@@ -126,6 +141,13 @@ class ForeignTeacher(ABC):
         if any(answer.dtype.kind not in "fiu" for answer in answers):
             kinds = ", ".join(str(answer.dtype) for answer in answers)
             raise InputError(f"{self._where}: its outputs are {kinds}, not numbers")
+        for name, answer in zip(self.outputs, answers, strict=True):
+            if answer.shape[:1] != (1,):
+                raise InputError(
+                    f"{self._where}: output '{name}' is {list(answer.shape)}, and its first axis has to be the crops; "
+                    "export the network with it"
+                )
+        self._shapes = [answer.shape for answer in answers]
         return answers
 
     def _check_numbers(self) -> None:

@@ -103,8 +103,10 @@ class OksEvaluation:
         return np.repeat(starts - behind, lengths) + np.arange(lengths.sum())
 
     def interval(self, n: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap intervals of the summary over `n` resamples of the images."""
+        """95 % bootstrap intervals of the summary over `n` resamples of the images; nan of one image."""
         random, images = np.random.default_rng(seed), len(self._people)
+        if images < 2:
+            return dict.fromkeys(_STATS, (np.nan, np.nan))
         draws = [self.weighted(random.multinomial(images, np.full(images, 1 / images))) for _ in range(n)]
         return {name: _middle95([draw[name] for draw in draws]) for name in _STATS}
 
@@ -228,7 +230,12 @@ def end_point_error(pred: np.ndarray, truth: np.ndarray) -> float:
 def bootstrap(
     values: np.ndarray, statistic: Callable[[np.ndarray], float], n: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of `statistic(values)` over `n` resamples of the rows of `values` (one row a person)."""
+    """95 % percentile interval of `statistic(values)` over `n` resamples of the rows of `values` (one row a person).
+
+    It is nan of one row, whose resamples are all the same: an interval without width would claim certainty.
+    """
+    if len(values) < 2:
+        return np.nan, np.nan
     return _middle95([statistic(draw) for draw in _resamples(values, n, seed)])
 
 
@@ -236,6 +243,8 @@ def percentile_intervals(
     values: np.ndarray, percents: Sequence[float], n: int = 1000, seed: int = 0
 ) -> list[tuple[float, float]]:
     """`bootstrap` of several percentiles of all values, over the same resamples."""
+    if len(values) < 2:
+        return [(np.nan, np.nan)] * len(percents)
     draws = np.array([np.percentile(draw, percents) for draw in _resamples(values, n, seed)])
     return [_middle95(column.tolist()) for column in draws.T]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pose import decode
 from pose.heatmaps import Activation, GridKind
@@ -17,6 +17,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+_Side = Annotated[int, Field(ge=1, le=4096)]  # pixels; of an axis that the file leaves open, only the YAML says how many
+
+
 class Input(_Part):
     """The network takes (pixel - mean) / std, pixels 0..255; mean and std are in the order R, G, B whatever `colour` is.
 
@@ -24,8 +27,8 @@ class Input(_Part):
     takes the pixels as they are; int8, whose lowest value is -128, takes pixel - 128.
     """
 
-    width: PositiveInt
-    height: PositiveInt
+    width: _Side
+    height: _Side
     layout: _Layout = "NHWC"
     dtype: Literal["float32", "int32", "uint8", "int8"] = "float32"
     colour: Literal["RGB", "BGR"] = "RGB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from calib_data.crops import Crops
 from calib_data.joined import Converted
@@ -13,6 +14,7 @@ from distill.recipe import LossWeights
 from distill.request import LABELS, Request
 from distill.run_files import SETTINGS
 from distill.run_folder import check_resume_settings, require_new_run_dir
+from distill.teachers import digest as teacher_digest
 from distill.validation import score_program
 from pose import card
 from pose.errors import InputError
@@ -56,15 +58,7 @@ def compare(
         raise InputError(f"{result} exists already; add --resume to go on with it, or take another --out")
     require_new_run_dir(out, request.resume)
     recipe = replace(request.recipe, epochs=steps * request.recipe.batch / len(request.train.source))
-    settings = {
-        "student": request.student,
-        "teacher": request.teacher,
-        "weights": sha256(request.weights or weights_file(request.student)),
-        "recipe": replace(recipe, seed=0).settings(),
-        "precision": asdict(precision),
-        "calibration": calibration,
-        "digests": {"training data": request.train.digest, **{name: data.digest for name, data in held_out.items()}},
-    }
+    settings = _settings(replace(request, recipe=recipe), held_out, precision, calibration)
     check_resume_settings(out, settings, request.resume)
     write_json(out / SETTINGS, plain(settings))
     made = read(result).cells if result.exists() else []
@@ -88,6 +82,21 @@ def compare(
                 comparison = _with_cells(comparison, folder, way, seed, held_out)
                 write_json(result, comparison.model_dump(mode="json"))
             yield comparison
+
+
+def _settings(request: Request, held_out: Mapping[str, Data], precision: Precision, calibration: int) -> dict[str, Any]:
+    """What a comparison's figures follow from, and `--resume` must not change."""
+    taught = request.teacher, request.teacher_file, request.train, request.validation, request.recipe.seed
+    people = {"training data": request.train.digest, **{name: data.digest for name, data in held_out.items()}}
+    return {
+        "student": request.student,
+        "teacher": request.teacher,
+        "weights": sha256(request.weights or weights_file(request.student)),
+        "recipe": replace(request.recipe, seed=0).settings(),
+        "precision": asdict(precision),
+        "calibration": calibration,
+        "digests": {"the teacher": teacher_digest(*taught), **people},  # names of sets have no blanks
+    }
 
 
 def _on_labels(request: Request, skeleton: Skeleton) -> Request:

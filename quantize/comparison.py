@@ -9,9 +9,9 @@ import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pose.errors import InputError, first_problem
 
@@ -60,6 +60,17 @@ class Comparison(_Record):
     seeds: _Count
     people: Annotated[dict[str, _Count], Field(min_length=1)]
     cells: list[Cell] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        made = [(cell.way, cell.seed) for cell in self.cells]
+        for cell in self.cells:
+            name = cell.way if cell.seed is None else f"{cell.way} of seed {cell.seed}"
+            if made.count((cell.way, cell.seed)) > 1:
+                raise ValueError(f"{name} is there twice")
+            if set(cell.figures) != set(self.people):
+                raise ValueError(f"{name} has figures of {', '.join(cell.figures)}, and people are {', '.join(self.people)}")
+        return self
 
     def cell(self, way: Way, seed: int | None) -> Cell | None:
         """The program that was made so; None where it is still to be made."""

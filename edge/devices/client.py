@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO
 
 LINE = 4 << 20  # bytes
+COMPLAINTS = 64 << 20  # bytes of stderr: what is beyond them ends the client, and not the disk of this machine
 GRACE = 10.0  # seconds for the device to report the end of a command
 
 
@@ -40,6 +41,7 @@ class Client:
         self._process = subprocess.Popen(  # noqa: S603 - ssh or adb; the command for the device is quoted
             command, stdin=source, stdout=subprocess.PIPE, stderr=self._complaints, start_new_session=True
         )
+        _limit_files(self._process.pid)
         self._feeder = threading.Thread(target=self._feed, args=(stdin,), daemon=True)
         self._feeder.start()
 
@@ -108,6 +110,14 @@ class Client:
             while chunk := stdin.read(1 << 16):
                 self._process.stdin.write(chunk)
                 self._process.stdin.flush()
+
+
+def _limit_files(process: int) -> None:
+    """Let a process, and those that it starts from now on, write no file of more than `COMPLAINTS`; on Linux only."""
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
+        import resource
+
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (COMPLAINTS, COMPLAINTS))
 
 
 def lines(pipe: IO[bytes], deadline: float) -> Iterator[str]:

@@ -20,6 +20,7 @@ from targets import boards
 
 SECONDS = 60.0
 _LONGEST = 500  # characters of a fact
+_LONGEST_TEXT = 1 << 20  # characters of all facts of a device
 _KHZ, _MILLICELSIUS = (1, 10**8), (-(10**5), 3 * 10**5)  # what a clock and a thermal zone may report
 
 # f NAME FILE...: prints the files; c NAME COMMAND...: prints the command's output. A line '@@ NAME' precedes each part, or
@@ -95,7 +96,7 @@ def parse(text: str) -> Facts:
     """The facts that every Linux, Android or Mac reports; missing ones are not set. The board and `emulated` always are."""
     parts = _parts(text)
     first = {name: values[0] for name, values in parts.items() if values[0]}
-    properties = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]$", first.get("properties", ""), re.MULTILINE))
+    properties = dict(re.findall(r"^\[([^\]\n]+)\]: \[(.*)\]$", first.get("properties", ""), re.MULTILINE))
     android = "ro.build.version.release" in properties
     mac_model, _, mac_cpu = first.get("mac", "").partition("\n")
     model = first.get("model") or properties.get("ro.product.model") or first.get("product") or mac_model
@@ -198,7 +199,7 @@ def _unread(before: Facts) -> list[str]:
 
 
 def _run(device: Device, script: str) -> str:
-    return "\n".join(device.run(["sh", "-c", script + "\n:"], timeout=SECONDS))
+    return "\n".join(device.run(["sh", "-c", script + "\n:"], timeout=SECONDS))[:_LONGEST_TEXT]
 
 
 def _parts(text: str) -> dict[str, list[str]]:
@@ -248,8 +249,11 @@ def _libc(text: str) -> str:
     """From `ldd --version`: ldd (Debian GLIBC 2.36-9+deb12u9) 2.36, or musl libc (aarch64)."""
     if "musl" in text:
         return "musl"
-    version = re.search(r"^ldd .*(?:GLIBC|GNU libc).*?([\d.]+)$", text, re.MULTILINE)
-    return f"glibc {version[1]}" if version else ""
+    for line in text.splitlines():  # a pattern for it would take hours for an answer that is made for that
+        version = line.split()[-1] if line.startswith("ldd ") and ("GLIBC" in line or "GNU libc" in line) else ""
+        if re.fullmatch(r"[0-9.]+", version):
+            return f"glibc {version}"
+    return ""
 
 
 def _emulated(first: dict[str, str], model: str) -> str | bool:
@@ -300,7 +304,7 @@ def _thermal(text: str) -> str:
 
 def _battery(text: str) -> JsonValue:
     """Android's `dumpsys battery`: level in per cent, temperature in tenths of a degree."""
-    fields = dict(re.findall(r"^\s*(level|temperature|USB powered|AC powered): *(\S+)$", text, re.MULTILINE))
+    fields = dict(re.findall(r"^[ \t]*(level|temperature|USB powered|AC powered): *(\S+)$", text, re.MULTILINE))
     battery: dict[str, JsonValue] = {}
     for level in _numbers([fields.get("level", "")], 0, 100):
         battery["level"] = level

@@ -37,6 +37,7 @@ from pose.files import atomic_file, sha256
 SHORT = 60.0  # seconds for a command of ours that ends at once
 SLOWEST = 50e3  # bytes a second
 LARGEST = 256 << 20  # bytes of a file that comes back
+OUTPUT, OF_LINE = 1 << 30, 64  # bytes of memory that the output of one command may take, and those of a line beside its text
 
 # One line each and no "!", so that any login shell passes them on. The inner shell reports the status and ends its group;
 # where something else has ended the group, the outer shell reports that.
@@ -163,9 +164,15 @@ class Remote(ABC):
                 raise Unreachable(
                     f"{self.name}: {error.filename} is not installed on this machine; {self.install}"
                 ) from error
-            late = False
+            late, used = False, 0
             try:
-                yield from client.output(deadline)
+                for answer in client.output(deadline):
+                    used += len(answer) + OF_LINE
+                    if used > OUTPUT:
+                        raise DeviceFailure(
+                            f"{self.name}: {_program(command)} never stops to write; is it the program that its name says?"
+                        )
+                    yield answer
             except TimeoutError:
                 late = True
             finally:

@@ -49,7 +49,8 @@ def pixels_apart(mine: Answers, other: Answers, spec: CropSpec, seed: int = 0) -
     """Distance between the keypoints of two runners, in pixels of the crop: median and 99th percentile."""
     distance = _distance(mine, other, spec)
     median, p99 = (float(value) for value in np.percentile(distance, PERCENTILES))
-    median_95, p99_95 = metrics.percentile_intervals(distance, PERCENTILES, RESAMPLES, seed)
+    intervals = metrics.percentile_intervals(distance, PERCENTILES, RESAMPLES, seed)
+    median_95, p99_95 = ((None, None) if np.isnan(ends).any() else ends for ends in intervals)
     return Pixels(median=median, p99=p99, median_95=median_95, p99_95=p99_95)
 
 

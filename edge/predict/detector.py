@@ -105,7 +105,12 @@ class Detector:
         self._check()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        answered, corners, scores, counts = self._read(image)
+        try:
+            answered, corners, scores, counts = self._read(image)
+        except (IndexError, ValueError) as error:  # the shapes of its outputs depend on the picture
+            raise BackendError(
+                f"the detector {self._path} answered a picture otherwise than its YAML says ({one_line(error, 200)})"
+            ) from error
         self._require_sound(answered[counts], scores)
         height, width = image.shape[:2]
         corners = np.clip(corners, 0, [width, height, width, height])
@@ -134,6 +139,8 @@ class Detector:
         counts = scores >= described.least
         if described.label is not None:
             counts &= np.rint(self._column(answers, described.label)) == described.label.person
+        if len(counts) != len(answered):
+            raise ValueError(f"{len(answered)} boxes and {len(counts)} scores")
         return answered, corners, scores, counts
 
     def _require_sound(self, answered: np.ndarray, scores: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from calib_data.photos import read_photo
 from pose import cli
 from pose.errors import BackendError, InputError
-from pose.files import opencv_name
+from pose.files import open_regular, opencv_name
 
 if TYPE_CHECKING:
     import cv2
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from edge.predict.sources import Source
 
 AHEAD = 4  # frames of a video that are decoded before they are needed
+LARGEST_FRAME = 1 << 26  # pixels, of 8192 x 8192: a GIF of 1 KB may have 16,000 x 16,000
+_LARGE = 1 << 23  # pixels, of 4K video: of larger frames one is decoded ahead
 TIMEOUT_MS = 10_000  # for a network camera to answer
 FASTEST = 240.0  # frames a second: what a container says beyond that is wrong
 _USUAL_FPS = 25.0
+_LIST = b"ffconcat"  # how a file begins by which FFmpeg reads the files that it names
 _CUT = 0.9  # share of the frames that the container promises; containers of some cameras promise a few too many
 
 
@@ -56,14 +60,13 @@ class Stream:
         truncated: set at the end: a video ended before its container says.
 
     Raises:
-        InputError: it is no photo and no video.
+        InputError: it is no photo and no video, or its frames are larger than `LARGEST_FRAME`.
         BackendError: no such camera, or it does not answer.
     """
 
     def __init__(self, source: Source, read: Callable[[Source], np.ndarray] | None = None) -> None:
         self.source, self.fps, self.total, self.truncated = source, _USUAL_FPS, None, False
         self._photo: np.ndarray | None = None
-        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(maxsize=1 if source.kind == "camera" else AHEAD)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if source.kind == "photo":
@@ -73,6 +76,12 @@ class Stream:
         self._capture = _open(source)
         import cv2
 
+        pixels = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH) * self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if pixels > LARGEST_FRAME:
+            self._capture.release()
+            raise InputError(f"{source.place} has frames of more than {LARGEST_FRAME} pixels; make them smaller")
+        is_one = source.kind == "camera" or pixels > _LARGE
+        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(maxsize=1 if is_one else AHEAD)
         fps, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.fps = fps if 0 < fps <= FASTEST else _USUAL_FPS
         self.total = int(count) if source.kind == "video" and 0 < count < 1e9 else None
@@ -117,7 +126,7 @@ class Stream:
         while not self._stop.is_set():
             with contextlib.suppress(cv2.error):  # of a damaged frame: the video ends there
                 is_read, image = self._capture.read()
-                if is_read:
+                if is_read and image.shape[0] * image.shape[1] <= LARGEST_FRAME:
                     self._put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
                     continue
             break
@@ -136,8 +145,10 @@ class Stream:
 
 
 def _open(source: Source) -> cv2.VideoCapture:
-    if source.kind == "video" and not Path(source.place).is_file():  # a pipe would be waited for
-        raise InputError(f"{source.place} is no regular file; name a video file")
+    if source.kind == "video":
+        with open_regular(Path(source.place), sys.maxsize) as file:  # a pipe would be waited for
+            if file.read(len(_LIST)) == _LIST:
+                raise InputError(f"{source.place} is a list that names other files, and no video; name the videos")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken file is reported below, in one line
     import cv2
 
@@ -145,7 +156,8 @@ def _open(source: Source) -> cv2.VideoCapture:
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
     with cli.quiet():
         if source.kind == "video":
-            capture = cv2.VideoCapture(opencv_name(source.place), cv2.CAP_FFMPEG)
+            name = opencv_name(Path(source.place).absolute())  # otherwise 12:30.mp4 has the protocol 12
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         elif source.place.isdecimal():
             capture = cv2.VideoCapture(int(source.place))
         else:

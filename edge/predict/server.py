@@ -6,6 +6,9 @@ another Host or Origin. Photos are decoded in memory and forgotten.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import socket
 import threading
 import time
@@ -17,6 +20,7 @@ import numpy as np
 
 from edge.predict.people import apart
 from pose.errors import BackendError, InputError, UserError
+from pose.failures import as_user_error
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 LARGEST_UPLOAD = 20_000_000  # bytes
 LARGEST_PHOTO = 50_000_000  # pixels
+_LAST_ANSWERS = 2  # seconds for them after Ctrl-C: an upload that never ends would keep the server for ever
 PAGE = Path(__file__).with_name("page")
 _TYPES = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
 _HEADERS = {
@@ -58,6 +63,7 @@ def application(
         from starlette.concurrency import run_in_threadpool
         from starlette.middleware import Middleware
         from starlette.middleware.trustedhost import TrustedHostMiddleware
+        from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
         from starlette.routing import Route
     except ModuleNotFoundError as error:
@@ -68,15 +74,20 @@ def application(
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             return JSONResponse({"error": "this page answers its own requests only"}, 403, _HEADERS)
-        data = b""
-        async for part in request.stream():
-            data += part
-            if len(data) > LARGEST_UPLOAD:
-                return JSONResponse({"error": f"larger than {LARGEST_UPLOAD // 1_000_000} MB"}, 413, _HEADERS)
+        data = bytearray()
         try:
-            return JSONResponse(await run_in_threadpool(answer, data), headers=_HEADERS)
-        except UserError as error:
-            return JSONResponse({"error": str(error)}, 400, _HEADERS)
+            async for part in request.stream():
+                data += part
+                if len(data) > LARGEST_UPLOAD:
+                    return JSONResponse({"error": f"larger than {LARGEST_UPLOAD // 1_000_000} MB"}, 413, _HEADERS)
+            return JSONResponse(await run_in_threadpool(answer, bytes(data)), headers=_HEADERS)
+        except (ClientDisconnect, asyncio.CancelledError):  # during the upload, by either side: nobody reads this
+            return Response(status_code=400)
+        except Exception as error:
+            known = error if isinstance(error, UserError) else as_user_error(error)
+            if known is None:
+                raise
+            return JSONResponse({"error": str(known)}, 400 if isinstance(known, InputError) else 500, _HEADERS)
 
     async def page(request: Request) -> Response:
         file = request.path_params.get("file", "index.html")
@@ -95,12 +106,12 @@ class _Answerer:
         self, find: Callable[[np.ndarray], Poses], estimators: dict[str, Estimator], limbs: list[tuple[int, int]]
     ) -> None:
         self._find, self._estimators, self._limbs = find, estimators, limbs
-        self._one_at_a_time = threading.Lock()  # two requests would be in each other's times
+        self._one_at_a_time = threading.Lock()  # two requests would be in each other's times, and memory
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        image = _decoded(data)
         columns, answers = [], []
         with self._one_at_a_time:
+            image = _decoded(data)
             boxes = self._find(image).boxes
             for name, estimator in self._estimators.items():
                 start = time.perf_counter()
@@ -140,7 +151,9 @@ def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: 
             raise InputError(
                 f"cannot serve on {host}, port {port}: {reason}; choose others with --host and --port"
             ) from error
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=_LAST_ANSWERS)
+        )
         ready(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/")
         try:
             server.run(sockets=[listener])
@@ -149,12 +162,22 @@ def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: 
 
 
 def _decoded(data: bytes) -> np.ndarray:
+    from PIL import Image
+
     from calib_data.photos import decode_photo
 
+    size = (0, 0)
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as photo:  # what Pillow cannot read is decided below
+        size = photo.size
+    _require_small(*size)  # before 400 KB become 400 MB
     image = decode_photo(data, "the upload", as_shown=True)
-    if image.shape[0] * image.shape[1] > LARGEST_PHOTO:
-        raise InputError(f"the photo has more than {LARGEST_PHOTO // 1_000_000} million pixels; make it smaller")
+    _require_small(*image.shape[:2])
     return image
+
+
+def _require_small(side: int, other: int) -> None:
+    if side * other > LARGEST_PHOTO:
+        raise InputError(f"the photo has more than {LARGEST_PHOTO // 1_000_000} million pixels; make it smaller")
 
 
 def _people(poses: Poses) -> list[list[list[float]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from pose.errors import InputError
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".pgm", ".ppm")
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+_DEEP = re.compile(rf"(?P<start>(?:.*?[/{re.escape(os.sep)}])?)\*\*[/{re.escape(os.sep)}](?P<rest>.*)", re.DOTALL)
 _ADDRESS = re.compile(r"(rtsps?|rtmp|https?|udp|tcp)://.+", re.IGNORECASE)
 
 Kind = Literal["photo", "video", "camera"]
@@ -45,12 +47,12 @@ def find_sources(places: Iterable[str]) -> list[Source]:
     Raises:
         InputError: a place is nothing of the kind, or a folder or pattern has no photo and no video.
     """
-    names: set[Path] = set()
+    stems: set[Path] = set()
+    numbers: dict[Path, int] = {}
     sources = []
     for place in places:
         for source in _listed() if place == "-" else _sources_at(place):
-            name = _new_name(source.name, names)
-            names.add(name)
+            name = _new_name(source.name, stems, numbers)
             sources.append(Source(source.kind, source.place, name))
     if not sources:
         raise InputError(
@@ -75,12 +77,26 @@ def _sources_at(place: str) -> Iterator[Source]:
     elif Path(place).exists():
         yield _file(Path(place), Path(Path(place).name))
     else:
-        matches = sorted(glob.glob(place, recursive=True)) if glob.has_magic(place) else []  # noqa: PTH207 - may be absolute
+        matches = sorted(_matches(place)) if glob.has_magic(place) else []
         files = [Path(match) for match in matches if Path(match).suffix.lower() in PHOTOS + VIDEOS]
         if not files:
             what = "no photo or video matches" if glob.has_magic(place) else "there is no file, folder or camera"
             raise InputError(f"{what} {place}; check the path")
         yield from (_file(path, Path(path.name)) for path in files)
+
+
+def _matches(pattern: str) -> set[str]:
+    """What a pattern names. `**` goes into no linked folder: of links to a folder above there is no end."""
+    deep = _DEEP.fullmatch(pattern if Path(pattern).name != "**" else f"{pattern}/*")
+    if deep is None:
+        return set(glob.glob(pattern))  # noqa: PTH207 - may be absolute
+    starts = glob.glob(deep["start"]) if deep["start"] else ["."]  # noqa: PTH207
+    matches = set()
+    for start in starts:
+        for folder, inner, _ in os.walk(start):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            matches |= _matches(os.path.join(glob.escape(folder), deep["rest"]))  # noqa: PTH118
+    return matches
 
 
 def _of_folder(folder: Path) -> Iterator[Source]:
@@ -96,11 +112,17 @@ def _file(path: Path, name: Path) -> Source:
     return Source("video" if path.suffix.lower() in VIDEOS else "photo", str(path), name)
 
 
-def _new_name(name: Path, taken: set[Path]) -> Path:
-    """The name, with a number if another source has it already: results are named after it, whatever their suffix."""
-    stems = {one.with_suffix("") for one in taken}
-    new, number = name, 1
-    while new.with_suffix("") in stems:
-        number += 1
-        new = name.with_name(f"{name.stem}-{number}{name.suffix}")
-    return new
+def _new_name(name: Path, stems: set[Path], numbers: dict[Path, int]) -> Path:
+    """The name, with a number if another source has it already: results are named after it, whatever their suffix.
+
+    Args:
+        stems: names without suffix that are taken; the new one is added.
+        numbers: stem -> the last number that it was given, so that thousands of one name do not count from 1 each.
+    """
+    stem = name.with_suffix("")
+    new = stem
+    while new in stems:
+        numbers[stem] = numbers.get(stem, 1) + 1
+        new = stem.with_name(f"{stem.name}-{numbers[stem]}")
+    stems.add(new)
+    return name if new == stem else new.with_name(f"{new.name}{name.suffix}")

@@ -43,7 +43,7 @@ def collect(checks: Sequence[Check], benches: Sequence[Bench], commands: Sequenc
         commands: that made this report, beside those that the files name.
 
     Raises:
-        InputError: there is nothing, or two files are of the same artefact.
+        InputError: there is nothing, two files are of the same artefact, or they call two machines by one name.
     """
     if not checks and not benches:
         raise InputError("nothing to report: give --check FILE, --bench FILE or both")
@@ -53,6 +53,8 @@ def collect(checks: Sequence[Check], benches: Sequence[Bench], commands: Sequenc
         for bench in benches
     ]
     benches = [_named(bench, checks) for bench in benches]
+    _require_timed_once(benches)
+    _require_one_machine(benches)
     named = [*(check.command for check in checks), *(bench.command for bench in benches)]
     return Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,6 +108,34 @@ def _named(bench: Bench, checks: list[Check]) -> Bench:
     names = ((check.label, check.key) for check in checks if belongs(check, bench))
     label, key = next(names, (file.target, Path(file.path).name))
     return bench.model_copy(update={"label": label, "key": key})
+
+
+def _require_timed_once(benches: Sequence[Bench]) -> None:
+    """Raises InputError where one time would hide another, or a gate apply to one that no table shows."""
+    seen: set[tuple[str, str, int, str]] = set()
+    for bench in benches:
+        for device in bench.devices:
+            key = bench.key, device.device, bench.threads, bench.mode
+            if key in seen:
+                raise InputError(
+                    f"{bench.key} was timed twice on {device.device} among the files of --bench; give one of them"
+                )
+            seen.add(key)
+
+
+def _require_one_machine(benches: Sequence[Bench]) -> None:
+    """Raises InputError where files of several computers call each of them `local`: figures of both would be one's."""
+    known: dict[tuple[str, str], str] = {}
+    for bench in benches:
+        for device in bench.devices:
+            facts = device.facts.before
+            for name in ("model", "cpu", "architecture") if facts else ():
+                value = getattr(facts, name)
+                if value and known.setdefault((device.device, name), value) != value:
+                    raise InputError(
+                        f"{device.device} has the {name} {known[device.device, name]} in one file of --bench and {value} in "
+                        "another: they are of two machines; make a report of each"
+                    )
 
 
 def drop_emulated_timings(device: Device) -> Device:

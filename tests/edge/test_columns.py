@@ -79,6 +79,13 @@ def test_a_shift_costs_accuracy() -> None:
     assert little.pck > much.pck
 
 
+def test_one_person_is_scored_without_intervals() -> None:
+    one = scored(SyntheticPeople(1), COCO_17, (0, 0))
+    assert one.ap == pytest.approx(100)
+    pixels = one.keypoint_px
+    assert {one.ap_95, one.pck_95, pixels.median_95, pixels.p99_95} == {(None, None)}
+
+
 def test_a_coco_student_is_scored_on_the_joints_of_lsp() -> None:
     result = scored(lsp_people(6), LSP_14, (0, 0))
     assert result.ap == pytest.approx(100)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from edge.devices import facts
@@ -268,3 +270,18 @@ def test_this_machine_reports_its_facts() -> None:
     known = facts.read(Local())
     assert known.cores >= 1
     assert known.kernel.startswith(("Linux", "Darwin"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "libc\nldd " + "GLIBC" * 20_000 + "1" * 20_000 + "x",
+        "properties\n[" + "a]: [" * 50_000 + "x",
+        "battery\nx" + "\n" * 50_000 + "x",
+    ],
+)
+def test_an_answer_made_to_take_hours_takes_no_time(text: str) -> None:
+    start = time.monotonic()
+    facts.parse(f"@@ {text}")
+    facts.parse_board(f"@@ {text}")
+    assert time.monotonic() - start < 5

@@ -305,6 +305,21 @@ def test_changes_have_their_sign(new: float, old: float) -> None:
     assert float(text[1:]) == pytest.approx(abs(by))
 
 
+def test_two_times_of_one_artefact_on_one_device_are_refused() -> None:
+    first, second = (Bench.model_validate(bench(device("local", 13.0, int8))) for int8 in (7.0, 30.0))
+    with pytest.raises(InputError, match="was timed twice on local"):
+        collect.collect([], [first, second])
+    quick = second.model_copy(update={"mode": "quick"})
+    assert len(model.entries(collect.collect([], [first, quick]))) == 4
+
+
+def test_two_machines_of_one_name_are_refused() -> None:
+    other = device("local", facts={"before": {"model": "another board"}})
+    benches = [Bench.model_validate(bench()), Bench.model_validate(bench(other, target="onnx"))]
+    with pytest.raises(InputError, match=r"local has the model A board .* and another board in another"):
+        collect.collect([], benches)
+
+
 def test_nothing_to_report_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to report"):
         collect.collect([], [])

@@ -215,6 +215,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     assert names(tmp_path) == sorted([*kept, "other.txt"])
 
 
+def test_another_computer_of_the_same_name_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "machine-id").write_text("another board of one shared folder")
+    with files.atomic_file(tmp_path / "a.txt") as unfinished:
+        monkeypatch.setattr(files, "_MACHINE", tmp_path / "machine-id", raising=False)
+        name = unfinished.name.replace(f"-{os.getpid()}.", "-4194305.")  # its process number means nothing here
+        (tmp_path / name).write_text("half")
+        monkeypatch.setattr(files, "_swept", set())
+        files.write_text(tmp_path / "b.txt", "new")
+        assert (tmp_path / name).exists()
+        unfinished.write_text("new")
+
+
 def test_a_result_is_not_read_before_it_is_written(tmp_path: Path) -> None:
     photo, result = tmp_path / "photo.jpg", tmp_path / "result.json"
     for path in (photo, result):

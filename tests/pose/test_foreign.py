@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from foreign_network import H, W, description, write_model
 
 from pose import files, foreign
-from pose.errors import InputError
+from pose.errors import BackendError, InputError
 from pose.foreign import load_teacher
 from pose.skeleton import AIC_14, LSP_14
 
@@ -94,6 +95,7 @@ WRONG = {
     "nan": (description(input__mean=[1, float("nan"), 1]), r"input.mean.1: Input should be a finite number"),
     "even blur": (description(decode__blur=4), r"must be odd"),
     "method": (description(decode__method="guess"), r"decode.method: Input should be 'argmax'"),
+    "input": (description(input__width=100_000), r"input.width: Input should be less than or equal to 4096"),
     "no file": ({"skeleton": "lsp14"}, r"file: Field required"),
     "a list": ([1, 2], r"valid dictionary"),
     "missing model": (description(file="none.onnx"), r"no model file .*none.onnx; give its path"),
@@ -182,3 +184,44 @@ def test_crops_of_another_kind_are_refused(tmp_path: Path) -> None:
         mine.heatmaps(crops().astype(np.float32))
     with pytest.raises(ValueError, match="48, 32"):
         mine.heatmaps(crops().transpose(0, 2, 1, 3))
+
+
+def cut_by_the_picture(path: Path, output: str) -> None:
+    """Let an output of a network have more of its second axis, the brighter the first pixel is."""
+    model = onnx.load(path)
+    model.graph.node[0].input[0] = "image"
+    for node in model.graph.node:
+        node.output[:] = ["whole" if name == output else name for name in node.output]
+    values = {"pixel": [0, 0, 0, 0], "nothing": [0], "second": [1], "least": [3], "all": [1]}
+    for name, value in values.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    make = onnx.helper.make_node
+    model.graph.node.extend([
+        make("GatherND", ["image", "pixel"], ["brightness"]),
+        make("Cast", ["brightness"], ["number"], to=onnx.TensorProto.INT64),
+        make("Reshape", ["number", "all"], ["one"]),
+        make("Add", ["one", "least"], ["count"]),
+        make("Slice", ["whole", "nothing", "count", "second"], [output]),
+    ])  # fmt: skip
+    onnx.save(model, path)
+
+
+def test_outputs_whose_size_depends_on_the_picture(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.onnx")
+    cut_by_the_picture(tmp_path / "net.onnx", "maps")
+    mine = teacher(tmp_path, description())
+    bright = np.full((1, H, W, 3), 2, np.uint8)
+    with pytest.raises(BackendError, match=r"'maps' is \[1, 5, 8, 15\], and \[1, 3, 8, 15\] for one black crop"):
+        mine.observe(bright)
+    with pytest.raises(BackendError, match="a teacher's outputs have one size"):
+        mine.read(mine.call(mine.prepare(bright)))
+
+
+def test_keypoints_without_an_axis_of_the_crops(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([15, 3], np.int64), "flat"))
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node("Reshape", ["points_value", "flat"], ["points"]))
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(InputError, match=r"'points' is \[15, 3\], and its first axis has to be the crops"):
+        teacher(tmp_path, description(keypoints={"output": "points", "order": "xys"}))

@@ -197,6 +197,12 @@ def test_bootstrap_has_the_width_that_theory_gives() -> None:
     assert (low, high) == metrics.bootstrap(values, lambda rows: float(rows.mean()))
 
 
+def test_one_person_has_no_interval() -> None:
+    one = np.array([[1.0, 2.0]])
+    assert np.isnan(metrics.bootstrap(one, lambda rows: float(rows.mean()))).all()
+    assert np.isnan(metrics.percentile_intervals(one, (50, 99))).all()
+
+
 def test_intervals_of_percentiles_are_the_bootstrap_of_each() -> None:
     values = np.random.default_rng(0).gamma(2, 1, (50, 17))
     expected = [metrics.bootstrap(values, partial(lambda p, rows: float(np.percentile(rows, p)), p), 200) for p in (50, 99)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tiny_models
 from drawn_source import Dots
+from safetensors.torch import load_file, save_file
 
 from calib_data.joined import Converted
 from pose.errors import InputError
@@ -72,6 +73,10 @@ def test_every_way_is_trained_for_as_many_steps_and_scored(
         run(home, out)
     with pytest.raises(InputError, match="another 'calibration'"):
         run(home, out, calibration=3, resume=True)
+    other = {name: (tensor + 0.01).to(tensor.dtype) for name, tensor in load_file(home / "teacher.safetensors").items()}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"another 'digests\.the teacher'"):  # the table would mix two teachers
+        run(home, out, teacher_file=tmp_path / "other.safetensors", resume=True)
     monkeypatch.setattr("quantize.cells.quantize", stop_at_seed_1)
     with pytest.raises(KeyboardInterrupt):
         run(home, out, resume=True)
@@ -137,6 +142,21 @@ def test_a_number_that_means_nothing_is_refused(tmp_path: Path) -> None:
     held["cells"][0]["figures"]["val"]["ap"] = 143.0
     (tmp_path / "compare.json").write_text(json.dumps(held))
     with pytest.raises(InputError, match=r"cells\.0\.figures\.val\.ap: .*100.* quantize\.compare"):
+        read(tmp_path / "compare.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda cells: cells[0]["figures"].clear(), "fp32 has figures of , and people are val"),
+        (lambda cells: cells.append(cells[-1]), "labels of seed 1 is there twice"),
+    ],
+)
+def test_a_file_that_disagrees_with_itself_is_refused(change: Any, complaint: str, tmp_path: Path) -> None:
+    held = json.loads(example().model_dump_json())
+    change(held["cells"])
+    (tmp_path / "compare.json").write_text(json.dumps(held))
+    with pytest.raises(InputError, match=complaint):
         read(tmp_path / "compare.json")
 
 

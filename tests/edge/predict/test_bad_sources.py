@@ -7,6 +7,9 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -213,7 +216,7 @@ def test_results_stay_where_no_source_can_be_read(tiny_onnx: Path, tmp_path: Pat
 
 def test_a_pipe_is_no_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.mp4")
-    with pytest.raises(InputError, match=r"v\.mp4 is no regular file"):
+    with pytest.raises(InputError, match=r"v\.mp4: it is a pipe, socket or device"):
         Stream(*find_sources([str(tmp_path / "v.mp4")]))
 
 
@@ -231,3 +234,72 @@ def test_heic_is_called_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     with pytest.raises(InputError, match="is HEIC, which cannot be read here; convert it to JPEG"):
         Stream(Source("photo", str(tmp_path / "a.heic"), Path("a.heic")))
+
+
+def test_thousands_of_photos_of_one_name_are_named_at_once(tmp_path: Path) -> None:
+    photos = [tmp_path / folder / "a.jpg" for folder in map(str, range(2000))]
+    for photo in photos:
+        photo.parent.mkdir()
+        photo.touch()
+    start = time.monotonic()
+    names = [source.name for source in find_sources(map(str, photos))]
+    assert time.monotonic() - start < 5  # it was half a minute, before a word was said
+    assert names[:3] == [Path("a.jpg"), Path("a-2.jpg"), Path("a-3.jpg")]
+    assert len(set(names)) == len(photos)
+
+
+def test_a_small_file_of_large_frames_is_refused(tmp_path: Path) -> None:
+    screen = b"GIF89a" + (16_000).to_bytes(2, "little") * 2 + b"\x80\0\0" + bytes(6)
+    frame = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"  # of one pixel
+    (tmp_path / "large.gif").write_bytes(screen + 50 * frame + b"\x3b")
+    with pytest.raises(InputError, match=r"large\.gif has frames of more than"):
+        Stream(*find_sources([str(tmp_path / "large.gif")]))
+
+
+def test_a_video_that_names_other_files_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "private.avi", [picture()] * 3)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile private.avi\n")
+    with pytest.raises(InputError, match="a list that names other files"):
+        Stream(*find_sources([str(tmp_path / "list.mp4")]))
+
+
+def test_a_video_whose_name_looks_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "in.avi", [picture()] * 3).rename(tmp_path / "12:30.avi")
+    monkeypatch.chdir(tmp_path)
+    with Stream(*find_sources(["12:30.avi"])) as stream:
+        assert len(list(stream)) == 3
+
+
+def test_a_list_of_names_that_are_no_utf8(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xe4.png"
+    Path(os.fsdecode(name)).write_bytes(save(tmp_path / "a.png", picture()).read_bytes())
+    command = [sys.executable, "-m", "edge.predict", "-", "--json", str(tmp_path / "out.json")]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8
+    done = subprocess.run(command, input=name, env=environment, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_list_on_standard_input_is_not_written_over(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("missing.jpg\n")
+    command = [sys.executable, "-m", "edge.predict", "-", "--json", str(names)]
+    with open(names) as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "names.txt is standard input" in done.stderr
+
+
+def test_links_to_a_folder_above_are_not_followed(tmp_path: Path) -> None:
+    for name in ("a.jpg", "x/b.jpg", "x/y/c.jpg", ".hidden/d.jpg", "x/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for link in ("one", "two"):
+        (tmp_path / "x" / link).symlink_to(tmp_path)
+    script = (
+        "import sys; from edge.predict.sources import find_sources; print([s.place for s in find_sources(sys.argv[1:])])"
+    )
+    every = ["a.jpg", "x/b.jpg", "x/y/c.jpg"]
+    for pattern, found in {"**": every, "**/*.jpg": every, "x/**/y/**/*.jpg": every[2:]}.items():
+        command = [sys.executable, "-c", script, str(tmp_path / pattern)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.stdout.strip() == str([str(tmp_path / name) for name in found])

@@ -196,3 +196,26 @@ def test_a_real_detector_finds_the_people_of_photos(real_detector: Path, pose_da
                 found += any(overlap(np.array(person["bbox"]), box) > 0.5 for box in boxes)
     assert large > 15
     assert found / large > 0.7
+
+
+def test_outputs_whose_size_depends_on_the_picture(tmp_path: Path) -> None:
+    described = write_detector(tmp_path, {"boxes": rows(corners(PEOPLE)), "scores": np.array([0.9, 0.8], np.float32)})
+    model = onnx.load(tmp_path / "net.onnx")
+    for name, value in {"start": [0], "most": [2], "axis": [0], "all": [1]}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    model.graph.node[1].output[0] = "scored"
+    model.graph.node.extend([
+        helper.make_node("ReduceMax", ["images"], ["brightest"], keepdims=0),
+        helper.make_node("Cast", ["brightest"], ["number"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["number", "all"], ["one"]),
+        helper.make_node("Sub", ["most", "one"], ["count"]),
+        helper.make_node("Slice", ["scored", "start", "count", "axis"], ["scores"]),
+    ])  # fmt: skip
+    model.graph.output[1].type.tensor_type.shape.Clear()
+    onnx.save(model, tmp_path / "net.onnx")
+    fields = yaml.safe_load(described.read_text())
+    described.write_text(yaml.safe_dump({**fields, "score": {"output": "scores", "column": 0}}))
+    detector = Detector(described)
+    assert len(detector(np.zeros((64, 64, 3), np.uint8))) == 2
+    with pytest.raises(BackendError, match="answered a picture otherwise than its YAML says"):
+        detector(np.ones((64, 64, 3), np.uint8))

@@ -6,12 +6,15 @@ import base64
 import json
 import os
 import re
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,16 +36,22 @@ ROOT = Path(__file__).parents[3]
 FRAME = picture(5, 640, 480)  # of the browser's camera
 
 
-@pytest.fixture(scope="module")
-def address(tiny_onnx: Path) -> Iterator[str]:
-    """Of a page on a free port."""
-    command = [sys.executable, "-m", "edge.predict", "--serve", "--port", "0", "--artefact", str(tiny_onnx)]
+def start(artefact: Path) -> tuple[subprocess.Popen[str], str]:
+    """A server on a free port, and its address."""
+    command = [sys.executable, "-m", "edge.predict", "--serve", "--port", "0", "--artefact", str(artefact)]
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     line = process.stderr.readline()
     (found,) = re.findall(r"http://\S+/", line)
+    return process, found
+
+
+@pytest.fixture(scope="module")
+def address(tiny_onnx: Path) -> Iterator[str]:
+    """Of a page on a free port."""
+    process, found = start(tiny_onnx)
     yield found
     process.terminate()
     assert process.wait(30) == 0
@@ -103,6 +112,38 @@ def test_what_is_no_photo_is_one_line(body: bytes, address: str) -> None:
 
 def test_too_large_an_upload_is_refused(address: str) -> None:
     assert ask(address, bytes(LARGEST_UPLOAD + 1)) == (413, {"error": "larger than 20 MB"})
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(address: str) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 11_000, 11_000, 8, 2, 0, 0, 0)
+    no_pixels = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"no pixels") + chunk(b"IEND", b"")
+    status, answer = ask(address, no_pixels)
+    assert status == 400
+    assert "more than 50 million pixels" in answer["error"]
+
+
+def unfinished_upload(address: str) -> socket.socket:
+    host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+    client = socket.create_connection((host, int(port)), timeout=30)
+    client.sendall(f"POST /predict HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n\r\nxx".encode())
+    time.sleep(0.5)  # until the server reads it
+    return client
+
+
+def test_uploads_that_never_end_are_no_traceback_and_do_not_keep_the_server(tiny_onnx: Path) -> None:
+    process, found = start(tiny_onnx)
+    unfinished_upload(found).close()
+    with unfinished_upload(found):
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    assert process.stderr is not None
+    assert len(process.stderr.read().splitlines()) <= 1  # which says that the upload was given up
 
 
 def test_other_web_sites_cannot_use_it(address: str) -> None:
