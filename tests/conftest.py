@@ -14,9 +14,8 @@ pytest_plugins = ["emulated.fixtures"]
 
 
 # No deadline: other processes have the processor, too. The same examples each time: a commit is green or red for good, and
-# `pytest --hypothesis-profile=search` looks for new ones. tests/fuzz goes on for as long as it may with the profile `hour`.
+# `pytest --hypothesis-profile=search` looks for new ones.
 settings.register_profile("search", deadline=None, max_examples=1_000)
-settings.register_profile("hour", deadline=None, max_examples=10**9)  # ended by `timeout 1h`
 settings.register_profile("shared", deadline=None, derandomize=True)
 settings.load_profile("shared")
 
