@@ -17,7 +17,7 @@ NASTY: list[Any] = [
 ]  # fmt: skip
 BYTES = (b"[" * 3000, b"1" * 5000, b"\xff", b"")
 values = st.one_of(
-    st.sampled_from(NASTY),
+    st.sampled_from(NASTY).map(copy.deepcopy),  # a place in one of them may be changed next
     st.integers(),
     st.floats(),
     st.text(max_size=8),
