@@ -18,11 +18,11 @@ def names(host: str, bound: str) -> frozenset[str]:
         host: the address that the user named.
         bound: the number that it became; the one of every address adds this machine's own names.
     """
-    found = {"localhost", host}
+    allowed = {"localhost", host}
     if ipaddress.ip_address(bound.partition("%")[0]).is_unspecified:
         for name in (socket.gethostname(), socket.getfqdn()):
-            found |= {name, f"{name}.local", f"{name.partition('.')[0]}.local"}
-    return frozenset(name.lower().rstrip(".") for name in found) - {""}
+            allowed |= {name, f"{name}.local", f"{name.partition('.')[0]}.local"}
+    return frozenset(name.lower().rstrip(".") for name in allowed) - {""}
 
 
 class OwnNames:
