@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pose.card import Card, Coverage, Precision
     from pose.program import Program
 
+LARGEST = 1e6  # of a coordinate in sizes of the crop, or of a score
+
 
 class OneByOneRunner(ABC):
     """A `Runner` whose network has batch 1: a backend says how one crop is answered, the rest is checked here."""
@@ -70,23 +72,25 @@ def check_crops(crops: np.ndarray, card: Card) -> None:
 
 
 def check_answer(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
-    """Raises BackendError unless a runtime's answer to the crop of that index has the card's shapes and is finite."""
+    """Raises BackendError unless a runtime's answer to the crop of that index has the card's shapes; see `check_values`."""
     shapes = tuple(tuple(part.shape) for part in answer)
     expected = tuple((1, *output.shape[1:]) for output in card.outputs)
     if shapes != expected:
         raise BackendError(f"{_artefact_name(card)} answered shapes {shapes}, its card says {expected}; export it again")
-    check_finite(answer, card, index)
+    check_values(answer, card, index)
 
 
-def check_finite(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
-    """Raises BackendError unless an answer to the crop of that index is finite."""
+def check_values(answer: tuple[np.ndarray, np.ndarray], card: Card, index: int) -> None:
+    """Raises BackendError unless the numbers of an answer to the crop of that index are finite and at most `LARGEST`."""
     import numpy as np
 
     values = np.concatenate([part.ravel() for part in answer])
-    if wrong := int(np.count_nonzero(~np.isfinite(values))):
+    wrong = ~(np.abs(values) <= LARGEST)  # also of NaN
+    if wrong.any():
+        what = f"more than {LARGEST:g}" if np.isfinite(values).all() else "NaN or infinite"
         raise BackendError(
-            f"{_artefact_name(card)} answered crop {index} with {wrong} of {values.size} values that are NaN or infinite; "
-            "export it again, in another precision if that does not help"
+            f"{_artefact_name(card)} answered crop {index} with {np.count_nonzero(wrong)} of {values.size} values that are "
+            f"{what}; export it again, in another precision if that does not help"
         )
 
 

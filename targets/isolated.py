@@ -70,7 +70,7 @@ class IsolatedRunner:
         """
         import numpy as np
 
-        from targets.common import check_crops, check_finite
+        from targets.common import check_crops, check_values
 
         check_crops(crops, self.card)
         keypoints = len(self.card.skeleton)
@@ -88,7 +88,7 @@ class IsolatedRunner:
             np.frombuffer(part, "<f4").reshape(shape).astype(np.float32) for part, shape in zip(parts, shapes, strict=True)
         )
         for index in range(len(crops)):
-            check_finite((coords[index : index + 1], scores[index : index + 1]), self.card, index)
+            check_values((coords[index : index + 1], scores[index : index + 1]), self.card, index)
         return coords, scores
 
     @contextlib.contextmanager

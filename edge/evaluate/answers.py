@@ -13,8 +13,7 @@ from calib_data.scored_people import people_of
 from pose.crop import CropSpec, affine, to_image, warp
 from pose.errors import BackendError
 from pose.scoring import People
-
-LARGEST = 1e6  # of a coordinate in sizes of the crop, or of a score
+from targets.common import LARGEST
 
 
 class Predictor(Protocol):

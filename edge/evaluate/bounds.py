@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 _LARGEST = 1e9  # of a time in ms, of a size in MB, of a length in pixels
-_PIXELS = 1e12  # between two answers, each at most 1e6 crops away (`edge.evaluate.answers.LARGEST`)
+_PIXELS = 1e12  # between two answers, each at most 1e6 crops away (`targets.common.LARGEST`)
 
 Score = Annotated[float, Field(strict=True, ge=0, le=100)]  # AP, AR, PCK in points
 Distance = Annotated[float, Field(strict=True, ge=0, le=_PIXELS)]  # in pixels of the crop

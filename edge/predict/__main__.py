@@ -157,7 +157,7 @@ def _serve(
             return estimator(image, detect(image))
         return Search(estimator).everywhere(image) or no_poses(skeleton)
 
-    def build(hosts: list[str]) -> Starlette:
+    def build(hosts: frozenset[str]) -> Starlette:
         return server.application(find, estimators, hosts, skeleton.edges.tolist())
 
     server.serve(build, host, port, lambda address: cli.note(f"{address} (Ctrl-C ends)"))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.predict.hosts import OwnNames, names
 from edge.predict.people import apart
 from pose.errors import BackendError, InputError, UserError
 from pose.failures import as_user_error
@@ -45,14 +46,17 @@ _HEADERS = {
 
 
 def application(
-    find: Callable[[np.ndarray], Poses], estimators: dict[str, Estimator], hosts: list[str], limbs: list[tuple[int, int]]
+    find: Callable[[np.ndarray], Poses],
+    estimators: dict[str, Estimator],
+    hosts: frozenset[str],
+    limbs: list[tuple[int, int]],
 ) -> Starlette:
     """The page and its one question: a photo as the body of POST /predict.
 
     Args:
         find: the people of an image uint8 [H, W, 3], RGB.
         estimators: precision -> estimator, the one that `find` uses last; they answer and are timed on the same boxes.
-        hosts: names under which a browser may ask.
+        hosts: names under which a browser may ask, besides numbers of addresses.
         limbs: pairs of joint numbers that the page draws.
 
     Raises:
@@ -62,7 +66,6 @@ def application(
         from starlette.applications import Starlette
         from starlette.concurrency import run_in_threadpool
         from starlette.middleware import Middleware
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response
         from starlette.routing import Route
@@ -96,7 +99,7 @@ def application(
         return Response((PAGE / file).read_bytes(), headers=_HEADERS, media_type=_TYPES[file])
 
     routes = [Route("/", page), Route("/predict", predict, methods=["POST"]), Route("/{file}", page)]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    return Starlette(routes=routes, middleware=[Middleware(OwnNames, allowed=hosts)])
 
 
 class _Answerer:
@@ -123,7 +126,7 @@ class _Answerer:
         return {"width": width, "height": height, "limbs": self._limbs, "columns": columns, "median_px": distance}
 
 
-def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(build: Callable[[frozenset[str]], Starlette], host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C.
 
     Args:
@@ -134,12 +137,10 @@ def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: 
         InputError: the address or port cannot be had.
         BackendError: uvicorn is not installed.
     """
-    hosts = ["127.0.0.1", "localhost", host] if host not in ("0.0.0.0", "::") else ["*"]  # noqa: S104 - what the user chose
     try:
         import uvicorn
     except ModuleNotFoundError as error:
         raise BackendError("--serve needs uvicorn; pip install 'distilpose-edge[serve]'") from error
-    app = build(hosts)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,10 +152,12 @@ def serve(build: Callable[[list[str]], Starlette], host: str, port: int, ready: 
             raise InputError(
                 f"cannot serve on {host}, port {port}: {reason}; choose others with --host and --port"
             ) from error
+        bound = listener.getsockname()
+        app = build(names(host, bound[0]))
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=_LAST_ANSWERS)
         )
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/")
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{bound[1]}/")
         try:
             server.run(sockets=[listener])
         except KeyboardInterrupt:  # which uvicorn passes on; it is the way to end

@@ -7,7 +7,7 @@ from typing import Literal
 
 from edge.evaluate import gates
 from edge.evaluate.records import Check
-from edge.report.model import Change, Report, entries
+from edge.report.model import Change, Entry, Report, entries
 from pose.errors import GateError, InputError
 
 BIGGER, LESS_INT8, FARTHER = 1.0, 0.5, 0.5  # tolerated: per cent of size, points of int8 MACs, pixels from float
@@ -105,21 +105,33 @@ def _other_people(before: Check, after: Check | None) -> str:
 
 
 def _latencies(new: Report, old: Report, slower: float) -> Iterator[Change]:
-    now = {entry.key: entry for entry in entries(new)}
+    now: dict[tuple[str, str, str | None], list[Entry]] = {}
+    for entry in entries(new):
+        if entry.latency or entry.emulated:
+            now.setdefault((entry.artefact, entry.precision, entry.device), []).append(entry)
     old_machines, new_machines = _machines(old), _machines(new)
     for before in entries(old):
         if before.latency is None:
             continue
-        after = now.get(before.key)
+        others = now.get((before.artefact, before.precision, before.device), [])
+        after = next((entry for entry in others if entry.emulated or _how(entry) == _how(before)), None)
         machines = old_machines.get(before.device), new_machines.get(before.device)
         note = ""
-        if after and machines[0] != machines[1]:
+        if others and machines[0] != machines[1]:
             note = f"another machine: {machines[0]}, now {machines[1]}"
         elif after and after.emulated:
             note = "emulated now"
+        elif others and not after:
+            note = f"timed in another way: {_how(before)}, now {_how(others[0])}"
         p90 = after.latency.p90 if after and after.latency else None
         where = f"{before.label} {before.precision} on {before.device}"
         yield from _change(where, "p90", "ms", before.latency.p90, p90, before.latency.p90 * slower / 100, -1, note)
+
+
+def _how(entry: Entry) -> str:
+    """How it was timed: a short run, other threads or other cores give other latencies of the same artefact."""
+    cores = f" on cores {', '.join(map(str, sorted(set(entry.affinity))))}" if entry.affinity else ""
+    return f"{entry.mode}, {entry.threads} thread{'s' * (entry.threads > 1)}{cores}"
 
 
 def _machines(report: Report) -> dict[str | None, tuple[str, ...]]:

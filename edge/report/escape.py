@@ -20,9 +20,15 @@ def markdown(text: str) -> str:
     return re.sub(r"^(\s*(?:\d+(?=[.)](?:\s|$))|(?=[#>+=-])))", r"\1\\", line)
 
 
+def lines_as_shown(text: str) -> str:
+    """A whole page with all that is obeyed and not shown, but its line ends, as escapes: a change of direction in a name
+    would turn the figures that follow it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def fenced(lines: Sequence[str]) -> str:
     """Lines in a fence of Markdown that none of them ends."""
-    text = "\n".join("\n".join(map(printable, line.split("\n"))) for line in lines)
+    text = lines_as_shown("\n".join(lines))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 

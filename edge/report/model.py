@@ -51,7 +51,7 @@ class Entry(Record):
         artefact: see `Check.key`.
         device: None if it was scored and never timed.
         scored: where `accuracy` was measured: on the host or on the device.
-        mode, threads: of the bench.
+        mode, threads, affinity: of the bench; no cores are all of them.
     """
 
     label: str
@@ -67,6 +67,7 @@ class Entry(Record):
     emulated: bool = False
     mode: str = ""
     threads: Count = 0
+    affinity: list[Count] = Field(default=[])
     timing: Timing | None = None
 
     @property
@@ -133,5 +134,5 @@ def _entry(precision: Precision, check: Check | None, bench: Bench | None, devic
     if not bench or not device:
         return entry
     of_device = {"device": device.device, "board": device.board, "emulated": device.emulated}
-    of_bench = {"mode": bench.mode, "threads": bench.threads, "timing": device.timing(precision)}
-    return entry.model_copy(update=of_device | of_bench)
+    how = {"mode": bench.mode, "threads": bench.threads, "affinity": bench.affinity}
+    return entry.model_copy(update=of_device | how | {"timing": device.timing(precision)})

@@ -59,7 +59,7 @@ def render(report: Report, crops: Sequence[Crop], template: str) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"cell": escape.markdown, "fenced": escape.fenced}
-    return environment.get_template(template).render(_content(report, crops))
+    return escape.lines_as_shown(environment.get_template(template).render(_content(report, crops)))
 
 
 def _content(report: Report, crops: Sequence[Crop]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from edge.report.escape import lines_as_shown
+
 WIDE, HALF, NARROW = 1000, 480, 340  # pixels: the whole column, half of it, a phone
 
 
@@ -62,7 +64,7 @@ def document(chart: Figure, style: str) -> str:
     parts = tag("title", chart.title) + tag("desc", chart.alt) + tag("style", Markup(style))  # noqa: S704 - our own file
     ground = tag("rect", width=width, height=height, style="fill: var(--paper)")
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}">'
-    return f"{opening}{parts}{ground}{chart.wide}</svg>\n"
+    return lines_as_shown(f"{opening}{parts}{ground}{chart.wide}</svg>\n")
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,33 @@ def test_other_people_or_another_machine_cannot_be_compared() -> None:
     assert any("300 of synthetic validation, now 299" in note for note in notes)
 
 
+SLOW = device("local", 100, 90)
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (bench(SLOW, mode="quick"), "rigorous, 1 thread, now quick, 1 thread"),
+        (bench(SLOW, threads=4), "rigorous, 1 thread, now rigorous, 4 threads"),
+        (bench(SLOW, affinity=[5, 4]), "rigorous, 1 thread, now rigorous, 1 thread on cores 4, 5"),
+    ],
+)
+def test_latencies_timed_in_another_way_are_not_paired(now: dict[str, Any], words: str) -> None:
+    old, new = report(check(), benches=(bench(),)), report(check(), benches=(now,))
+    for before, after, sides in ((old, new, words), (new, old, words.split(", now ")[1])):
+        compared = [one for one in compare.compare(after, before, 0.5, 10.0) if one.what == "p90"]
+        assert [one.verdict for one in compared] == ["not comparable"] * 2
+        assert all(f"timed in another way: {sides}" in one.note for one in compared)
+
+
+def test_of_two_runs_the_one_timed_in_the_same_way_is_paired() -> None:
+    old = report(check(), benches=(bench(),))
+    for now in (bench(SLOW, mode="quick"), bench(SLOW, threads=4)):
+        both = report(check(), benches=(bench(), now))
+        assert changes(both, old, "worse", "missing", "not comparable") == set()
+        assert changes(old, both, "missing") == set()
+
+
 @pytest.mark.parametrize(
     ("text", "reader", "complaint"),
     [

@@ -7,6 +7,7 @@ import io
 import shlex
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from edge.evaluate.timings import Bench
 from edge.report import page
 from edge.report.collect import collect
 from edge.report.escape import fenced, markdown, own_commands, spreadsheet
+from edge.report.svg import canvas, document, figure, text
 
 NAMES = [
     "a|b",
@@ -36,6 +38,7 @@ NAMES = [
     "\x1b[31mred\x07",
     "\u202egnp.exe",
     "x\udcff",
+    "\x00\x85\u2028x",
     '" onmouseover="alert(1)',
     "]]>",
     "{{ 7 * 7 }}{% include 'x' %}",
@@ -74,7 +77,7 @@ def test_a_report_shows_names_as_text(name: str, plain: str, tmp_path: Path) -> 
     fence = commands.partition("sh\n")[0]
     assert commands.endswith(f"\n{fence}\n")
     assert fence not in commands[len(fence) : -len(fence) - 1]
-    assert not any(character in text + table for character in "\x1b\x07\u202e")
+    assert not any(character in html + text + table for character in "\x00\x1b\x07\x85\u202e\u2028")
     rows = list(csv.reader(io.StringIO(table)))
     assert {len(row) for row in rows} == {len(rows[0])}
 
@@ -89,6 +92,14 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in ("script", "img", "b") or any(name.startswith("on") for name, _ in attrs):
             self.foreign.append(tag)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_shows_names_as_text(name: str) -> None:
+    chart = figure(name, name, name, lambda width: canvas(width, 9, text(0, 0, name)))
+    drawn = document(chart, "")
+    assert "".join(ElementTree.fromstring(drawn).itertext()).count("\\x1b") == 3 * name.count("\x1b")
+    assert "\u202e" not in drawn
 
 
 @pytest.mark.parametrize("name", FORMULAS)

@@ -56,7 +56,7 @@ class Runner(OneByOneRunner):
     def predict_one(self, crop):
         do(self.what)
         keypoints = self.card.outputs[0].shape[1]
-        value = np.nan if self.what == "nan" else crop.mean() / 255
+        value = {"nan": np.nan, "huge": 1e30}.get(self.what, crop.mean() / 255)
         return np.full((1, keypoints, 2), value, np.float32), np.full((1, keypoints), 0.5, np.float32)
 
 def open(path, threads=1):
@@ -140,10 +140,13 @@ def test_what_hangs_is_ended(
     assert time.monotonic() - began < 20
 
 
-def test_an_answer_that_is_not_finite_leaves_the_runner_usable(backends: None, tiny_program: Path, tmp_path: Path) -> None:
-    runner = opened(artefact(tiny_program, tmp_path, "run nan"))
+@pytest.mark.parametrize(("answer", "words"), [("nan", "NaN or infinite"), ("huge", r"more than 1e\+06")])
+def test_an_answer_that_means_nothing_leaves_the_runner_usable(
+    backends: None, tiny_program: Path, tmp_path: Path, answer: str, words: str
+) -> None:
+    runner = opened(artefact(tiny_program, tmp_path, f"run {answer}"))
     for _ in range(2):
-        with pytest.raises(BackendError, match="NaN or infinite"):
+        with pytest.raises(BackendError, match=words):
             runner.predict(CROPS)
     with pytest.raises(InputError, match="takes crops"):
         runner.predict(CROPS[..., :2])

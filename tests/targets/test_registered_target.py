@@ -21,7 +21,9 @@ SPEC = TargetSpec(
     suffix=".npz",
     libraries=("numpy",),
     options=(
-        Option("answer", ("good", "nan", "short"), "good", card_field="metrics.answer", help="Linear: what it answers."),
+        Option(
+            "answer", ("good", "nan", "huge", "short"), "good", card_field="metrics.answer", help="Linear: what it answers."
+        ),
     ),
 )
 
@@ -48,8 +50,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, a
     path = Path(out) / SPEC.file_name(program.card.student, precision, {"answer": answer})
     keypoints = program.card.outputs[0].shape[1]
     weight = np.linspace(0, 1, keypoints * 6).reshape(-1, 3)
-    if answer == "nan":
-        weight[:2] = np.nan
+    weight[:2] = {"nan": np.nan, "huge": 1e30}.get(answer, weight[:2])
     scratch = Path(out) / "weight.npz"
     scratch.parent.mkdir(parents=True, exist_ok=True)
     np.savez(scratch, weight=weight)
@@ -107,6 +108,7 @@ def test_an_error_of_the_lint_stops_the_lowering(program: Program, tmp_path: Pat
     ("answer", "message"),
     [
         ("nan", r"tiny-linear-nan-fp32\.npz answered crop 0 with 2 of 51 values that are NaN or infinite"),
+        ("huge", r"tiny-linear-huge-fp32\.npz answered crop 0 with 2 of 51 values that are more than 1e\+06"),
         ("short", r"tiny-linear-short-fp32\.npz answered shapes .*, its card says \(\(1, 17, 2\), \(1, 17\)\)"),
     ],
 )
@@ -120,7 +122,7 @@ def test_an_answer_that_means_nothing_is_an_error_and_leaves_no_file(
 
 
 def test_options_are_checked(program: Program) -> None:
-    with pytest.raises(InputError, match="no answer 'bad'; choose one of good, nan, short"):
+    with pytest.raises(InputError, match="no answer 'bad'; choose one of good, nan, huge, short"):
         SPEC.check_option("answer", "bad")
     with pytest.raises(InputError, match="target linear has no option delegate"):
         SPEC.check_option("delegate", "xnnpack")

@@ -36,9 +36,9 @@ ROOT = Path(__file__).parents[3]
 FRAME = picture(5, 640, 480)  # of the browser's camera
 
 
-def start(artefact: Path) -> tuple[subprocess.Popen[str], str]:
+def start(artefact: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
     """A server on a free port, and its address."""
-    command = [sys.executable, "-m", "edge.predict", "--serve", "--port", "0", "--artefact", str(artefact)]
+    command = [sys.executable, "-m", "edge.predict", "--serve", "--port", "0", "--artefact", str(artefact), *more]
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
     )
@@ -151,6 +151,25 @@ def test_other_web_sites_cannot_use_it(address: str) -> None:
     assert ask(address, jpeg(picture()), Host="elsewhere.example")[0] == 400
     host = address.removeprefix("http://").rstrip("/")
     assert ask(address, jpeg(picture()), Origin=f"http://{host}")[0] == 200
+
+
+def test_a_name_that_another_site_points_here_is_refused_on_every_address(tiny_onnx: Path) -> None:
+    process, found = start(tiny_onnx, "--host", "0.0.0.0")
+    try:
+        address = found.replace("0.0.0.0", "127.0.0.1")
+        for host in ("elsewhere.example", "localhost.elsewhere.example:8000", "127.0.0.1.elsewhere.example", "[::1", ""):
+            status, answer = ask(address, jpeg(picture()), Host=host, Origin=f"http://{host}")
+            assert status == 400, host
+            assert "open it by the number of its address" in answer["error"]
+            assert "\n" not in answer["error"]
+        name = socket.gethostname()
+        for host in ("127.0.0.1", "192.168.0.7:8000", "[fe80::1]:8000", "LOCALHOST", "localhost.", name, f"{name}.local:80"):
+            assert ask(address, jpeg(picture()), Host=host, Origin=f"http://{host}")[0] == 200, host
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
 
 
 def test_nothing_but_the_page_is_served(address: str) -> None:
