@@ -313,11 +313,14 @@ class Card(_Part):
             return "confidence of each joint, about 0..1"
         return "probability that a query is a joint; give each joint a query of its own so that the sum is largest"
 
-    def write(self, path: Path) -> None:
-        """Write the YAML atomically, the `instructions` as a comment above it."""
+    def as_yaml(self) -> str:
+        """The YAML, the `instructions` as a comment above it."""
         comment = "".join(f"# {line}\n" for line in self.instructions().splitlines())
-        fields = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120, default_flow_style=None)
-        write_text(path, comment + fields)
+        return comment + yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120, default_flow_style=None)
+
+    def write(self, path: Path) -> None:
+        """Write the YAML atomically."""
+        write_text(path, self.as_yaml())
 
 
 def read(path: Path) -> Card:

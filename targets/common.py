@@ -169,7 +169,7 @@ def write_artefact(
             card = card.model_copy(update={"coverage": coverage()})
         if open_runner is not None:
             card = with_answer(card, open_runner(file, card))
-        card.write(card_file)
+        card_file.write_text(card.as_yaml(), encoding="utf-8")
     return Artefact(path, card)
 
 

@@ -129,7 +129,7 @@ def lower(program: Program, out: Path, precision: cards.Precision = "int8", *, c
         if precision == "int8":
             card = card.model_copy(update={"metrics": {**card.metrics, "compute": compute}})
         card = with_answer(card, _runner(folder, card, 1, saved))
-        card.write(card_file)
+        card_file.write_text(card.as_yaml(), encoding="utf-8")
     return Artefact(path, card)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -23,6 +24,7 @@ from edge.evaluate.check import check_all
 from edge.export import export, export_all, with_target_options
 from edge.export import main as export_command
 from pose import card as cards
+from pose.card import Card
 from pose.errors import BackendError, InputError
 from pose.program import load_program
 from pose.skeleton import LSP_14
@@ -276,6 +278,18 @@ def test_a_disk_that_fills_leaves_nothing(tiny_program: Path, tmp_path: Path) ->
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_disk_that_is_full_when_the_card_is_written_names_the_artefact(
+    tiny_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(card: Card) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Card, "as_yaml", full)
+    with pytest.raises(InputError, match=r"cannot write \S*/tiny-onnx-int8\.onnx: No space"):
+        export(tiny_program, "onnx", "int8", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
 
