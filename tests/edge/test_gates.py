@@ -156,7 +156,8 @@ def test_an_earlier_report_with_nothing_to_lose_is_wrong_input() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_every_bench_is_gated_also_of_files_of_one_name(order: int) -> None:
-    records = [Bench.model_validate(bench(device("a", 13, time))) for time in (144, 1)][::order]
+    timed = ((144, "quick"), (1, "rigorous"))  # two of one mode are refused, see tests/edge/test_report.py
+    records = [Bench.model_validate(bench(device("a", 13, time), mode=mode)) for time, mode in timed][::order]
     with pytest.raises(GateError, match="1 of 2 gates failed"):
         gates.require(gates.latency(collect.collect([], records, []).benches, {None: 10.0}))
 
