@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from distill import bfloat16
 from distill.recipe import Recipe
 
 BACKBONE, ENCODER = "backbone", "encoder"  # groups with a meaning of their own here; every other parameter is alike
@@ -39,7 +40,9 @@ def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     adam = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
     made: list[torch.optim.Optimizer] = [adam(groups[False], lr=recipe.lr)] if False in groups else []
     if True in groups:
-        made.append(torch.optim.Muon(groups[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
+        fast = bfloat16.is_fast(groups[True][0]["params"][0].device)
+        muon = torch.optim.Muon if fast else bfloat16.Float32Muon
+        made.append(muon(groups[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
     return made
 
 

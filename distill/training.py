@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from distill import processes
+from distill import bfloat16, processes
 from distill.batches import Batch, Batches
 from distill.optimisers import optimisers
 from distill.recipe import Recipe
@@ -87,7 +87,7 @@ class Run:
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe))
-        self.bf16 = recipe.bf16 and _multiplies_bfloat16(self.accelerator.device)
+        self.bf16 = recipe.bf16 and bfloat16.is_fast(self.accelerator.device)
         if recipe.bf16 and not self.bf16:
             processes.note("this processor does not multiply bfloat16, which is slow without: training in float32")
         self.average = Average(model, recipe.ema)
@@ -231,11 +231,6 @@ class Run:
             if new:
                 writer.writerow(columns)
             writer.writerow([_short(row.get(name, "")) for name in columns])
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether autocast gains there: without kernels for it, oneDNN multiplies one by one, 10 times slower than float32."""
-    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 FIGURES = ("ap", "pck")  # what a validation measures

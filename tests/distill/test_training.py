@@ -21,7 +21,7 @@ from torch import nn
 
 from calib_data.augment import Augmentation
 from calib_data.crops import Crops
-from distill import training
+from distill import bfloat16, training
 from distill.batches import Batches
 from distill.recipe import Recipe
 from distill.training import Average, Run
@@ -216,7 +216,7 @@ def test_muon_takes_the_matrices_of_the_encoder_and_adamw_the_rest() -> None:
 def test_bfloat16_is_used_where_the_processor_has_it_and_else_float32_which_is_said(
     supported: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "_multiplies_bfloat16", lambda device: supported)
+    monkeypatch.setattr(bfloat16, "is_fast", lambda device: supported)
     seen = []
 
     def spying(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
