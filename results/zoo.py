@@ -6,9 +6,12 @@ It is run in a clone, from its root, and is no command of the package.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pose.crop import CropSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
@@ -32,7 +35,6 @@ class Row:
         system, licence: name and licence of the original.
         way: of counting, a key of `pose.models.profile.WAYS`.
         paper: parameters in M and G as printed. ap: on COCO val2017, as published.
-        bench: what `edge.bench` wrote of the network and its int8 program.
     """
 
     model: str
@@ -42,12 +44,18 @@ class Row:
     paper: tuple[float, float] | None = None
     ap: float | None = None
     crop: tuple[int, int] | None = None
-    bench: Path | None = None
 
     @property
     def key(self) -> str:
         """Of the counts in `zoo.json`."""
         return self.model if self.crop is None else f"{self.model} at {self.crop[0]}x{self.crop[1]}"
+
+    def crop_spec(self) -> CropSpec:
+        """Of the network at the row's size."""
+        from pose.models import MODELS
+
+        crop = MODELS[self.model].crop
+        return crop if self.crop is None else replace(crop, width=self.crop[0], height=self.crop[1])
 
 
 @dataclass(frozen=True)
@@ -67,16 +75,23 @@ class Size:
     as_paper: float
 
 
+@dataclass(frozen=True)
+class Time:
+    """Of a network for a crop, ms; `results/zoo_times.py` measures it. `turns`: of which they are medians."""
+
+    fp32: float
+    int8: float | None
+    turns: int
+
+
 def count(row: Row) -> Size:
     """The size of a network, of which nothing is computed: its tensors have shapes alone."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from pose.models import MODELS, build
+    from pose.models import build
     from pose.models.profile import WAYS, operations, parameters
 
-    crop = MODELS[row.model].crop
-    if row.crop is not None:
-        crop = replace(crop, width=row.crop[0], height=row.crop[1])
+    crop = row.crop_spec()
     with FakeTensorMode():
         model = build(row.model)
         work = operations(model, crop)
@@ -95,10 +110,13 @@ def table(folder: Path) -> str:
     sizes: dict[str, Size] = read_yaml(folder / "zoo.json", dict[str, Size])
     if missing := [row.key for row in rows if row.key not in sizes]:
         raise InputError(f"{folder / 'zoo.json'} lacks {', '.join(missing)}; run python results/zoo.py")
-    return "\n".join([*_HEAD, *(_line(folder, row, sizes[row.key]) for row in rows)])
+    times: dict[str, Time] = {}
+    if (folder / "zoo_times.json").exists():
+        times = read_yaml(folder / "zoo_times.json", dict[str, Time])
+    return "\n".join([*_HEAD, *(_line(row, sizes[row.key], times.get(row.key)) for row in rows)])
 
 
-def _line(folder: Path, row: Row, size: Size) -> str:
+def _line(row: Row, size: Size, time: Time | None) -> str:
     from pose.models import MODELS
 
     cells = [
@@ -112,20 +130,13 @@ def _line(folder: Path, row: Row, size: Size) -> str:
         "" if row.paper is None else f"{row.paper[0]}, {row.paper[1]:.2f}",
         "" if row.ap is None else f"{row.ap:.1f}",
         row.licence,
-        ", ".join(_milliseconds(folder, row)),
+        "" if time is None else _milliseconds(time),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _milliseconds(folder: Path, row: Row) -> Iterator[str]:
-    from edge.evaluate.timings import read_bench
-
-    if row.bench is None:
-        return
-    (device, *_) = read_bench(folder / row.bench).devices
-    for precision in ("fp32", "int8"):
-        timing = device.timing(precision)
-        yield f"{timing.latency_ms.p50:.1f}" if timing and timing.latency_ms else "n/a"
+def _milliseconds(time: Time) -> str:
+    return f"{time.fp32:.1f}" if time.int8 is None else f"{time.fp32:.1f}, {time.int8:.1f}"
 
 
 def main() -> None:
