@@ -93,21 +93,24 @@ def measure(row: Row, cache: Path) -> Time:
 
 
 def main(
+    networks: Annotated[list[str] | None, typer.Argument(help="Names in zoo.yaml [default: all of them].")] = None,
     cache: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the lowered networks.")] = Path("runs/zoo"),
     lower_only: Annotated[bool, typer.Option("--lower-only", help="Lower what is not yet there, and time nothing.")] = False,
 ) -> None:
-    """Time every network that `zoo.yaml` lists, each in a process of its own."""
+    """Time networks that `zoo.yaml` lists, each in a process of its own; the times of others stay in `zoo_times.json`."""
     cache.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = read_yaml(ROOT / "results" / "zoo.yaml", list[Row])
-    times = {}
+    path = ROOT / "results" / "zoo_times.json"
+    times: dict[str, Time] = read_yaml(path, dict[str, Time]) if path.exists() else {}
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for row in rows:
+            if networks and row.model not in networks:
+                continue
             done = pool.submit(lower if lower_only else measure, row, cache).result()
             cli.console().print(f"{row.key}: {done if isinstance(done, Time) else 'lowered'}")
             if isinstance(done, Time):
-                times[row.key] = asdict(done)
-    if times:
-        write_json(ROOT / "results" / "zoo_times.json", times)
+                times[row.key] = done
+                write_json(path, {key: asdict(time) for key, time in times.items()})
 
 
 if __name__ == "__main__":
