@@ -47,30 +47,45 @@ def _cell(interval: Interval | None, form: str) -> str:
 
 
 def figure(ablation: Ablation) -> str:
-    """SVG: for each setting the mean AP as a point, its interval as a line, and each run as a small point."""
-    shown = {name: setting for name, setting in ablation.settings.items() if setting.ap is not None}
-    values = [run.ap for setting in shown.values() for run in setting.runs if run.ap is not None]
-    values += [end for one in shown.values() if one.ap for end in (one.ap.low, one.ap.high) if end is not None]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    """SVG: for each setting what it gains over `none`: the mean as a point, its interval as a line, each seed as a small point.
+
+    Runs of one seed are compared, as the table's column is: seeds may differ by more than settings.
+    """
+    shown = {name: (setting.gain, _gains(ablation, name)) for name, setting in ablation.settings.items() if name != "none"}
+    values = [0.0, *(value for _, gains in shown.values() for value in gains)]
+    values += [end for gain, _ in shown.values() if gain for end in (gain.low, gain.high) if end is not None]
+    low, high = min(values), max(values)
     scale = (_WIDTH - _LEFT - _RIGHT) / max(high - low, 1e-9)
 
     def x(value: float) -> str:
         return f"{_LEFT + (value - low) * scale:.1f}"
 
-    parts = [f'<text x="{x(end)}" y="16" text-anchor="middle">{end:.1f}</text>' for end in (low, high)]
-    for number, (name, setting) in enumerate(shown.items()):
-        assert setting.ap is not None
-        y = _TOP + number * _ROW
+    height = _TOP + len(shown) * _ROW
+    parts = [f'<text x="{x(end)}" y="16" text-anchor="middle">{end:+.1f}</text>' for end in (low, high) if end]
+    parts.append(f'<text x="{x(0)}" y="16" text-anchor="middle">none</text>')
+    parts.append(f'<line class="axis" x1="{x(0)}" x2="{x(0)}" y1="24" y2="{height}"/>')
+    for number, (name, (gain, gains)) in enumerate(shown.items()):
+        y = _TOP + number * _ROW + 8
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{_LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
-        if setting.ap.low is not None and setting.ap.high is not None:
-            parts.append(f'<line x1="{x(setting.ap.low)}" x2="{x(setting.ap.high)}" y1="{y}" y2="{y}"/>')
-        parts += [f'<circle cx="{x(run.ap)}" cy="{y}" r="2"/>' for run in setting.runs if run.ap is not None]
-        parts.append(f'<circle cx="{x(setting.ap.mean)}" cy="{y}" r="5"/>')
-    height = _TOP + len(shown) * _ROW
-    title = f"<title>AP of {escape(ablation.student)} from {escape(ablation.teacher)}, by the losses of its training</title>"
+        if gain and gain.low is not None and gain.high is not None:
+            parts.append(f'<line x1="{x(gain.low)}" x2="{x(gain.high)}" y1="{y}" y2="{y}"/>')
+        parts += [f'<circle cx="{x(value)}" cy="{y}" r="2"/>' for value in gains]
+        if gain:
+            parts.append(f'<circle cx="{x(gain.mean)}" cy="{y}" r="5"/>')
+    title = (
+        f"<title>Points of AP of {escape(ablation.student)} from {escape(ablation.teacher)} over the regression loss alone, "
+        "by the losses of its training</title>"
+    )
     view = f'viewBox="0 0 {_WIDTH} {height}" role="img"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {view}>{title}<style>{_STYLE}</style>{"".join(parts)}</svg>\n'
+
+
+def _gains(ablation: Ablation, name: str) -> list[float]:
+    """AP of each run over that of `none` with the same seed."""
+    plain = {run.seed: run.ap for run in ablation.settings["none"].runs} if "none" in ablation.settings else {}
+    pairs = [(run.ap, plain.get(run.seed)) for run in ablation.settings[name].runs]
+    return [ap - base for ap, base in pairs if ap is not None and base is not None]
 
 
 def read(folder: Path) -> Ablation | None:

@@ -78,7 +78,7 @@ def tables(folder: Path) -> dict[str, str]:
 
     made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder), "zoo": zoo.table(folder)}
     if ablation := ablations.read(folder):
-        made["ablation"] = f"{ablations.table(ablation)}\n\n![AP by losses]({FIGURE})"
+        made["ablation"] = f"{ablations.table(ablation)}\n\n![AP over the regression loss alone, by losses]({FIGURE})"
     if not (folder / "table.yaml").exists():
         return made
     entries: list[Entry] = read_yaml(folder / "table.yaml", list[Entry])

@@ -134,8 +134,10 @@ def test_table_and_figure_show_what_was_measured(tmp_path: Path) -> None:
         "| all | 61.0 (58.5 to 63.5) | +10.0 (+5.7 to +14.3) | 3 | 71.6 |",
     ]
     figure = drawn.figure(result)
-    assert figure.count("<circle") == 8
+    assert figure.count("<circle") == 4, "three gains and their mean"
+    assert ">+0.0</text>" not in figure, "where the line of none is"
     assert ">none</text>" in figure
+    assert figure.index(">+14.3</text>") < figure.index(">all</text>")
     assert "nan" not in figure
     ablation_record.write(tmp_path / "ablation.json", result)
     assert drawn.read(tmp_path) == result
