@@ -47,7 +47,7 @@ def _cell(interval: Interval | None, form: str) -> str:
 
 
 def figure(ablation: Ablation) -> str:
-    """SVG: for each setting what it gains over `none`: the mean as a point, its interval as a line, each seed as a small point.
+    """SVG: what each setting gains over `none`: the mean as a point, its interval as a line, each seed as a small point.
 
     Runs of one seed are compared, as the table's column is: seeds may differ by more than settings.
     """
