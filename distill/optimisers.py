@@ -13,7 +13,7 @@ from distill.recipe import Recipe
 BACKBONE, ENCODER = "backbone", "encoder"  # groups with a meaning of their own here; every other parameter is alike
 
 
-def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimisers(model: nn.Module, recipe: Recipe, device: torch.device = torch.device("cpu")) -> list[torch.optim.Optimizer]:
     """The recipe's optimiser, with two learning rates: one for the group `backbone`, one for the rest.
 
     Biases and norms are not decayed. Muon takes the matrices of the group `encoder` (K. Jordan et al., 2024; its steps are
@@ -22,6 +22,7 @@ def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     Args:
         model: declares its groups by `parameter_groups()` (see `pose.models.protocols.Student`); one that declares none has
             neither a backbone nor an encoder.
+        device: where it will train.
     """
     group_of = {id(parameter): name for name, parameters in declared_groups(model).items() for parameter in parameters}
     settings: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
@@ -40,8 +41,7 @@ def optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     adam = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
     made: list[torch.optim.Optimizer] = [adam(groups[False], lr=recipe.lr)] if False in groups else []
     if True in groups:
-        fast = bfloat16.is_fast(groups[True][0]["params"][0].device)
-        muon = torch.optim.Muon if fast else bfloat16.Float32Muon
+        muon = torch.optim.Muon if bfloat16.is_fast(device) else bfloat16.Float32Muon
         made.append(muon(groups[True], lr=recipe.lr, adjust_lr_fn="match_rms_adamw"))
     return made
 

@@ -86,7 +86,7 @@ class Run:
         processes.state()
         self.accelerator = Accelerator()
         self.module: nn.Module = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe))
+        self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers(model, recipe, self.accelerator.device))
         self.bf16 = recipe.bf16 and bfloat16.is_fast(self.accelerator.device)
         if recipe.bf16 and not self.bf16:
             processes.note("this processor does not multiply bfloat16, which is slow without: training in float32")
