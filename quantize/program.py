@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from quantize.exact import BiasRounding, add_bias_rounding, bake_biases, remove_
 from quantize.precision import Precision, StudentQuantizer, image_quantization
 
 register_dataclass(PoseOutput)
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 _GOLDEN = 20  # of the drawn people for validation: alone, whole and in good light
 _GOLDEN_BITS = 0xF0  # sixteen levels a colour, in which the crop takes a third of the card's room
@@ -125,9 +127,7 @@ def _group_names(model: nn.Module) -> dict[str, str]:
 
 def finish(student: QatStudent) -> ExportedProgram:
     """The int8 program at batch 1: images -> (coords, scores); weights are int8, quantize and dequantize nodes in place."""
-    student = copy.deepcopy(student).cpu()
-    for parameter in student.parameters():  # training keeps them channels last, which XNNPACK's passes trip over
-        parameter.data = parameter.data.contiguous()
+    student = _row_major(copy.deepcopy(student).cpu())
     student.observe(False)
     with torch.no_grad():  # weight ranges are those of the last forward pass, before the optimiser's last step
         student(torch.zeros(1, 3, student.crop.height, student.crop.width))
@@ -139,7 +139,18 @@ def finish(student: QatStudent) -> ExportedProgram:
 
 def float_program(model: nn.Module, crop: CropSpec) -> ExportedProgram:
     """The float program at batch 1: images -> (coords, scores)."""
-    return _ship(copy.deepcopy(model).cpu().eval(), crop)
+    return _ship(_row_major(copy.deepcopy(model).cpu().eval()), crop)
+
+
+def _row_major(model: _Module) -> _Module:
+    """The model, whose parameters and buffers lie row by row now.
+
+    Training keeps some channels last, which XNNPACK's passes trip over; and ExecuTorch takes a transposed tensor with an
+    axis of size 1, which `contiguous` would leave alone, for one of another shape.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+    return model
 
 
 def _ship(model: nn.Module, crop: CropSpec) -> ExportedProgram:

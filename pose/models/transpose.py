@@ -29,7 +29,7 @@ class PixelEncoder(nn.Module):
     def __init__(self, inputs: int, dim: int, grid: tuple[int, int], depth: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(inputs, dim, 1, bias=False)
-        self.position = nn.Parameter(sine_position(*grid, dim).transpose(0, 1), requires_grad=False)  # [H * W, 1, dim]
+        self.position = nn.Parameter(sine_position(*grid, dim).view(-1, 1, dim), requires_grad=False)  # [H * W, 1, dim]
         self.layers = nn.ModuleList(EncoderLayer(dim, heads, hidden) for _ in range(depth))
 
     def forward(self, features: Tensor) -> Tensor:

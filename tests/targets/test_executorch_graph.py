@@ -8,8 +8,11 @@ from quantized_student import quantized_student
 from tiny_student import tiny_images
 from torch import Tensor, nn
 
+from pose.crop import CropSpec
 from pose.models.gated import GatedRead
+from pose.models.output import PoseOutput
 from pose.program import Program
+from quantize.program import float_program
 from targets.executorch import backend
 from targets.executorch.graph import for_xnnpack
 from targets.graph import arithmetic, is_quantize
@@ -104,3 +107,25 @@ def test_the_gated_read_is_one_delegate() -> None:
     share = arithmetic(program, int8_products=False)
     coverage = backend._coverage(backend.lower_graph(program, "xnnpack")[0], share)
     assert (coverage.delegates, coverage.undelegated) == (1, {})
+
+
+class _Placed(nn.Module):
+    """A student whose position embedding is the transpose of another: its axis of size 1 has the longest stride."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.rand(1, 12, 2).transpose(0, 1))  # strides (2, 24, 1)
+
+    def forward(self, images: Tensor) -> PoseOutput:
+        coords = images.flatten(1)[:, :24].unflatten(1, (12, 2)) + self.position.transpose(0, 1)
+        return PoseOutput(coords=coords, scores=coords[..., 0])
+
+
+def test_a_parameter_that_is_stored_transposed_keeps_its_shape() -> None:
+    images = torch.randn(1, 3, 4, 4)
+    program = float_program(_Placed(), CropSpec(width=4, height=4))
+    with torch.no_grad():
+        expected = program.module()(images)
+    buffer = backend.lower_graph(program, "xnnpack")[1]
+    answers = backend.runtime._load_for_executorch_from_buffer(buffer).forward([images])
+    assert all(torch.equal(answer, value) for answer, value in zip(answers, expected, strict=True))
