@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ SETTINGS = {  # name -> losses beside the regression loss, in the order of the p
     "all": (_SIM, _CS, _KT, _VT),
 }
 RESULTS = "ablation.json"
-Start = Literal["random", "teacher"]
+RANDOM, TEACHER = "random", "teacher"
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Plan:
     """What is compared: `settings` by name, each with every seed; `base` is a run without its folder, losses and seed.
 
     Attributes:
-        start: of every run of a seed, `random` weights or those of the `teacher`, all but the head.
+        start: of every run of a seed: `random` weights, or those of the `teacher` or of a file, all but the head.
     """
 
     base: Request
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
-    start: Start = "random"
+    start: str = RANDOM
 
     def runs(self) -> list[tuple[str, int]]:
         """Setting and seed of each run; all settings of a seed come before the next seed, so that a part compares, too."""
@@ -57,7 +57,7 @@ class Plan:
         folder = self.base.out / f"{'-'.join(SETTINGS[setting]) or 'none'}-{seed}"
         losses = masked(self.base.recipe.losses, SETTINGS[setting])
         recipe = replace(self.base.recipe, losses=losses, seed=seed)
-        weights = _random_weights(self, seed) if self.start == "random" else None
+        weights = None if self.start == TEACHER else _start(self, seed)
         return replace(self.base, out=folder, recipe=recipe, weights=weights, resume=True)
 
 
@@ -67,17 +67,29 @@ def masked(weights: LossWeights, names: tuple[str, ...]) -> LossWeights:
     return replace(weights, **off)
 
 
-def _random_weights(plan: Plan, seed: int) -> Path:
-    """The random weights that every run of a seed starts from, as a file."""
+def _start(plan: Plan, seed: int) -> Path:
+    """The file of the weights that every run of a seed starts from.
+
+    Raises:
+        InputError: the file that `plan` names cannot be read, or has no tensor of the student.
+    """
     import torch
 
     from pose import models
+    from pose.errors import InputError
     from pose.models import checkpoint
 
     path = plan.base.out / f"start-{seed}.safetensors"
     if not path.exists():
         torch.manual_seed(seed)
-        checkpoint.save(models.build(plan.base.student, len(plan.base.train.source.skeleton)), path)
+        model = models.build(plan.base.student, len(plan.base.train.source.skeleton))
+        if plan.start != RANDOM:
+            names = [name for name in model.state_dict() if not name.startswith("head.")]
+            if checkpoint.load_matching(model, checkpoint.read_for(model, plan.start)) == names:
+                raise InputError(
+                    f"--start {plan.start} has no tensor of {plan.base.student}; name another file, or {RANDOM}"
+                )
+        checkpoint.save(model, path)
     return path
 
 
@@ -115,7 +127,7 @@ def _opened(plan: Plan, path: Path) -> Ablation:
         "training data": base.train.digest,
         "validation data": base.validation.digest,
         "recipe": str(replace(base.recipe, seed=0)),
-        "start": plan.start,
+        "start": plan.start if plan.start in (RANDOM, TEACHER) else sha256(Path(plan.start)),
         **({"teacher's weights": sha256(base.teacher_file)} if base.teacher_file else {}),
     }
     new = records.Ablation(
@@ -166,9 +178,12 @@ def main(
         list[str] | None, typer.Option(metavar="NAME", help=f"Of {', '.join(SETTINGS)}; repeatable [default: all of them].")
     ] = None,
     start: Annotated[
-        Start,
-        typer.Option(help="Weights of all runs of a seed before their first step: random, or the teacher's but the head."),
-    ] = "random",
+        str,
+        typer.Option(
+            metavar="random|teacher|FILE",
+            help="Weights of all runs of a seed before their first step: random, or the teacher's or a file's but the head.",
+        ),
+    ] = RANDOM,
     out: Annotated[
         Path,
         typer.Option(metavar="FOLDER", help="Folder of the runs; the same command goes on with them."),
@@ -194,8 +209,10 @@ def main(
     chosen = recipes.read(recipe, epochs)
     train, validation = sources.drawn(people, 0), sources.drawn_validation()
     is_network = teacher != LABELS and not teachers.is_foreign(teacher)
-    if start == "teacher" and not is_network:
+    if start == TEACHER and not is_network:
         raise InputError(f"--start teacher: '{teacher}' is no network whose weights a student can take; use --start random")
+    if start not in (RANDOM, TEACHER) and not Path(start).is_file():
+        raise InputError(f"--start {start}: there is no such file; give one, or {RANDOM}, or {TEACHER}")
     if is_network:  # one teacher for all seeds
         teacher_file = teachers.weights_of(teacher, teacher_file, train, validation, 0)
     base = Request(out, student, teacher, teacher_file, train, validation, chosen, workers=workers)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+import torch
+from safetensors.torch import save_file
 from tiny_student import SPEC
 
 from calib_data import sources
@@ -16,7 +18,9 @@ from distill import ablation, ablation_record, student
 from distill.ablation import RESULTS, SETTINGS, Plan, ablate, masked
 from distill.recipe import LossWeights, Recipe
 from distill.request import Request
+from pose import models
 from pose.errors import InputError
+from pose.files import sha256
 from pose.models import MODELS, ModelSpec, checkpoint
 from pose.models.backbones.resnet import LastMap
 from pose.models.deeppose import DeepPose
@@ -61,9 +65,15 @@ def test_a_killed_ablation_goes_on_and_ends_as_an_unbroken_one(plan: Plan, monke
         ablate(replace(again, base=replace(again.base, recipe=replace(RECIPE, lr=2e-3))))
 
 
-def test_all_settings_of_a_seed_start_alike_and_take_equal_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def random_student(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `tiny` one whose weights are random."""
     spec = ModelSpec(lambda keypoints: DeepPose(LastMap((1,), width=4), 16, keypoints), SPEC, GRID, teacher=False)
-    monkeypatch.setitem(MODELS, "tiny", spec)  # one whose weights are random
+    monkeypatch.setitem(MODELS, "tiny", spec)
+
+
+@pytest.mark.usefixtures("random_student")
+def test_all_settings_of_a_seed_start_alike_and_take_equal_steps(plan: Plan) -> None:
     requests = [plan.request(name, seed) for name, seed in plan.runs()]
     assert [one.recipe.seed for one in requests] == [0, 0, 1, 1]
     assert requests[0].weights == requests[1].weights != requests[2].weights
@@ -92,9 +102,29 @@ def test_runs_that_start_from_the_teacher_have_its_weights_and_equal_heads(plan:
         ablate(replace(plan, start="random"))
 
 
-def test_a_student_cannot_start_from_labels() -> None:
+@pytest.mark.usefixtures("random_student")
+def test_runs_that_start_from_a_file_have_its_weights_but_the_head(plan: Plan, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    checkpoint.save(models.build("tiny"), tmp_path / "other.safetensors")
+    plan = replace(plan, start=str(tmp_path / "other.safetensors"))
+    given = checkpoint.read(Path(plan.start))
+    starts = [checkpoint.read(plan.request("all", seed).weights) for seed in plan.seeds]
+    body = [key for key in given if not key.startswith("head.")]
+    assert body
+    assert all((state[key] == given[key]).all() for state in starts for key in body)
+    heads = [state["head.fc.weight"].tolist() for state in (given, *starts)]
+    assert heads[0] != heads[1] != heads[2] != heads[0]
+    assert ablate(plan).conditions["start"] == sha256(Path(plan.start))
+
+
+def test_a_start_that_cannot_be_is_refused(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--start teacher: 'labels' is no network whose weights"):
         ablation.main(teacher="labels", start="teacher")
+    with pytest.raises(InputError, match="--start nowhere: there is no such file; give one, or random, or teacher"):
+        ablation.main(start="nowhere")
+    save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"other.safetensors has no tensor of tiny; name another file, or random"):
+        replace(plan, start=str(tmp_path / "other.safetensors")).request("none", 0)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
