@@ -25,9 +25,9 @@ def blur(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
 
     Cells outside count as 0. The standard deviation is OpenCV's for that kernel, 0.15 kernel + 0.35: 2 cells for 11.
     """
-    smooth = np.empty_like(heatmaps)
-    for source, out in zip(_flat(heatmaps), _flat(smooth), strict=True):
-        out[:] = cv2.GaussianBlur(source, (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT)
+    maps = heatmaps.reshape(-1, *heatmaps.shape[2:])
+    blurred = [cv2.GaussianBlur(one, (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT) for one in maps]
+    smooth = np.array(blurred, np.float32).reshape(heatmaps.shape)
     highest, now = heatmaps.max((2, 3), keepdims=True), smooth.max((2, 3), keepdims=True)
     return np.where(now > 0, smooth * (highest / np.where(now > 0, now, 1)), smooth)
 
@@ -92,10 +92,6 @@ def assign_queries(coords: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
     queries = np.stack([linear_sum_assignment(-one.T.astype(np.float64))[1] for one in scores])
     own = np.take_along_axis(scores, queries[..., None], 1)
     return np.take_along_axis(coords, queries[..., None], 1), np.diagonal(own, axis1=1, axis2=2).copy()
-
-
-def _flat(maps: np.ndarray) -> np.ndarray:
-    return maps.reshape(-1, *maps.shape[2:])
 
 
 def _around(maps: np.ndarray, x: np.ndarray, y: np.ndarray, radius: int, outside: float) -> np.ndarray:

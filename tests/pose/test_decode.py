@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose.decode import Method, blur, decode
+from pose.decode import METHODS, Method, blur, decode
 from pose.heatmaps import HeatmapGrid
 
 H, W = 24, 18
@@ -83,6 +83,19 @@ def test_any_heatmap_gives_a_finite_point_near_its_peak(method: Method) -> None:
     assert np.array_equal(scores, maps.max((2, 3)))
     peaks, _ = decode(maps, "argmax", kernel=3)
     assert (np.abs(coords - peaks) * (W, H)).max() <= 3  # half of the window; DARK's longest step is 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_that_lie_channels_last_are_decoded_alike(method: Method) -> None:
+    """A convolution of torch may answer in that order."""
+    maps = np.random.default_rng(0).random((2, 5, H, W), np.float32)
+    channels_last = np.ascontiguousarray(maps.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert channels_last.strides != maps.strides
+    for kernel in (0, 11):
+        for value, other in zip(
+            decode(maps, method, kernel=kernel), decode(channels_last, method, kernel=kernel), strict=True
+        ):
+            assert np.array_equal(value, other)
 
 
 def test_blur_keeps_the_peak() -> None:
