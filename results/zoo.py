@@ -77,11 +77,16 @@ class Size:
 
 @dataclass(frozen=True)
 class Time:
-    """Of a network for a crop, ms; `results/zoo_times.py` measures it. `turns`: of which they are medians."""
+    """Of a network for a crop, ms; `results/zoo_times.py` measures it.
+
+    Attributes:
+        turns: of which they are medians. processor: its name, and which of its instructions matter to int8.
+    """
 
     fp32: float
     int8: float | None
     turns: int
+    processor: str
 
 
 def count(row: Row) -> Size:

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
+from edge.devices import facts  # noqa: E402
+from edge.devices.local import Local  # noqa: E402
 from pose import cli  # noqa: E402
 from pose.crop import CropSpec  # noqa: E402
 from pose.files import atomic_file, read_yaml, write_json  # noqa: E402
@@ -75,6 +77,11 @@ def _graph(model: nn.Module, crop: CropSpec, precision: str) -> torch.export.Exp
     return finish(calibrate(prepare(form, Precision(float_modules=stay_float), crop), [crops]))
 
 
+def _processor() -> str:
+    here = facts.read(Local())
+    return f"{here.cpu}, {' '.join(here.features)}"
+
+
 def measure(row: Row, cache: Path) -> Time:
     """Time a network; the medians of its turns, without the first."""
     files, crop = lower(row, cache), row.crop_spec()
@@ -89,7 +96,7 @@ def measure(row: Row, cache: Path) -> Time:
             module.forward([image])
             taken[precision].append((perf_counter() - start) * 1e3)
     middle = {precision: round(median(times[1:]), 2) for precision, times in taken.items()}
-    return Time(middle["fp32"], middle.get("int8"), len(taken["fp32"]) - 1)
+    return Time(middle["fp32"], middle.get("int8"), len(taken["fp32"]) - 1, _processor())
 
 
 def main(
