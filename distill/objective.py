@@ -14,6 +14,7 @@ from distill.batches import Batch
 from distill.matching import matched
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
+from distill.teacher_views import resample
 from pose.crop import CropSpec
 from pose.models.output import PoseOutput
 from pose.teacher_output import LARGEST, require_finite_outputs
@@ -22,14 +23,22 @@ Teacher = Callable[[Batch], PoseOutput]
 
 
 class LiveTeacher:
-    """A frozen torch teacher that looks at the student's own crops, on their device: heatmaps and tokens."""
+    """A frozen torch teacher that looks at the student's own crops, on their device: heatmaps and tokens.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model.eval().requires_grad_(False)
+    Args:
+        grid: (width, height) of the student's heatmaps, in whose cells its sigmas are measured; None: the teacher's own.
+    """
+
+    def __init__(self, model: nn.Module, grid: tuple[int, int] | None = None) -> None:
+        self.model, self.grid = model.eval().requires_grad_(False), grid
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PoseOutput:
-        return _as_float(self.model.to(batch.images.device)(batch.images))
+        output = _as_float(self.model.to(batch.images.device)(batch.images))
+        assert output.heatmaps is not None
+        if self.grid is None or output.heatmaps.shape[:1:-1] == self.grid:
+            return output
+        return replace(output, heatmaps=resample(output.heatmaps, self.grid))
 
 
 class LabelTeacher:

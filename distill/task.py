@@ -164,7 +164,7 @@ def _teacher(request: Request, sizes: set[CropSpec]) -> TeacherSetup:
         chosen.observe(_first_crops(source, chosen.crop))  # refuses what is no heatmap; training itself does not look
     return TeacherSetup(
         name=chosen.name,
-        teacher=LiveTeacher(live) if live else cached_teacher,
+        teacher=LiveTeacher(live, models.MODELS[student].heatmap) if live else cached_teacher,
         skeleton=chosen.skeleton,
         digests={"teacher": digest},
         cache=cache,

@@ -71,6 +71,16 @@ def warp_heatmaps(heatmaps: Tensor, to_view: Tensor, flip: Tensor, mirrored: Ten
     return torch.where(flip[:, None, None, None], warped[:, mirrored], warped)
 
 
+def resample(heatmaps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Heatmaps `[N, K, h, w]` of some crops on a grid (width, height) of other cells, `[N, K, height, width]`."""
+    cells = heatmaps.shape[:1:-1]
+    scale = [2 / after for after in grid]
+    shift = [1 / before - 1 for before in cells]  # torch puts the centre of index u at (2 u + 1) / width - 1
+    to_view = heatmaps.new_tensor([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]).expand(len(heatmaps), 2, 3)
+    keep = torch.zeros(len(heatmaps), dtype=torch.bool, device=heatmaps.device)
+    return warp_heatmaps(heatmaps, to_view, keep, torch.arange(heatmaps.shape[1], device=heatmaps.device), grid)
+
+
 @dataclass(frozen=True)
 class _Prediction:
     """Heatmaps float32 `[K, h, w]` and where they lie; points float64 `[K, 2]` in image pixels and scores `[K]`."""

@@ -9,12 +9,14 @@ from parity_vectors import SYSTEMS, needed
 from regression_program import OWN, batch
 from tiny_models import TinyTeacher
 from tiny_regression import FAMILIES
+from torch import nn
 
 from calib_data.synthetic import validation
 from distill import losses
 from distill.losses import Target
 from distill.objective import Distillation, LiveTeacher
 from distill.recipe import LossWeights
+from pose.models.output import PoseOutput
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -32,6 +34,29 @@ def test_a_heatmap_teacher_teaches_coordinates_sigmas_and_scores(family: str) ->
         model.zero_grad()
         terms[loss].backward()
         assert all(value.grad is not None for name, value in model.named_parameters() if "flow" in name)
+
+
+class Gaussians(nn.Module):
+    """A teacher that sees every joint at one place, with a Gaussian of a tenth of the crop on a grid of its own."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__()
+        self.width, self.height = width, height
+
+    def forward(self, images: torch.Tensor) -> PoseOutput:
+        coords = torch.tensor([0.4, 0.55]).expand(len(images), 17, 2)
+        sigmas = 0.1 * torch.tensor([self.width, self.height]).expand(len(images), 17, 2)
+        return PoseOutput(heatmaps=losses.simulate_heatmaps(coords, sigmas, self.height, self.width))
+
+
+@pytest.mark.parametrize("own", [(32, 24), (64, 48), (48, 48)])
+def test_a_live_teacher_answers_on_the_grid_of_its_student(own: tuple[int, int]) -> None:
+    people = batch()
+    wanted = Gaussians(48, 64)(people.images).heatmaps
+    answer = LiveTeacher(Gaussians(*own), (48, 64))(people).heatmaps
+    assert answer.shape == wanted.shape
+    assert (answer - wanted).abs().max() < 0.05  # interpolated linearly; half a cell off is 0.1
+    assert LiveTeacher(Gaussians(*own))(people).heatmaps.shape[2:] == own[::-1]
 
 
 def test_the_likelihood_is_off_where_the_flow_is_gone() -> None:
