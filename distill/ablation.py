@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from calib_data import flags
 from distill import options
 from pose import cli
 
@@ -40,7 +41,8 @@ class Plan:
     """What is compared: `settings` by name, each with every seed; `base` is a run without its folder, losses and seed.
 
     Attributes:
-        start: of every run of a seed: `random` weights, or those of the `teacher` or of a file, all but the head.
+        start: of every run of a seed: `random` weights, or those of the `teacher` or of a file, all but the head; of an
+            ONNX file, which has to be MoveNet's, the trunk.
     """
 
     base: Request
@@ -68,13 +70,14 @@ def masked(weights: LossWeights, names: tuple[str, ...]) -> LossWeights:
 
 
 def _start(plan: Plan, seed: int) -> Path:
-    """The file of the weights that every run of a seed starts from.
+    """The file of the weights that every run of a seed starts from: random, with those of the file that `plan` names.
 
     Raises:
         InputError: the file that `plan` names cannot be read, or has no tensor of the student.
     """
     import torch
 
+    from distill.student import import_trunk
     from pose import models
     from pose.errors import InputError
     from pose.models import checkpoint
@@ -83,7 +86,9 @@ def _start(plan: Plan, seed: int) -> Path:
     if not path.exists():
         torch.manual_seed(seed)
         model = models.build(plan.base.student, len(plan.base.train.source.skeleton))
-        if plan.start != RANDOM:
+        if plan.start.endswith(".onnx"):
+            import_trunk(model, Path(plan.start), plan.base.student)
+        elif plan.start != RANDOM:
             names = [name for name in model.state_dict() if not name.startswith("head.")]
             if checkpoint.load_matching(model, checkpoint.read_for(model, plan.start)) == names:
                 raise InputError(
@@ -127,6 +132,7 @@ def _opened(plan: Plan, path: Path) -> Ablation:
         "training data": base.train.digest,
         "validation data": base.validation.digest,
         "recipe": str(replace(base.recipe, seed=0)),
+        **({"data weights": str(base.train.weights)} if base.train.weights else {}),
         "start": plan.start if plan.start in (RANDOM, TEACHER) else sha256(Path(plan.start)),
         **({"teacher's weights": sha256(base.teacher_file)} if base.teacher_file else {}),
     }
@@ -170,6 +176,16 @@ def main(
     student: options.Student = "distilpose_s",
     teacher: options.Teacher = "tokenpose_s",
     teacher_file: options.TeacherFile = None,
+    data: options.Data = None,
+    data_weight: options.DataWeights = None,
+    images: options.Images = None,
+    skeleton: options.SkeletonFile = None,
+    category: flags.Category = None,
+    boxes: options.Boxes = "annotation",
+    exif: flags.Exif = None,
+    strict: flags.Strict = False,
+    val: options.Validation = None,
+    val_images: options.ValImages = None,
     people: options.People = 4000,
     recipe: options.RecipeName = "drawn",
     epochs: options.Epochs = None,
@@ -192,12 +208,11 @@ def main(
     workers: options.Workers = 0,
     json: cli.Json = None,
 ) -> None:
-    """Train a student with each combination of losses on drawn people, from the same start and for the same steps."""
-    from calib_data import sources
+    """Train a student with each combination of losses, from the same start and for the same steps."""
     from distill import ablation_record, processes, teachers
     from distill import recipe as recipes
+    from distill import request as requests
     from distill import task as tasks
-    from distill.request import LABELS, Request
     from pose import models
     from pose.errors import InputError
 
@@ -207,15 +222,22 @@ def main(
     student, teacher = models.resolve(student), models.resolve(teacher, teacher=True)
     tasks.check_names(student, teacher)
     chosen = recipes.read(recipe, epochs)
-    train, validation = sources.drawn(people, 0), sources.drawn_validation()
-    is_network = teacher != LABELS and not teachers.is_foreign(teacher)
+    train, validation = requests.people(
+        *(data, images, skeleton, boxes, val, val_images, people, 0),
+        unlabelled=teacher != requests.LABELS,
+        weights=data_weight,
+        category=category,
+        exif=exif,
+        strict=strict,
+    )
+    is_network = teacher != requests.LABELS and not teachers.is_foreign(teacher)
     if start == TEACHER and not is_network:
         raise InputError(f"--start teacher: '{teacher}' is no network whose weights a student can take; use --start random")
     if start not in (RANDOM, TEACHER) and not Path(start).is_file():
         raise InputError(f"--start {start}: there is no such file; give one, or {RANDOM}, or {TEACHER}")
     if is_network:  # one teacher for all seeds
         teacher_file = teachers.weights_of(teacher, teacher_file, train, validation, 0)
-    base = Request(out, student, teacher, teacher_file, train, validation, chosen, workers=workers)
+    base = requests.Request(out, student, teacher, teacher_file, train, validation, chosen, workers=workers)
     results = ablate(Plan(base, tuple(setting or SETTINGS), tuple(range(seeds)), start))
     if not processes.state().is_main_process:
         return

@@ -29,7 +29,6 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
 
     from distill import processes
     from pose import models
-    from pose.errors import InputError
     from pose.models import checkpoint
 
     torch.manual_seed(request.recipe.seed)
@@ -37,18 +36,28 @@ def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
     if request.weights is not None:
         _load(model, request.weights, request.student)
     if trunk is not None:
-        from pose.models.backbones.movenet import MoveNetTrunk, import_weights
-
-        backbone = getattr(model, "backbone", None)
-        if not isinstance(backbone, MoveNetTrunk):
-            raise InputError(f"--trunk {trunk} is MoveNet's, and {request.student} has another; leave it out")
-        import_weights(backbone, trunk, getattr(model, "maps", None))
+        import_trunk(model, trunk, request.student)
     if request.weights is None and task.teacher_model is not None:
         own = checkpoint.load_matching(model, task.teacher_model.state_dict())
         taken = sum(not key.startswith("head.") for key in model.state_dict()) - len(own)
         if taken:
             processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
     return model
+
+
+def import_trunk(model: nn.Module, trunk: Path, name: str) -> None:
+    """Copy the weights of MoveNet's ONNX file into a student of its trunk.
+
+    Raises:
+        InputError: the student has another trunk, or the file is not MoveNet's.
+    """
+    from pose.errors import InputError
+    from pose.models.backbones.movenet import MoveNetTrunk, import_weights
+
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, MoveNetTrunk):
+        raise InputError(f"{trunk} has MoveNet's trunk, and {name} has another; leave it out")
+    import_weights(backbone, trunk, getattr(model, "maps", None))
 
 
 def _load(model: nn.Module, weights: Path, name: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
+from people_file import sample_of, write_people
 from safetensors.torch import save_file
 from tiny_student import SPEC
 
@@ -117,11 +118,36 @@ def test_runs_that_start_from_a_file_have_its_weights_but_the_head(plan: Plan, t
     assert ablate(plan).conditions["start"] == sha256(Path(plan.start))
 
 
+def test_an_ablation_on_photos(plan: Plan, tmp_path: Path) -> None:
+    people = [sample_of(SyntheticPeople(4, 3), index) for index in range(4)]
+    file = write_people(tmp_path / "people.json", tmp_path / "images", people)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "epochs: 1\nbatch: 4\noptimiser: adamw\nlr: 1.0e-3\nbackbone_lr: 1.0e-3\nschedule: cosine\nbf16: false\n"
+    )
+    given = {"student": "tiny", "teacher": "tiny_teacher", "teacher_file": plan.base.teacher_file, "recipe": str(recipe)}
+    photos = {
+        "data": [file, file],
+        "images": [file.parent / "images"] * 2,
+        "val": file,
+        "val_images": file.parent / "images",
+    }
+    result = tmp_path / "result.json"
+    ablation.main(**given, **photos, data_weight=[2.0, 1.0], setting=["none"], seeds=1, out=tmp_path / "photos", json=result)
+    written = ablation_record.read(result)
+    assert (written.validated, written.steps) == (4, 2)
+    assert written.conditions["data weights"] == "(2.0, 1.0)"
+    with pytest.raises(InputError, match="is of another 'data weights'; give the same options"):
+        ablation.main(**given, **photos, data_weight=[1.0, 2.0], setting=["none"], seeds=1, out=tmp_path / "photos")
+
+
 def test_a_start_that_cannot_be_is_refused(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--start teacher: 'labels' is no network whose weights"):
         ablation.main(teacher="labels", start="teacher")
     with pytest.raises(InputError, match="--start nowhere: there is no such file; give one, or random, or teacher"):
         ablation.main(start="nowhere")
+    with pytest.raises(InputError, match=r"trunk.onnx has MoveNet's trunk, and tiny has another"):
+        replace(plan, start="trunk.onnx").request("none", 0)
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"other.safetensors has no tensor of tiny; name another file, or random"):
         replace(plan, start=str(tmp_path / "other.safetensors")).request("none", 0)

@@ -296,7 +296,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 DISTIL_ALONE: dict[str, tuple[dict[str, Any], str]] = {
     "size of no patches": ({"recipe": "{resolution: 0.7}"}, "resolution 0.7: 45 x 45 is no multiple of 32; take 0.5 or 1"),
-    "trunk of another backbone": ({"trunk": "trunk.onnx"}, "--trunk trunk.onnx is MoveNet's, and tiny has another"),
+    "trunk of another backbone": ({"trunk": "trunk.onnx"}, "trunk.onnx has MoveNet's trunk, and tiny has another"),
 }
 QAT_ALONE: dict[str, tuple[dict[str, Any], str]] = {
     "percentile of another estimator": ({"percentile": 99.9}, "--percentile 99.9 is for --estimator percentile"),
