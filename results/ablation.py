@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distill.ablation_record import Ablation, Interval
 
-# AP that the paper has for these settings, on COCO val2017 with its large teacher
+# AP that the paper has for these settings, on COCO val2017: distilpose_s with its large teacher, DeepPose
 PAPER = {
     "none": 56.0, "L_cs": 56.4, "L_sim": 63.2, "L_sim + L_cs": 64.1,
     "L_kt": 67.1, "L_vt": 61.7, "L_kt + L_vt": 67.5, "all": 71.6,
 }  # fmt: skip
-_HEAD = (
-    "| losses beside L_reg | AP, 95 % interval | over none | runs | the paper's AP |",
-    "| --- | ---: | ---: | ---: | ---: |",
+_PAPER = {"distilpose_s": PAPER, "deeppose_r50_half": {"none": 52.6, "L_sim": 59.6}}
+_COLUMNS = (
+    "losses beside L_reg | AP, 95 % interval | over none | runs | the paper's AP |",
+    "--- | ---: | ---: | ---: | ---: |",
 )
+_HEAD = tuple(f"| {line}" for line in _COLUMNS)
+_HEAD_MORE = tuple(f"| {names} | {line}" for names, line in zip(("student | teacher", "--- | ---"), _COLUMNS, strict=True))
 _WIDTH, _ROW, _LEFT, _RIGHT, _TOP = 640, 28, 130, 24, 34  # pixels
 _STYLE = (
     "text{font:13px sans-serif;fill:#57606a}line,circle{stroke:#0969da;stroke-width:2}circle{fill:#0969da}"
@@ -31,10 +34,17 @@ def table(ablation: Ablation) -> str:
     return "\n".join([*_HEAD, *_rows(ablation)])
 
 
+def more(ablations: Iterable[Ablation]) -> str:
+    """Markdown: a row for each setting of several ablations, of which each has another student or teacher; empty of none."""
+    rows = [f"| {each.student} | {each.teacher} {row}" for each in ablations for row in _rows(each)]
+    return "\n".join([*_HEAD_MORE, *rows]) if rows else ""
+
+
 def _rows(ablation: Ablation) -> Iterator[str]:
+    published = _PAPER.get(ablation.student, {})
     for name, setting in ablation.settings.items():
         gain = "" if name == "none" else _cell(setting.gain, "+.1f")
-        paper = f"{PAPER[name]:.1f}" if name in PAPER else ""
+        paper = f"{published[name]:.1f}" if name in published else ""
         yield f"| {name} | {_cell(setting.ap, '.1f')} | {gain} | {len(setting.runs)} | {paper} |"
 
 
@@ -89,8 +99,15 @@ def _gains(ablation: Ablation, name: str) -> list[float]:
 
 
 def read(folder: Path) -> Ablation | None:
-    """What `folder/ablation.json` holds; None where it is not."""
+    """What `folder/ablation.json` holds, the losses of distilpose_s; None where it is not."""
     from distill.ablation_record import read as read_record
 
     path = folder / "ablation.json"
     return read_record(path) if path.exists() else None
+
+
+def read_more(folder: Path) -> list[Ablation]:
+    """What the files `folder/ablation-*.json` hold, in the order of their names: other students and teachers."""
+    from distill.ablation_record import read as read_record
+
+    return [read_record(path) for path in sorted(folder.glob("ablation-*.json"))]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from edge.evaluate.peers import Network, Peers
     from edge.evaluate.records import Check, Column, Pixels
 
-REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "zoo")
-OPTIONAL = ("ablation", "zoo")  # of which a folder may have no data
+REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "ablation-more", "zoo")
+OPTIONAL = ("ablation", "ablation-more", "zoo")  # of which a folder may have no data
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
 PEER_TIMINGS = "peers-timings.json"  # of `edge.peers`, too: the same networks with other weights, on a processor with VNNI
@@ -77,6 +77,8 @@ def tables(folder: Path) -> dict[str, str]:
     from pose.files import read_yaml
 
     made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder), "zoo": zoo.table(folder)}
+    if rows := ablations.more(ablations.read_more(folder)):
+        made["ablation-more"] = rows
     if ablation := ablations.read(folder):
         made["ablation"] = f"{ablations.table(ablation)}\n\n![AP over the regression loss alone, by losses]({FIGURE})"
     if not (folder / "table.yaml").exists():

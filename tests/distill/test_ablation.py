@@ -189,6 +189,13 @@ def test_table_and_figure_show_what_was_measured(tmp_path: Path) -> None:
         "| none | 51.0 (48.5 to 53.5) |  | 3 | 56.0 |",
         "| all | 61.0 (58.5 to 63.5) | +10.0 (+5.7 to +14.3) | 3 | 71.6 |",
     ]
+    other = result.model_copy(update={"student": "deeppose_r50_half", "settings": {"none": result.settings["none"]}})
+    assert drawn.more([result, other]).splitlines()[2:] == [
+        "| distilpose_s | tokenpose_s | none | 51.0 (48.5 to 53.5) |  | 3 | 56.0 |",
+        "| distilpose_s | tokenpose_s | all | 61.0 (58.5 to 63.5) | +10.0 (+5.7 to +14.3) | 3 | 71.6 |",
+        "| deeppose_r50_half | tokenpose_s | none | 51.0 (48.5 to 53.5) |  | 3 | 52.6 |",
+    ]
+    assert drawn.more([]) == ""
     figure = drawn.figure(result)
     assert figure.count("<circle") == 4, "three gains and their mean"
     assert ">+0.0</text>" not in figure, "where the line of none is"
