@@ -22,6 +22,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Weight = Annotated[float, Field(ge=0, le=1e6)]
 _Rate = Annotated[float, Field(ge=0, le=10)]
 _Share = Annotated[float, Field(ge=0.125, le=4)]
+_Part = Annotated[float, Field(ge=0, le=1)]
+_DROPS, _DROP = (2 / 3, 13 / 15), 0.1  # PAPER: section 4.1
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -82,7 +84,10 @@ class Recipe:
         epochs: passes over the data. batch: crops a step, over all processes.
         optimiser: `adam`, `adamw`, or `muon` (see `distill.training.optimisers`).
         lr: peak learning rate; backbone_lr: that of the backbone, 0 freezes it.
-        schedule: `step` (x0.1 after 2/3 and 13/15 of the run, as epochs 200 and 260 of 300) or `cosine`.
+        schedule: `step` or `cosine`.
+        drops: shares of the run after each of which `step` multiplies the rate by `drop`; None: 2/3 and 13/15, as epochs 200
+            and 260 of 300. drop: None: 0.1.
+        lowest: share of the peak rate at which `cosine` ends; None: 0.
         warmup: share of the run with a linearly growing rate.
         method: of quantization-aware fine-tuning, one of `quantize.methods.METHODS`; float training has none.
         clip: largest norm of the gradient; 0 does not clip.
@@ -102,6 +107,9 @@ class Recipe:
     backbone_lr: _Rate = 1e-3
     weight_decay: _Rate = 0.0
     schedule: Literal["step", "cosine"] = "step"
+    drops: Annotated[tuple[_Part, ...], Field(max_length=100)] | None = None
+    drop: Annotated[float, Field(gt=0, le=1)] | None = None
+    lowest: _Part | None = None
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.01
     method: str = "frozen_ranges"
     clip: Annotated[float, Field(ge=0, le=1e6)] = 0.0
@@ -115,7 +123,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def settings(self) -> dict[str, Any]:
-        """All fields, as runs and caches record them: as before there were several resolutions and drawings of labels.
+        """All fields, as runs and caches record them: as they were before some of them came.
 
         One resolution is a number, and a field that is None is left out, so that older runs resume and older fits are found.
         """
@@ -132,8 +140,10 @@ class Recipe:
             return (step + 1) / (self.warmup * steps + 1)
         done = step / steps
         if self.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
-        return 0.1 ** ((done >= 2 / 3) + (done >= 13 / 15))
+            lowest = self.lowest or 0.0
+            return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * done))
+        drops = sum(done >= part for part in (_DROPS if self.drops is None else self.drops))
+        return (self.drop or _DROP) ** drops
 
 
 def packaged() -> list[str]:

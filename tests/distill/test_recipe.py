@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,37 @@ def test_an_impossible_value_is_refused(text: str, complaint: str, tmp_path: Pat
 def test_a_resolution_that_leaves_no_whole_patches_is_refused(resolution: float) -> None:
     with pytest.raises(InputError, match=r"is no multiple of 32; take 0.5 or 1"):
         resized(CropSpec(), resolution)
+
+
+# of the systems in docs/zoo.md: epochs after which the published rate falls, and what it falls to
+PUBLISHED = {
+    "paper": ([200, 260], 0.1),
+    "simplebaselines": ([90, 120], 0.1),
+    "hrnet": ([170, 200], 0.1),
+    "okdhp": ([90, 120], 0.1),
+    "deeppose": ([170, 200], 0.1),
+    "rle": ([170, 200], 0.1),
+    "prtr": ([120, 140], 0.5),
+    "poseur": ([255, 310], 0.1),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_rate_falls_after_the_published_epochs(name: str) -> None:
+    epochs, factor = PUBLISHED[name]
+    recipe = recipes.read(name)
+    people = 100 * recipe.batch  # a hundred steps an epoch
+    steps = recipe.steps(people)
+    warm = math.ceil(recipe.warmup * steps)
+    rates = [recipe.rate(step, steps) for step in range(warm, steps)]
+    falls = [step + warm for step in range(1, len(rates)) if rates[step] < rates[step - 1]]
+    assert falls == pytest.approx([100 * epoch for epoch in epochs], abs=1)
+    assert sorted(set(rates), reverse=True) == pytest.approx([factor**power for power in range(len(epochs) + 1)])
+
+
+def test_a_cosine_may_end_above_zero() -> None:
+    recipe = recipes.read("transpose")
+    assert [recipe.rate(step, 1000) for step in (0, 500, 1000)] == pytest.approx([1, 0.55, 0.1])
 
 
 def test_settings_are_recorded_as_before_there_were_several_resolutions() -> None:

@@ -13,8 +13,9 @@ from torch import nn
 
 from calib_data.synthetic import validation
 from distill import losses
+from distill import recipe as recipes
 from distill.losses import Target
-from distill.objective import Distillation, LiveTeacher
+from distill.objective import Distillation, LabelTeacher, LiveTeacher
 from distill.recipe import LossWeights
 from pose.models.output import PoseOutput
 
@@ -57,6 +58,22 @@ def test_a_live_teacher_answers_on_the_grid_of_its_student(own: tuple[int, int])
     assert answer.shape == wanted.shape
     assert (answer - wanted).abs().max() < 0.05  # interpolated linearly; half a cell off is 0.1
     assert LiveTeacher(Gaussians(*own))(people).heatmaps.shape[2:] == own[::-1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_student_learns_from_labels_by_its_published_recipe(family: str) -> None:
+    model, people = FAMILIES[family]().train(), batch()
+    terms = Distillation(LabelTeacher((48, 64)), recipes.read(family).losses, validation(6))(model, people)
+    loss = sum(terms.values())
+    assert loss.isfinite()
+    loss.backward()
+    trained = [name for name, value in model.named_parameters() if value.grad is not None and value.grad.abs().sum() > 0]
+    assert "backbone.conv1.weight" in trained
+    if family in OWN:
+        assert terms[OWN[family]].abs() > 0
+        assert float(loss) == pytest.approx(float(terms[OWN[family]]))
+    else:
+        assert [name for name, value in terms.items() if value != 0] == ["regression"]
 
 
 def test_the_likelihood_is_off_where_the_flow_is_gone() -> None:
