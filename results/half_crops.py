@@ -10,20 +10,18 @@ from collections.abc import Callable
 from torch import nn
 
 from pose.crop import CropSpec
-from pose.models import deeppose, distilpose, simplebaselines, tokenpose
+from pose.models import deeppose, simplebaselines
 
-_CROP = CropSpec(width=96, height=128)
+_CROP, _GRID = CropSpec(width=96, height=128), (24, 32)
 
 
-def _half(build: Callable[[int], nn.Module], heatmap: tuple[int, int]) -> Callable[[int], nn.Module]:
+def _half(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
     def built(keypoints: int) -> nn.Module:
         return build(keypoints)
 
-    vars(built).update(crop=_CROP, heatmap=heatmap)
+    vars(built).update(crop=_CROP, heatmap=_GRID)
     return built
 
 
-simplebaselines_r50_half = _half(simplebaselines.simplebaselines_r50, (24, 32))
-deeppose_r50_half = _half(deeppose.deeppose_r50, (24, 32))
-tokenpose_s_half = _half(tokenpose.tokenpose_s, (48, 64))  # a linear layer gives the heatmap, whatever the crop
-distilpose_s_half = _half(distilpose.distilpose_s, (48, 64))
+simplebaselines_r50_half = _half(simplebaselines.simplebaselines_r50)
+deeppose_r50_half = _half(deeppose.deeppose_r50)
