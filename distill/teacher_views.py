@@ -73,10 +73,9 @@ def warp_heatmaps(heatmaps: Tensor, to_view: Tensor, flip: Tensor, mirrored: Ten
 
 def resample(heatmaps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Heatmaps `[N, K, h, w]` of some crops on a grid (width, height) of other cells, `[N, K, height, width]`."""
-    cells = heatmaps.shape[:1:-1]
-    scale = [2 / after for after in grid]
-    shift = [1 / before - 1 for before in cells]  # torch puts the centre of index u at (2 u + 1) / width - 1
-    to_view = heatmaps.new_tensor([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]).expand(len(heatmaps), 2, 3)
+    anywhere = np.eye(2, 3), CropSpec(), HeatmapGrid()  # both are of the same crop, whichever that is
+    view, target = (GridView(*anywhere, cells) for cells in ((heatmaps.shape[3], heatmaps.shape[2]), grid))
+    to_view = torch.from_numpy(sampling_affine(view, target)).to(heatmaps).expand(len(heatmaps), 2, 3)
     keep = torch.zeros(len(heatmaps), dtype=torch.bool, device=heatmaps.device)
     return warp_heatmaps(heatmaps, to_view, keep, torch.arange(heatmaps.shape[1], device=heatmaps.device), grid)
 
