@@ -58,11 +58,13 @@ def choose(categories: Sequence[Category], wanted: str | None, annotated: set[An
                 return named[:1]
         raise InputError(f"--category {wanted}: there is none; the categories are {names}")
     if not categories:
-        raise InputError("none of 'categories' (none) names its keypoints; is it a keypoint file?")
+        raise InputError(
+            "none of 'categories' (none) names its keypoints; is it a keypoint file? If so, name its joints with --skeleton"
+        )
     jointed = [category for category in categories if category.get("keypoints")]
     candidates = jointed or list(categories)
     people = [category for category in candidates if category["name"].casefold() == "person"]
-    if len(people) == 1:
+    if len(people) == 1 and (people[0]["id"] in annotated or not annotated):
         return people
     used = [category for category in candidates if category["id"] in annotated] or candidates
     if len({tuple(category.get("keypoints") or ()) for category in used}) > 1 or (len(used) > 1 and not jointed):
@@ -84,7 +86,9 @@ def joints_of(category: Category, skeleton: Skeleton | None, count: int, repairs
         InputError: the joints are not named, or do not fit each other or `skeleton`.
     """
     names = category.get("keypoints") or []
-    if all(name.strip().isdigit() for name in names):  # numbers name nothing
+    # `keypoint_0` may be a joint of a skeleton of one's own, and says nothing of the joints of any other skeleton
+    is_other = skeleton is not None and not set(skeleton.joints) <= set(names)
+    if joint_names.name_nothing(names, points=is_other):
         return _unnamed(category, skeleton, count, repairs)
     for number, name in enumerate(names):
         if names.index(name) != number:

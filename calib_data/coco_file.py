@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any, NamedTuple
@@ -17,12 +18,16 @@ import numpy as np
 from calib_data import categories as choice
 from calib_data.columns import flags, matrix, scalars
 from calib_data.formats import no_garbage_collection, parse
-from calib_data.photos import ImageEntry, name_parts
+from calib_data.photo_names import name_parts
+from calib_data.photos import ImageEntry
 from calib_data.repairs import Repair, Repairs
 from pose.errors import InputError
+from pose.joint_names import name_nothing
 from pose.skeleton import Skeleton
+from pose.streams import printable
 
-_LARGEST_ID = 2**53  # the largest that every JSON reader keeps exactly
+_LARGEST_ID = 2**62 - 1  # of what an int64 holds; the rest is free for ids of nothing
+_LARGEST_FLOAT_ID = 2**53  # up to which a float is every integer
 _LARGEST_SIDE = 65535
 _MOST = {"images": 2_000_000, "annotations": 2_000_000, "categories": 10_000}  # entries that are read
 _MOST_JOINTS = 1_000
@@ -70,34 +75,50 @@ class PeopleTable:
 class Ids:
     """The ids of a file's images or categories as integers: those that it has, else the entries' places.
 
-    Numbers may be written as 7, 7.0 and "7"; where an id is other text, all entries are numbered from 1.
+    Numbers may be written as 7, 7.0 and "7"; where an id is other text, all entries are numbered from 1. An entry that is
+    there twice, as where files were joined, counts once. Images may also be referred to by `file_name`, or by its stem.
 
     Raises:
-        InputError: an entry has no id, or two have the same.
+        InputError: an entry has no id, or two different ones have the same.
     """
 
     def __init__(self, where: str, entries: Sequence[Any]) -> None:
         self._entries = entries
-        places: dict[Hashable, int] = {}
+        self._places = places = dict[Hashable, int]()
         for place, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 raise InputError(f"{where}[{place}] must be an object")
             key = plain_id(entry.get("id"))
             if key is None:
                 raise InputError(f"{where}[{place}].id: {brief(entry.get('id'))} is no id; it must be a number or a text")
-            if key in places:
+            if key not in places:
+                places[key] = place
+            elif entry != entries[places[key]]:
                 raise InputError(f"{where}[{place}].id: {key} is used twice; ids must be unique")
-            places[key] = place
         are_numbers = all(isinstance(key, int) for key in places)
         self._numbers = {key: key if isinstance(key, int) and are_numbers else place + 1 for key, place in places.items()}
 
-    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(id, entry) in the file's order."""
-        return zip(self._numbers.values(), self._entries, strict=True)
+    def __iter__(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        """(place, id, entry) in the file's order."""
+        return ((place, self._numbers[key], self._entries[place]) for key, place in self._places.items())
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def get(self, reference: Any) -> int | None:
         """The id of a reference to an entry; None where there is no such entry."""
-        return self._numbers.get(plain_id(reference))
+        number = self._numbers.get(plain_id(reference))
+        return self._by_name.get(reference.strip()) if number is None and isinstance(reference, str) else number
+
+    @cached_property
+    def _by_name(self) -> dict[str, int | None]:
+        """The id of an image by its file's name, that without folders, and its stem; None where several images have it."""
+        numbers: dict[str, int | None] = {}
+        for _, number, entry in self:
+            if isinstance(name := entry.get("file_name"), str) and (parts := name_parts(name)):
+                for text in {name, parts[-1], Path(parts[-1]).stem}:
+                    numbers[text] = number if numbers.get(text, number) == number else None
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -152,24 +173,24 @@ def read_people(
             raise InputError(f"{path}: {part}: {count:,} are more than the {most:,} that are read; split the file")
     repairs = Repairs(path.name, strict=strict)
     image_ids = Ids(f"{path}: images", held.images)
-    category_ids = Ids(f"{path}: categories", held.categories)
-    images = {number: _image(f"{path}: images[{place}]", entry, number) for place, (number, entry) in enumerate(image_ids)}
-    kinds = [_category(f"{path}: categories[{place}]", entry, number) for place, (number, entry) in enumerate(category_ids)]
+    categories = held.categories or ([{"id": 1, "name": "person"}] if skeleton is not None else [])
+    category_ids = Ids(f"{path}: categories", categories)
+    images = {number: _image(f"{path}: images[{place}]", entry, number) for place, number, entry in image_ids}
+    kinds = [_category(f"{path}: categories[{place}]", entry, number) for place, number, entry in category_ids]
     rows = _objects(held.annotations, image_ids, category_ids, repairs)
-    jointed = Counter(row.category_id for row in rows if row.entry.get("keypoints"))
     try:
-        chosen = choice.choose(kinds, category, set(jointed))
+        chosen = choice.choose(kinds, category, {row.category_id for row in rows if row.entry.get("keypoints")})
         selected = {one["id"] for one in chosen}
+        others = [row for row in rows if row.category_id not in selected and row.entry.get("keypoints")]
         rows = [row for row in rows if row.category_id in selected]
         first = chosen[0]
         if len(chosen) > 1:
-            names = [one["name"] for one in chosen]
-            repairs.add(Repair.CATEGORIES_MERGED, detail=f"{', '.join(names[:4])}{', ...' * (len(names) > 4)}")
+            repairs.add(Repair.CATEGORIES_MERGED, detail=_named(chosen))
             first = {**first, "name": path.stem}
         count = _usual_count(rows)
         if count > _MOST_JOINTS:
             raise InputError(f"annotations have {count:,} joints, more than the {_MOST_JOINTS:,} that are read")
-        if unlabelled and not first.get("keypoints"):
+        if unlabelled and skeleton is None and name_nothing(first.get("keypoints") or ()):
             first = {**first, "keypoints": [f"joint_{number}" for number in range(count or 1)]}
         joints = choice.joints_of(first, skeleton, count, repairs)
     except InputError as error:
@@ -177,10 +198,18 @@ def read_people(
     if 3 * joints.count * len(rows) > _MOST_NUMBERS:
         raise InputError(f"{path}: {len(rows):,} people of {joints.count:,} joints are too many to read; split the file")
     people = _table(rows, joints, repairs, unlabelled=unlabelled)
+    if others and category is None:
+        used = {row.category_id for row in others}
+        kinds = [one for one in kinds if one["id"] in used]
+        repairs.add(Repair.OTHER_CATEGORIES, [row.name for row in others], _named(kinds))
     return PeopleFile(
         joints.skeleton, images, people, repairs, chosen, image_ids, category_ids, held.sources or (path,),
         held.in_fractions, held.turned,
     )  # fmt: skip
+
+
+def _named(kinds: Sequence[choice.Category]) -> str:
+    return f"{', '.join(kind['name'] for kind in kinds[:4])}{', ...' * (len(kinds) > 4)}"
 
 
 def plain_id(value: Any) -> Hashable | None:
@@ -188,16 +217,15 @@ def plain_id(value: Any) -> Hashable | None:
     if type(value) is int:
         return value if abs(value) <= _LARGEST_ID else None
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) <= _LARGEST_ID else None
-    if isinstance(value, str) and value.strip().isprintable():
-        text = value.strip()
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text or None
+        return int(value) if value.is_integer() and abs(value) <= _LARGEST_FLOAT_ID else None
+    if isinstance(value, str) and printable(text := value.strip()) == text:
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text or None
     return None
 
 
 def _image(where: str, entry: dict[str, Any], number: int) -> ImageEntry:
     name = entry.get("file_name")
-    if not isinstance(name, str) or not name.isprintable() or not name_parts(name):
+    if not isinstance(name, str) or printable(name) != name or not name_parts(name):
         raise InputError(f"{where}.file_name: {brief(name)} must be the name of a file in the image folder")
     sides = []
     for field in ("width", "height"):
@@ -231,9 +259,12 @@ class _Row(NamedTuple):
 
 
 def _objects(annotations: Sequence[Any], image_ids: Ids, category_ids: Ids, repairs: Repairs) -> list[_Row]:
-    """The annotations that are objects of a known image and a known category."""
-    rows: list[_Row] = []
-    lost: dict[Repair, list[Hashable]] = {repair: [] for repair in (Repair.NO_OBJECT, Repair.NO_CATEGORY, Repair.NO_IMAGE)}
+    """The annotations that are objects of a known image and a known category.
+
+    Where a file has one category and all annotations name another one, or none, they are of that category.
+    """
+    rows, uncategorised = list[_Row](), list[_Row]()
+    lost: dict[Repair, list[Hashable]] = {repair: [] for repair in (Repair.NO_OBJECT, Repair.NO_IMAGE)}
     for place, entry in enumerate(annotations):
         if not isinstance(entry, dict):
             lost[Repair.NO_OBJECT].append(f"[{place}]")
@@ -244,9 +275,13 @@ def _objects(annotations: Sequence[Any], image_ids: Ids, category_ids: Ids, repa
         if image_id is None:
             lost[Repair.NO_IMAGE].append(name)
         elif category_id is None:
-            lost[Repair.NO_CATEGORY].append(name)
+            uncategorised.append(_Row(name, entry, image_id, 0))
         else:
             rows.append(_Row(name, entry, image_id, category_id))
+    is_one = not rows and len({plain_id(row.entry.get("category_id")) for row in uncategorised}) == len(category_ids) == 1
+    lost[Repair.ONLY_CATEGORY if is_one else Repair.NO_CATEGORY] = [row.name for row in uncategorised]
+    if is_one:
+        rows = [row._replace(category_id=number) for row in uncategorised for _, number, _ in category_ids]
     for repair, names in lost.items():
         repairs.add(repair, names)
     return rows

@@ -15,8 +15,8 @@ def matrix(values: Sequence[Any], width: int, *, of_joints: bool = False) -> tup
     """Rows of `width` numbers: float64 [N, width], and whether each row has that many, bool [N].
 
     A row that is too short or too long, or that holds something else than numbers up to `LARGEST`, is NaN. Numbers may be
-    written as text, and rows may be lists of lists (`[[x, y, v], ...]`). Of joints, a row is triples (x, y, v), and x and y
-    of a v of 0, which say nothing, become 0 if they are no such numbers.
+    written as text, and rows may be lists of lists (`[[x, y, v], ...]`). Of joints, a row is triples (x, y, v); one of three
+    nulls, NaN or -1 says that there is no joint, and becomes 0, as do x and y of a v of 0 if they are no such numbers.
     """
     flat = [_flat(value) for value in values]
     fits = np.array([len(row) == width for row in flat], bool)
@@ -27,9 +27,10 @@ def matrix(values: Sequence[Any], width: int, *, of_joints: bool = False) -> tup
     except (TypeError, ValueError, OverflowError):
         numbers = np.array([np.array([_number(value) for value in row]) for row in rows]).reshape(len(rows), width)
     wrong = ~(np.abs(numbers) <= LARGEST)
-    if of_joints and wrong.any():
+    if of_joints and (wrong.any() or (numbers < 0).any()):
         triples, wrong_triples = numbers.reshape(len(rows), -1, 3), wrong.reshape(len(rows), -1, 3)
         unlabelled = (triples[..., 2] == 0) & wrong_triples.any(-1)
+        unlabelled |= (np.isnan(triples).all(-1) & fits[:, None]) | (triples == -1).all(-1)
         triples[unlabelled], wrong_triples[unlabelled] = 0, False
     numbers[wrong.any(1)] = np.nan
     return numbers, fits
@@ -61,7 +62,8 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _number(value: Any) -> float:
+    """NaN of null, infinity of what is no number."""
     try:
-        return float(value)
+        return np.nan if value is None else float(value)
     except (TypeError, ValueError, OverflowError):
-        return np.nan
+        return np.inf

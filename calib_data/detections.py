@@ -86,7 +86,7 @@ def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def read_boxes(path: Path, file: PeopleFile) -> Detections:
-    """Detected boxes in COCO's results format.
+    """Detected boxes in COCO's results format; `file_name` may stand for `image_id`, and `confidence` for `score`.
 
     Left out are boxes of images that the annotations do not have and, where some are of the category that is read, those of
     other categories. Whether a box lies in its image is not checked.
@@ -99,10 +99,11 @@ def read_boxes(path: Path, file: PeopleFile) -> Detections:
         raise InputError(f"{path}: Input should be a valid list of boxes, [{{image_id, category_id, bbox, score}}, ...]")
     repairs = file.repairs.of(path.name, "box")
     entries = [entry if isinstance(entry, dict) else {} for entry in value]
-    images = np.array([_or_nothing(file.image_ids.get(entry.get("image_id"))) for entry in entries], np.int64)
+    references = [entry.get("image_id", entry.get("file_name")) for entry in entries]
+    images = np.array([_or_nothing(file.image_ids.get(reference)) for reference in references], np.int64)
     kinds = np.array([_or_nothing(file.category_ids.get(entry.get("category_id"))) for entry in entries], np.int64)
     boxes, _ = matrix([entry.get("bbox") for entry in entries], 4)
-    scores = scalars([entry.get("score") for entry in entries])
+    scores = scalars([entry.get("score", entry.get("confidence")) for entry in entries])
     known = images != _NOTHING
     repairs.add(Repair.DETECTION_IMAGE, [f"[{place}]" for place in np.flatnonzero(~known)])
     wanted = np.isin(kinds, [one["id"] for one in file.categories])

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from os.path import normpath
 from pathlib import Path
 
-from calib_data.photos import ImageEntry, name_parts
+from calib_data.photo_names import composed, name_parts, readings
+from calib_data.photos import ImageEntry
 
 
 def match(photos: Sequence[Path], entries: Iterable[ImageEntry]) -> tuple[dict[Path, list[int]], dict[Path, str]]:
@@ -15,13 +16,15 @@ def match(photos: Sequence[Path], entries: Iterable[ImageEntry]) -> tuple[dict[P
 
     Of an image's name the last parts count, as in `Photos.path`: it is the photo whose path has most of them at its end.
     """
-    parts = {photo: name_parts(normpath(photo.absolute())) for photo in photos}
+    parts = {photo: name_parts(composed(normpath(photo.absolute()))) for photo in photos}
     by_name = defaultdict(list)
     for photo in parts:
-        by_name[photo.name].append(photo)
+        by_name[composed(photo.name)].append(photo)
     pairs: list[tuple[int, Path, ImageEntry]] = []
     for entry in entries:
-        own = name_parts(normpath(entry.path.absolute()) if entry.path else entry.file_name)
+        path = entry.path and name_parts(composed(normpath(entry.path.absolute())))
+        options = [path] if path else readings(composed(entry.file_name))
+        own = next((option for option in options if option and option[-1] in by_name), [""])
         lengths = {photo: _common(own, parts[photo]) for photo in by_name.get(own[-1], ())}
         if entry.path is not None:
             lengths = {photo: length for photo, length in lengths.items() if parts[photo] == own}

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from calib_data.photo_header import Header, as_stored, read_header, require_no_heic, upright
+from calib_data.photo_names import Names, name_parts
 from pose import MOST_PIXELS, cli
 from pose.errors import InputError
 from pose.files import read_bytes
@@ -51,30 +52,21 @@ class Photos:
 
     def __init__(self, folder: Path, *, keep: bool = False, exif: Exif | None = None, late: bool = False) -> None:
         self.folder, self.exif, self._late = folder, exif, late
+        self._names = Names(folder)
         self._keep, self._room = keep, KEPT_BYTES
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self.turns: dict[int, int] = {}  # the orientations that are applied, by image id; see `survey`
 
     def path(self, entry: ImageEntry) -> Path:
-        """The file of an image: its name in the folder, without as many of the leading folders as it takes to find it.
-
-        Files name photos as the annotator's machine had them (`C:\\\\photos\\\\1.jpg`, `../images/1.jpg`). Whatever the name
-        is, the file lies in the folder.
+        """The file of an image: that of its name in the folder, see `Names.find`.
 
         Raises:
-            InputError: it is missing or empty.
+            InputError: it is missing or empty, or several may be meant.
         """
         if entry.path is not None:
             return _require_file(entry.path, entry)
-        parts = name_parts(entry.file_name)
-        for start in range(len(parts)):
-            path = self.folder.joinpath(*parts[start:])
-            try:
-                if path.is_file():
-                    return _require_file(path, entry)
-            except OSError as error:
-                raise InputError(f"cannot read image {path}: {error.strerror or error}") from error
-        return _require_file(self.folder.joinpath(*parts), entry)
+        path = self._names.find(entry.file_name) or self.folder.joinpath(*name_parts(entry.file_name))
+        return _require_file(path, entry)
 
     def survey(self, entries: Iterable[ImageEntry]) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
         """Sizes (width, height) and paths of images by id, and how each photo is to be turned.
@@ -153,13 +145,6 @@ class Photos:
 
     def _kept_bytes(self) -> int:
         return sum(image.nbytes for image in self._kept.values())
-
-
-def name_parts(name: str) -> list[str]:
-    """The folders and the name of a path of any system, from the last `..` on, without a drive."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    after = max((place + 1 for place, part in enumerate(parts) if part == ".." or part.endswith(":")), default=0)
-    return parts[after:]
 
 
 def _require_file(path: Path, entry: ImageEntry) -> Path:

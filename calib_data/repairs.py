@@ -24,7 +24,7 @@ class Repair(Enum):
     BOX_CORNERS = "boxes as (left, top, right, bottom) in {what}: read as such", True
     BOX_FRACTIONS = "boxes in 0..1 in {what}: multiplied by the size of the image", True
     JOINT_FRACTIONS = "keypoints in 0..1 in {what}: multiplied by the size of the image", True
-    AT_ORIGIN = "several joints labelled at (0, 0) in {what}: read as not labelled", True
+    AT_ORIGIN = "joints labelled at (0, 0) in {what}: read as not labelled", True
     COUNT_WRONG = "another num_keypoints than labelled joints in {what}: counted anew", False
     IDS_RENUMBERED = "ids missing or used twice in {what}: all annotations are numbered anew", False
     CATEGORIES_MERGED = "several categories with the same joints: {detail} are read as one; --category chooses one", False
@@ -41,6 +41,8 @@ class Repair(Enum):
     OUTSIDE = "left out: {what} with a box and all labelled joints outside the image", True
     NO_OBJECT = "left out: {what} that are no JSON objects with an image_id and an iscrowd of 0 or 1", True
     NO_CATEGORY = "left out: {what} of categories that are not in 'categories'", True
+    ONLY_CATEGORY = "category_id of {what} is not in 'categories': that of its one category is taken", True
+    OTHER_CATEGORIES = "left out: {what} with keypoints of other categories: {detail}; --category chooses one", False
     NO_IMAGE = "left out: {what} of images that are not in 'images'", True
     DETECTION_IMAGE = "left out: {what} of images that are not in the annotations", False
     DETECTION_CATEGORY = "left out: {what} of other categories", False

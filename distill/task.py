@@ -16,7 +16,7 @@ from distill.batches import Batches, network_input, resized
 from distill.memory import keep_freed_memory
 from distill.objective import Distillation, LabelTeacher, LiveTeacher, Teacher, cached_teacher
 from distill.request import LABELS, Request
-from distill.teacher_cache import TeacherCache, cache_teacher, merge_teacher_labels
+from distill.teacher_cache import SURE, TeacherCache, cache_teacher, merge_teacher_labels, usual_peak
 from distill.teachers import find, foreign_digest, is_foreign
 from distill.validation import DecodedNetwork
 from pose import foreign, models
@@ -159,6 +159,11 @@ def _teacher(request: Request, sizes: set[CropSpec]) -> TeacherSetup:
         processes.note(f"{chosen.name} gives heatmaps but no tokens for {student}: the token losses are off")
         with process.main_process_first():
             cache = cache_teacher(chosen, digest, source, train.digest, cache_folder(), request.recipe.teacher_views)
+        if (peak := usual_peak(cache)) < SURE:
+            processes.note(
+                f"{chosen.name} is sure of nothing: nine in ten of its heatmaps stay below {peak:.2g}, where joints have "
+                "about 1; if they are probabilities that sum to 1, or of another unit, correct `scale` in its YAML"
+            )
         labels = merge_teacher_labels(source, cache, chosen.skeleton)
     else:
         chosen.observe(_first_crops(source, chosen.crop))  # refuses what is no heatmap; training itself does not look

@@ -23,7 +23,7 @@ from pose.models.protocols import Teacher
 from pose.skeleton import Skeleton
 
 _VERSION = 3  # of what is cached
-_SURE = 0.3  # score from which the teacher's point replaces a missing label
+SURE = 0.3  # score from which the teacher's point replaces a missing label
 _OVERRULES = 0.6  # score from which it also replaces a label that is ...
 _FAR = 0.12  # ... farther from it than this share of the box's longer side (about 0.4 of a torso)
 
@@ -116,6 +116,11 @@ def _compute(teacher: Teacher, source: PoseSource, folder: Path, views: int) -> 
             np.save(temporary, array)
 
 
+def usual_peak(cache: TeacherCache) -> float:
+    """What the heatmaps of the first 64 people reach: the value that one in ten of their joints exceeds."""
+    return float(np.quantile(cache.heatmaps[:64].max((2, 3)), 0.9))
+
+
 def merge_teacher_labels(source: PoseSource, cache: TeacherCache, skeleton: Skeleton) -> np.ndarray:
     """Labels float64 `[M, K, 3]`, (x, y, v) in image pixels: the annotated ones, completed and corrected by the teacher.
 
@@ -133,6 +138,6 @@ def merge_teacher_labels(source: PoseSource, cache: TeacherCache, skeleton: Skel
     points, scores = cache.keypoints[..., :2], cache.keypoints[..., 2]
     missing = labels[..., 2] == 0
     far = np.linalg.norm(labels[..., :2] - points, axis=-1) > reach
-    replaced = (missing & (scores >= _SURE)) | (~missing & far & (scores >= _OVERRULES))
+    replaced = (missing & (scores >= SURE)) | (~missing & far & (scores >= _OVERRULES))
     labels[replaced, :2], labels[replaced, 2] = points[replaced], cache.keypoints[replaced, 3]
     return labels

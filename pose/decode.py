@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pose import published_decoding
-from pose.errors import BackendError
+from pose.errors import BackendError, InputError
 from pose.heatmaps import HeatmapGrid
 
 Method = Literal["argmax", "quarter", "dark", "soft_argmax", published_decoding.Published]
@@ -68,6 +68,21 @@ def decode(
     shift = {"argmax": _none, "quarter": _quarter, "dark": _dark, "soft_argmax": _mass}[method](maps, x, y, window)
     index = np.stack([x, y], -1) + shift
     return ((index + grid.offset) / grid.steps(w, h)).astype(np.float32), scores
+
+
+def require_grid(method: Method, grid: HeatmapGrid, where: str) -> None:
+    """Raises InputError where a method as published, which has a grid of its own, would read heatmaps of another grid.
+
+    Args:
+        where: whose heatmaps they are.
+    """
+    is_own = grid == HeatmapGrid() or (method == "mmpose_udp" and grid.corners is not None)
+    if method in published_decoding.METHODS and not is_own:
+        described = "corners" if grid.corners is not None else f"cells with an offset of {grid.offset:g}"
+        raise InputError(
+            f"{where}: {method} decodes a grid of its own, as published, and these heatmaps are of a grid of {described}; "
+            "decode with dark or quarter"
+        )
 
 
 def assign_queries(coords: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

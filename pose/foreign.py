@@ -31,6 +31,7 @@ class HeatmapTeacher(ForeignTeacher):
         super().__init__(name, described, skeleton, path, session)
         corners = (self.crop.width, self.crop.height) if self._maps.grid == "corners" else None
         self.grid = HeatmapGrid(self._maps.offset, corners)
+        decode.require_grid(described.decode.method, self.grid, self._where)
         direct, chosen = described.keypoints, described.centre
         self.chooses_person = bool(direct or chosen)
         self.outputs = [self._maps.output]

@@ -25,7 +25,10 @@ LOWER_BODY = ("hip", "knee", "ankle", "pelvis", "heel", "big_toe", "small_toe")
 
 _PAIRED = {"eye", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"}  # not the ear: a `rear` alone is no right ear
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "l": "left", "r": "right"}
-_NUMBER = re.compile(r"\s*\d+[\W_]+(?=\w)")
+_POINT = r"(?:key[\W_]*points?|points?|kpt?s?|pts?|joints?|landmarks?)"  # what tools call a joint that has no name
+_NOTHING = re.compile(rf"{_POINT}?[\W_]*(?:\d+[\W_]*)?", re.I)
+_NUMBER = re.compile(rf"\s*(?:{_POINT}[\W_]*)?\d+[\W_]+(?=\w)", re.I)
+_LAST_NUMBER = re.compile(r"(?<=[^\W_])[\W_]+(\d{1,4})\s*\Z")
 # left and right in the languages that annotators name joints in
 _LOOKS_SIDED = re.compile(
     r"left|right|izquierd|derech|gauche|droit|links?(?![a-z])|rechts?(?![a-z])|sinistr|destr|esquerd|direit", re.I
@@ -64,7 +67,7 @@ def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
     Raises:
         InputError: some joints have their mirror image and another that states its side has none: a misspelt name.
     """
-    sides = dict(zip(joints, _readings(joints), strict=True))
+    sides = dict(zip(joints, _readings(_undecorated(joints)), strict=True))
     count = Counter(sides.values())
     joint_of = {key: joint for joint, key in sides.items() if key[0] and count[key] == 1}
     pairs = []
@@ -87,20 +90,48 @@ def looks_sided(joints: Sequence[str]) -> list[str]:
     return [joint for joint in joints if _LOOKS_SIDED.search(joint)]
 
 
+def name_nothing(names: Sequence[str], *, points: bool = False) -> bool:
+    """Whether a file's names are blanks and numbers; with `points` also `keypoint_0`, `Point 1`, `kp_2` and the like."""
+    stripped = [name.strip() for name in names]
+    return all(_NOTHING.fullmatch(name) if points else not name or name.isdigit() for name in stripped)
+
+
 def _readings(joints: Sequence[str]) -> list[tuple[Side | None, str]]:
     """Side and part of each of a file's joints, by names that are read beside each other.
 
-    A `lear` shows that `rear` is the right ear. Where all names begin with a number (`0_nose`, `1_left_eye`), and differ
-    without it, it is left out.
+    A `lear` shows that `rear` is the right ear.
     """
-    bare = [_NUMBER.sub("", joint, count=1) if _NUMBER.match(joint) else "" for joint in joints]
-    if all(bare) and len(set(bare)) == len(joints):
-        joints = bare
     singles = {joint.lower() for joint in joints}
     ears: dict[str, tuple[Side | None, str]] = {"lear": ("left", "ear"), "rear": ("right", "ear")}
     return [
         ears[joint.lower()] if joint.lower() in ears and ears.keys() <= singles else _split_glued(joint) for joint in joints
     ]
+
+
+def _undecorated(joints: Sequence[str]) -> Sequence[str]:
+    """The names without what all of them have and which none of them needs to differ from the others.
+
+    These are numbers in front (`0_nose`, `kp1_left_eye`), numbers at the end that count up (`nose_0`, `left_eye_1`), and a
+    common first or last word (`person_nose`, `nose_joint`).
+    """
+    bare = [joint[number.end() :] if (number := _NUMBER.match(joint)) else "" for joint in joints]
+    joints = bare if _differ(bare) else joints
+    ends = [number for joint in joints if (number := _LAST_NUMBER.search(joint))]
+    bare, numbers = [end.string[: end.start()] for end in ends], [int(end[1]) for end in ends]
+    if len(ends) == len(joints) and _differ(bare) and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+        joints = bare
+    for place, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
+        split = [words(joint) for joint in joints]
+        bare = ["_".join(parts[rest]) for parts in split]
+        is_one = len(joints) > 1 and len({parts[place] for parts in split}) == 1 and split[0][place] not in _SIDES
+        # what is left must be names: `eye` of `left_eye` and `right_eye` is no decoration
+        if is_one and _differ(bare) and not any(name in _SIDES or _NOTHING.fullmatch(name) for name in bare):
+            joints = bare
+    return joints
+
+
+def _differ(names: Sequence[str]) -> bool:
+    return bool(names) and all(names) and len(set(names)) == len(names)
 
 
 def _split_glued(joint: str) -> tuple[Side | None, str]:
@@ -129,13 +160,16 @@ def upper_body(joints: Sequence[str]) -> list[bool] | None:
 
 def places(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
     """Place of each joint among a file's names, in any spelling (see `canonical`) or by an alias; None if one is missing."""
-    place_of: dict[str, int] = {}
-    for place, reading in enumerate(_readings(names)):
-        place_of.setdefault(_key(reading), place)
-    spellings = ([_split_glued(name) for name in (joint, *aliases.get(joint, ()))] for joint in joints)
-    options = [[place_of[key] for key in map(_key, readings) if key in place_of] for readings in spellings]
-    first = tuple(choice[0] for choice in options if choice)
-    return first if len(set(first)) == len(joints) else None
+    spellings = [[_key(_split_glued(name)) for name in (joint, *aliases.get(joint, ()))] for joint in joints]
+    for read in (names, _undecorated(names)):
+        place_of: dict[str, int] = {}
+        for place, reading in enumerate(_readings(read)):
+            place_of.setdefault(_key(reading), place)
+        options = [[place_of[key] for key in keys if key in place_of] for keys in spellings]
+        first = tuple(choice[0] for choice in options if choice)
+        if len(set(first)) == len(joints):
+            return first
+    return None
 
 
 def match(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pose import decode
+from pose import decode, published_decoding
 from pose.heatmaps import Activation, GridKind
 
 _Triple = tuple[float, float, float]
@@ -101,7 +101,9 @@ class Decode(_Part):
     window: int = Field(default=7, ge=1, le=99)
 
     @model_validator(mode="after")
-    def _odd(self) -> Decode:
+    def _consistent(self) -> Decode:
+        if self.method in published_decoding.METHODS and (named := self.model_fields_set & {"blur", "window"}):
+            raise ValueError(f"{self.method} has a blur of its own, as published; leave out {' and '.join(sorted(named))}")
         if (self.blur and self.blur % 2 == 0) or self.window % 2 == 0:
             raise ValueError("blur and window must be odd")
         return self

@@ -81,10 +81,13 @@ def parse(path: Path, split: str = "val") -> Held:
         )
     if not isinstance(value, dict):
         raise InputError(f"{path}: Input should be a valid dictionary or an object with images, annotations and categories")
-    parts = []
+    parts: list[Any] = []
     for name in ("images", "annotations", "categories"):
         if name not in value:
             _refuse_own_format(path, value)
+            if name == "categories":  # a skeleton of the user's names the joints, too
+                parts.append([])
+                continue
             raise InputError(f"{path}: {name}: Field required; --data takes a COCO keypoint json")
         if not isinstance(value[name], list):
             raise InputError(f"{path}: {name}: Input should be a valid list")

@@ -6,12 +6,13 @@ each keypoint, all in 0..1 of the photo. Format: https://docs.ultralytics.com/da
 
 from __future__ import annotations
 
-from os.path import isdir, normpath
+from os.path import exists, isdir, isfile, normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from calib_data.photo_names import Names
 from pose import files
 from pose.errors import InputError
 from pose.skeleton import COCO_17
@@ -57,7 +58,8 @@ def read(path: Path, split: str) -> Held:
     count, numbers = data.kpt_shape
     if count < 1 or numbers not in (2, 3):
         raise InputError(f"{home}: kpt_shape {list(data.kpt_shape)} must be [keypoints, 2] or [keypoints, 3]")
-    listed = [photo for folder in _folders(home, data, split) for photo in _photos(_root(home, data), folder)]
+    places = _Places(home, data)
+    listed = [photo for folder in places.folders(split) for photo in _photos(places, folder)]
     photos = list({normpath(photo): photo for photo in listed}.values())  # folders may lie in each other
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -65,7 +67,7 @@ def read(path: Path, split: str) -> Held:
     for image_id, photo in enumerate(photos, 1):
         images.append({"id": image_id, "file_name": photo.name, "path": photo})
         labels = _label_path(photo)
-        if labels.is_file():  # a photo without people has none
+        if isfile(labels):  # noqa: PTH113 - as above; a photo without people has none
             sources.append(labels)
             for line in _lines(labels):
                 entry = {"id": len(annotations) + 1, "image_id": image_id, **_person(line, numbers)}
@@ -78,35 +80,76 @@ def read(path: Path, split: str) -> Held:
     return Held(images, annotations, _categories(data), [home, *sources], in_fractions=True, turned=True)
 
 
-def _folders(home: Path, data: DataYaml, split: str) -> list[Path]:
-    """The folders of photos, or the text files that list them, of a split."""
-    named = data.train if split == "train" else data.val
-    if not named:
-        raise InputError(f"{home} has no split '{split}'; name its photos there, as '{split}: images/{split}'")
-    root = _root(home, data)
-    folders = []
-    for name in [named] if isinstance(named, str) else named:
+class _Places:
+    """The folders that the paths of a data.yaml start from.
+
+    Attributes:
+        root: the folder of the data set; that of its data.yaml, where it names one of another machine.
+    """
+
+    def __init__(self, home: Path, data: DataYaml) -> None:
+        self._home = home
+        self._splits = {"train": data.train or [], "val": data.val or []}
+        self.root = next(filter(isdir, _spellings(home.parent, data.path or "")), home.parent)
+        self._names = [Names(self.root), Names(home.parent)]
+
+    def folders(self, split: str) -> list[Path]:
+        """The folders of photos, or the text files that list them, of a split.
+
+        Raises:
+            InputError: one is missing, or there is none.
+        """
+        if not (names := self._listed(split)):
+            raise InputError(f"{self._home} has no split '{split}'; name its photos there, as '{split}: images/{split}'")
+        folders = []
+        for name in names:
+            folder = self._stated(name) or self.find(name, folders=True)
+            if folder is None:
+                raise InputError(f"{self._home}: {split}: {self.root / name} is missing; correct the path")
+            if folder != self._stated(name):
+                self._require_own(folder, name, split)
+            folders.append(folder)
+        return folders
+
+    def find(self, name: str, *, folders: bool = False) -> Path | None:
+        """What a path of another machine leads to in the data set: see `Names.find`."""
+        paths = (names.find(name, folders=folders) for names in self._names)
+        return next(filter(None, paths), None)
+
+    def _stated(self, name: str) -> Path | None:
+        beside = self._home.parent
         # Roboflow writes ../train/images for train/images
-        options = [root / name, home.parent / name, home.parent / name.removeprefix("../")]
-        folder = next((option for option in options if option.exists()), None)
-        if folder is None:
-            raise InputError(f"{home}: {split}: {options[0]} is missing; correct the path")
-        folders.append(folder)
-    return folders
+        options = [*_spellings(self.root, name), *_spellings(beside, name), beside / name.removeprefix("../")]
+        return next(filter(exists, options), None)
+
+    def _listed(self, split: str) -> list[str]:
+        names = self._splits[split]
+        return [names] if isinstance(names, str) else names
+
+    def _require_own(self, folder: Path, name: str, split: str) -> None:
+        """Raises InputError where the end of a path leads to the other split, too: `images` of `/a/train/images`."""
+        other = "val" if split == "train" else "train"
+        for held in self._listed(other):
+            if held != name and folder in (self._stated(held), self.find(held, folders=True)):
+                raise InputError(
+                    f"{self._home}: {split}: {self.root / name} is missing, and {folder} is '{other}'; correct the path"
+                )
 
 
-def _root(home: Path, data: DataYaml) -> Path:
-    """The folder that the data set lies in; that of its data.yaml, where it names one of another machine."""
-    root = home.parent / (data.path or "")
-    return root if root.is_dir() else home.parent
-
-
-def _photos(root: Path, folder: Path) -> list[Path]:
+def _photos(places: _Places, folder: Path) -> list[Path]:
     """The photos in a folder, or of a text file that lists them: `./` there is its own folder, as Ultralytics reads it."""
     if folder.is_dir():
         return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS)
-    lines = [line.strip() for line in _text(folder).split("\n") if line.strip()]
-    return [(folder.parent if line.startswith("./") else root) / line for line in lines]
+    photos = []
+    for line in filter(None, map(str.strip, _text(folder).split("\n"))):
+        options = _spellings(folder.parent if line.startswith(("./", ".\\")) else places.root, line)
+        photos.append(next(filter(isfile, options), None) or places.find(line) or options[0])
+    return photos
+
+
+def _spellings(folder: Path, name: str) -> list[Path]:
+    """A path from a folder on, as it stands, and with the separators of Windows."""
+    return [folder / name, folder / name.replace("\\", "/")]
 
 
 def _label_path(photo: Path) -> Path:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from pose.errors import BackendError, UserError, first_problem, one_line
 
 FOLDER = "distilpose-edge"  # our own directory on a device
+# what the loaders of glibc and of musl say, with status 127, of a program that lacks a library
+_LOADER = re.compile(r".*(?:while loading shared libraries|Error loading shared library).*")
 
 
 class DeviceFailure(BackendError):  # noqa: N818 - subclasses are named after what happened
@@ -49,7 +51,7 @@ class CommandFailed(DeviceFailure):
 
 
 class NoSuchProgram(CommandFailed):
-    """The device has no such program, or it is made for another architecture."""
+    """The device has no such program, or it is made for another architecture, or it lacks a library."""
 
 
 class DiskFull(CommandFailed):
@@ -140,6 +142,10 @@ def command_failed(device: Device, program: str, status: int, complaint: str) ->
     # where the system refuses a program, some shells interpret it as a script
     foreign = "Exec format error" in complaint or (program != "sh" and re.search(rf"{re.escape(program)}: \d+: ", complaint))
     if foreign or status in (126, 127):
+        if loader := _LOADER.search(complaint):
+            fix = "install that library, or add its folder to /etc/ld.so.conf.d and run sudo ldconfig"
+            message = f"{device.name}: {program} does not start{place} ({loader[0].strip()[:200]}); {fix}"
+            return NoSuchProgram(message, status, reason)
         why = "is made for another architecture" if foreign else "is not installed, or not executable"
         return NoSuchProgram(f"{device.name}: {program} {why}{place} ({reason or f'status {status}'})", status, reason)
     if status > 128:

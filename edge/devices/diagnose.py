@@ -10,7 +10,7 @@ from typing import Literal
 
 from edge import devices
 from edge.devices import facts, trt
-from edge.devices.base import failure_line
+from edge.devices.base import CommandFailed, failure_line
 from edge.devices.interpreter import system_obstacle, wheel_obstacle
 from edge.devices.job import device_tool, require_runnable
 from edge.devices.python import all_wheels, python_of
@@ -121,12 +121,16 @@ def _free_space(session: Session) -> Iterator[Diagnosis]:
 
 
 def _tensorrt(session: Session, card: Card | None) -> Iterator[Diagnosis]:
-    """The version of TensorRT; one that is too old is an error for the artefact that needs it."""
+    """The version of TensorRT; one that is too old or does not start is an error for the artefact that needs it."""
     if not session.facts.trtexec:
         return
-    version = trt.read_version(session)
+    severity: Literal["warn", "error"] = "error" if card and device_tool(card) else "warn"
+    try:
+        version = trt.read_version(session)
+    except CommandFailed as error:
+        yield _split(severity, failure_line(session.device, error).removeprefix(f"{session.device.name}: "))
+        return
     if problem := trtexec.age_problem(version):
-        severity: Literal["warn", "error"] = "error" if card and device_tool(card) else "warn"
         yield Diagnosis(severity=severity, what=problem[0], fix=problem[1])
     else:
         yield Diagnosis(severity="ok", what=f"TensorRT {version or 'of an unknown version'}: {session.facts.trtexec}")

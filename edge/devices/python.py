@@ -50,17 +50,18 @@ def setup(device: Device, target: str, facts: Facts) -> None:
     if python != own or not _succeeds(
         device, [own, "-m", "pip", "--version"]
     ):  # an environment that was never finished has no pip
+        base = find_interpreter(device) if python == own else interpreter
+        printed: list[str] = []
         try:
-            base = find_interpreter(device).path if python == own else python
-            list(device.run([base, "-m", "venv", "--clear", environment], timeout=LONG))
+            printed += device.run([base.path, "-m", "venv", "--clear", environment], timeout=LONG)
         except DiskFull:
             raise
         except CommandFailed as error:
-            if error.complaint:
+            if error.complaint and "ensurepip is not" not in "\n".join(printed):  # Debian's Python says so on stdout
                 raise BackendError(f"{failure} ({error.complaint})") from error
-            needs = (
-                "its Python makes no environment; sudo apt install python3-venv there"  # Debian's python3 says so on stdout
-            )
+            # not python3-venv: that is for the system's own version, and base may be another
+            package = f"python{base.version.rpartition('.')[0]}-venv"
+            needs = f"{base.path} makes no environment; sudo apt install {package} there"
             raise BackendError(f"{failure}: {needs}") from error
     try:
         list(device.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels], timeout=LONG))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import agent
-from edge.devices.base import CommandFailed
+from edge.devices.base import CommandFailed, command_failed
 from edge.devices.session import Session
 from edge.evaluate.timings import Percentiles, Timing
 from edge.golden import golden
@@ -23,6 +22,7 @@ from targets.tensorrt import trtexec
 
 BUILD = 1800.0  # seconds for an engine to be built
 SHORT = 120.0  # seconds for trtexec to say its version: it loads the libraries of CUDA first
+COMPLAINT = 4096  # characters at the end of trtexec's output that are searched for the reason of a failure
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ def read_version(session: Session) -> str:
     """The version of TensorRT on a device that has `trtexec`; "" where it does not say.
 
     Raises:
-        DeviceFailure: as `Device.run`, but for an exit status.
+        CommandFailed: trtexec does not start there.
+        DeviceFailure: as `Device.run`.
     """
-    lines: list[str] = []
-    with contextlib.suppress(CommandFailed):
-        lines += session.device.run(
-            ["sh", "-c", '"$1" --help 2>&1 | head -n 20', "sh", session.facts.trtexec], timeout=SHORT
-        )
-    return trtexec.version("\n".join(lines))
+    output, failure = _run(session, [session.facts.trtexec, "--help"], SHORT)
+    version = trtexec.version(output)
+    if failure and not version:
+        raise failure
+    return version
 
 
 def require_supported(session: Session) -> None:
-    """Raises BackendError where the TensorRT of the device is too old for our files."""
+    """Raises BackendError where the TensorRT of the device is too old for our files, or does not start."""
     if problem := trtexec.age_problem(read_version(session)):
         raise BackendError(f"{session.device.name}: {'; '.join(problem)}")
 
@@ -70,7 +70,10 @@ def measure(session: Session, artefact: Path, card: Card, seconds: int, timeout:
         command = trtexec.command(Path(remote), Path(engine), seconds=seconds)
         command[0] = session.facts.trtexec
         command += [f"--loadInputs={card.input.name}:{golden}", f"--exportOutput={answer}", f"--exportTimes={times}"]
-        parsed = trtexec.parse(_output(session, command, timeout or BUILD + 2 * seconds))
+        output, failure = _run(session, command, timeout or BUILD + 2 * seconds)
+        if failure and not trtexec.has_failed(output):  # else `parse` reports trtexec's own message
+            raise failure
+        parsed = trtexec.parse(output)
         golden_px = _golden_error(device.read(answer), card, f"{device.name}: {artefact.name}")
         local = Path(scratch) / "times.json"
         device.pull(times, local)
@@ -93,15 +96,20 @@ def measure(session: Session, artefact: Path, card: Card, seconds: int, timeout:
     return EngineTiming(timing, parsed.version, list(parsed.warnings))
 
 
-def _output(session: Session, command: list[str], timeout: float) -> str:
+def _run(session: Session, command: list[str], timeout: float) -> tuple[str, CommandFailed | None]:
+    """What trtexec printed, on both streams, and the error for its exit status, None if that is 0.
+
+    Raises:
+        DeviceFailure: as `Device.run`, but for an exit status.
+    """
     lines = []
     try:
         for line in session.device.run(["sh", "-c", '"$@" 2>&1', "sh", *command], timeout=timeout):
             lines.append(line)
-    except CommandFailed:
-        if not any(line.startswith("&&&& FAILED") for line in lines):  # else trtexec.parse reports its own message
-            raise
-    return "\n".join(lines)
+    except CommandFailed as error:  # it names the shell, and what trtexec said is in the output
+        complaint = "\n".join([error.complaint, *lines])[-COMPLAINT:]
+        return "\n".join(lines), command_failed(session.device, "trtexec", error.status, complaint)
+    return "\n".join(lines), None
 
 
 def _golden_error(text: str | None, card: Card, where: str) -> float:

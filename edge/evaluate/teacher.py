@@ -31,10 +31,14 @@ class DecodedTeacher:
 
     Args:
         method: see `pose.decode.decode`. flip: average the heatmaps with those of the mirrored crop.
+
+    Raises:
+        InputError: the method is for heatmaps of another grid.
     """
 
     def __init__(self, teacher: Teacher, method: decode.Method, flip: bool) -> None:
         self.name, self.skeleton, self.crop, self.grid = teacher.name, teacher.skeleton, teacher.crop, teacher.grid
+        decode.require_grid(method, self.grid, self.name)
         self._teacher, self._method, self._flip = teacher, method, flip
 
     def observe(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 Since TensorRT 8.4 its log has one line for each measure, in milliseconds: `[I] Latency: min = 1.1 ms, max = ..., mean = ...,
 median = ..., percentile(90%) = ..., ...`, and ends with `&&&& PASSED TensorRT.trtexec [TensorRT v100300]` or `&&&& FAILED`.
+Before TensorRT 8 these lines name no version: `&&&& FAILED TensorRT.trtexec # trtexec ...`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pose.errors import BackendError
 _NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _SPREAD = rf"\] {{}}: min = {_NUMBER} ms, max = {_NUMBER} ms, mean = {_NUMBER} ms, median = {_NUMBER} ms(.*)"
 _PERCENTILE = re.compile(rf"percentile\({_NUMBER}%\) = {_NUMBER} ms")
-_VERDICT = re.compile(r"^&&&& (PASSED|FAILED) TensorRT\.trtexec \[TensorRT v(\d+)\]", re.MULTILINE)
-_BANNER = re.compile(r"^&&&& \w+ TensorRT\.trtexec \[TensorRT v(\d+)\]", re.MULTILINE)
+_VERDICT = re.compile(r"^&&&& (PASSED|FAILED) TensorRT\.trtexec\b", re.MULTILINE)
+_BANNER = re.compile(r"^&&&& \w+ TensorRT\.trtexec (?:\[TensorRT v(\d+)\]|#)", re.MULTILINE)
+_UNNUMBERED = "before 8"  # the version of a banner without a number
 OLDEST = 10  # of TensorRT: the first one that reads int8 weights in the file and keeps to the file's types
 _ERROR = re.compile(r"\[E\] (.+)")
 
@@ -79,17 +81,25 @@ def command(model: Path, engine: Path, *, seconds: int = 10, percentiles: tuple[
 
 
 def version(output: str) -> str:
-    """Of TensorRT, from whatever trtexec printed: 10.3.0; "" where it does not say."""
+    """Of TensorRT, from whatever trtexec printed: 10.3.0, or "before 8"; "" where it does not say."""
     banner = _BANNER.search(output)
-    return _version(banner[1]) if banner else ""
+    if banner is None:
+        return ""
+    return _version(banner[1]) if banner[1] else _UNNUMBERED
 
 
 def age_problem(version: str) -> tuple[str, str] | None:
     """Why our files are not built by that version of TensorRT, and how to fix it; None if they are, or it is unknown."""
-    if not version or int(version.partition(".")[0]) >= OLDEST:
+    if not version or (version != _UNNUMBERED and int(version.partition(".")[0]) >= OLDEST):
         return None
     fix = "install JetPack 6.1 or later, or export for another target; edge.doctor names those that suit the board"
     return f"TensorRT {version} is too old: {OLDEST} is needed (JetPack 6.1)", fix
+
+
+def has_failed(output: str) -> bool:
+    """Whether trtexec's own verdict is that it failed; `parse` then raises its reason."""
+    verdict = _VERDICT.search(output)
+    return verdict is not None and verdict[1] == "FAILED"
 
 
 def parse(output: str) -> Timing:
@@ -101,18 +111,18 @@ def parse(output: str) -> Timing:
     verdict = _VERDICT.search(output)
     if verdict is None:
         raise BackendError("trtexec's output has no verdict (&&&& PASSED or FAILED): it was cut short; run it again")
-    version = _version(verdict[2])
+    release = version(output) or "of an unknown version"
     if verdict[1] == "FAILED":
         reason = _ERROR.search(output)
-        raise BackendError(f"trtexec failed (TensorRT {version}): {reason[1].strip() if reason else 'it does not say why'}")
+        raise BackendError(f"trtexec failed (TensorRT {release}): {reason[1].strip() if reason else 'it does not say why'}")
     throughput = re.search(rf"\] Throughput: {_NUMBER} qps", output)
     build = re.search(rf"\] Engine built in {_NUMBER} sec", output)
     if throughput is None:
-        raise BackendError(f"trtexec passed (TensorRT {version}) but timed nothing; run it without --skipInference")
+        raise BackendError(f"trtexec passed (TensorRT {release}) but timed nothing; run it without --skipInference")
     return Timing(
-        version=version,
-        latency=_spread("Latency", output, version),
-        gpu_compute=_spread("GPU Compute Time", output, version),
+        version=release,
+        latency=_spread("Latency", output, release),
+        gpu_compute=_spread("GPU Compute Time", output, release),
         throughput=float(throughput[1]),
         build_seconds=float(build[1]) if build else None,
         warnings=tuple(line.strip() for line in re.findall(r"\[W\] \* (.+)", output)),

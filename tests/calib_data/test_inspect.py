@@ -69,6 +69,15 @@ def test_boxes_as_corners(tmp_path: Path) -> None:
     assert not list(hints(held))
 
 
+@pytest.mark.parametrize("box", [(30, 33, 85, 125), (30, 25, 85, 102)])
+@pytest.mark.parametrize("count", [3, 8])
+def test_boxes_as_corners_that_some_joints_leave(count: int, box: tuple[float, ...], tmp_path: Path) -> None:
+    held = people(tmp_path, count, box=box)
+    y = held.labels(0).keypoints[:, 1]
+    assert ((y < box[1] - 1) | (y > box[3] + 1)).any()
+    assert held.labels(0).box.tolist() == [*box[:2], box[2] - box[0], box[3] - box[1]]
+
+
 @pytest.mark.parametrize("box", [(30, 25, 55, 100), (2, 2, 90, 130), (0, 0, 99, 139)])
 def test_boxes_with_width_and_height_stay_as_they_are(box: tuple[float, ...], tmp_path: Path) -> None:
     assert people(tmp_path, box=box).labels(0).box.tolist() == list(box)

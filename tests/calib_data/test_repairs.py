@@ -187,8 +187,13 @@ def test_byte_order_marks(folder: Path, encoding: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    "name", ["images\\7.png", "images/7.png", "C:\\photos\\7.png", "..\\images\\7.png", "/home/me/7.png", "./7.png"]
-)
+    "name",
+    [
+        "images\\7.png", "images/7.png", "C:\\photos\\7.png", "..\\images\\7.png", "/home/me/7.png", "./7.png", "7.PNG",
+        "https://a.org/b/7.png?token=ab", "/data/local-files/?d=7.png", "/data/local-files/?d=photos%2F7.png", "%37.png",
+        f"7.png?{'a' * 300}", "%2e%2e%2fimages%2f7.png",
+    ],
+)  # fmt: skip
 def test_names_of_other_machines(folder: Path, name: str) -> None:  # noqa: F811
     people = opened(folder, change("images.0.file_name", name))
     assert people.paths[7] == folder / "images" / "7.png"
@@ -222,7 +227,7 @@ def test_several_joints_on_the_corner_of_the_image_are_not_labelled(folder: Path
     people = opened(folder, held)
     assert people.labels(0).keypoints[:, 2].tolist() == [2, 1, *[0] * 12]
     (sentence,) = sentences(people)
-    assert sentence == "several joints labelled at (0, 0) in 1 annotation (1): read as not labelled"
+    assert sentence == "joints labelled at (0, 0) in 1 annotation (1): read as not labelled"
     with pytest.raises(InputError, match="leave out --strict"):
         opened(folder, held, strict=True)
 

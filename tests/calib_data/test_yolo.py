@@ -130,6 +130,10 @@ def test_a_bad_line_is_left_out_and_counted(tmp_path: Path) -> None:
         ({"val": None}, "has no split 'val'"),
         ({"val": "images/none"}, "val: .*images/none is missing"),
         ({"val": "labels"}, "split 'val' has no labels"),
+        ({"val": "/content/images/none"}, "val: /content/images/none is missing"),
+        ({"train": "images/train", "val": "/content/train"}, "val: /content/train is missing"),
+        ({"val": "/a/images/train"}, "val: /a/images/train is missing, and .*images/train is 'train'; correct the path"),
+        ({"val": "images/" + "n" * 300}, "val: .*nnn is missing"),
         ({"names": 7}, "names"),
     ],
 )
@@ -153,3 +157,44 @@ def test_lines_of_a_list_start_from_the_folder_of_the_data_set(name: str, tmp_pa
 def test_photos_of_folders_in_each_other_count_once(tmp_path: Path) -> None:
     path = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])], val=["images/val", "images"])
     assert len(open_data(path)) == 2, "one of val, one of train"
+
+
+@pytest.mark.parametrize(
+    ("path", "val"),
+    [
+        ("C:\\data\\pose", "images\\val"),
+        ("C:\\data\\pose", "C:\\data\\pose\\images\\val"),
+        ("/content/ds", "/content/ds/images/val"),
+        (None, "/content/ds/images/val"),
+        (None, "..\\images\\val"),
+        (None, "datasets/pose/images/val"),
+        ("sub\\ds", "images\\val"),
+        ("sub/ds", "/content/ds/images/val"),
+    ],
+)
+def test_paths_of_other_machines(path: str | None, val: str, tmp_path: Path) -> None:
+    people = line([(*joint, 2) for joint in JOINTS])
+    folder = tmp_path / "sub" / "ds" if path and path.startswith("sub") else tmp_path
+    home = write(folder, [people], path=path, val=val, train=val.replace("val", "train")).rename(tmp_path / "data.yaml")
+    assert open_data(home).paths == {1: folder / "images" / "val" / "a.jpg"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\val\\a.jpg", ".\\images\\val\\a.jpg", "C:\\ds\\images\\val\\a.jpg", "/content/ds/images/val/a.jpg",
+        "../ds/images/val/a.jpg", "images/val/A.JPG",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", [None, "C:\\ds"])
+def test_lists_of_other_machines(name: str, path: str | None, tmp_path: Path) -> None:
+    home = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])], path=path, val="/content/ds/val.txt")
+    (tmp_path / "val.txt").write_text(f"{name}\n")
+    assert open_data(home).paths == {1: tmp_path / "images" / "val" / "a.jpg"}
+
+
+def test_a_path_that_is_there_is_taken_as_it_stands(tmp_path: Path) -> None:
+    people = line([(*joint, 2) for joint in JOINTS])
+    elsewhere = write(tmp_path / "a", [people]).parent
+    home = write(tmp_path / "b", [people], val=str(elsewhere / "images" / "val"))
+    assert open_data(home).paths == {1: elsewhere / "images" / "val" / "a.jpg"}

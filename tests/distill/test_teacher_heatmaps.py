@@ -57,6 +57,17 @@ def test_logits_are_refused(crop: CropSpec, tmp_path: Path, monkeypatch: pytest.
     assert task.build(request(tmp_path, monkeypatch, 0, 0.9, crop)).teacher == "mine"
 
 
+@pytest.mark.parametrize(("high", "is_said"), [(0.02, True), (0.9, False)])
+def test_heatmaps_of_a_small_unit_are_a_note(
+    high: float, is_said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task.build(request(tmp_path, monkeypatch, 0, high, CropSpec(width=96, height=96)))
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "mine is sure of nothing: nine in ten of its heatmaps stay below 0.02, where joints have about 1" in said
+    ) is is_said
+
+
 @pytest.mark.parametrize("direct", [False, True])
 def test_a_foreign_teacher_that_shows_everybody_is_a_note(
     direct: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ import pytest
 
 from edge import devices, dist
 from edge.devices import diagnose
+from edge.devices.base import command_failed
 from edge.dist import Artefact
 from edge.evaluate.diagnoses import Diagnosis
 
@@ -54,8 +55,10 @@ class Fake:
         facts: str = FACTS,
         pythons: str = PYTHON,
         banner: str = "",
+        status: int = 0,
     ) -> None:
-        self._wheels, self._free, self._facts, self._pythons, self._banner = wheels, free, facts, pythons, banner
+        self._wheels, self._free, self._facts, self._pythons = wheels, free, facts, pythons
+        self._banner, self._status = banner, status  # of `trtexec --help`
         self.commands: list[Sequence[str]] = []
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
@@ -65,6 +68,8 @@ class Fake:
             yield from self._pythons.splitlines()
         elif "--help" in line:
             yield self._banner
+            if self._status:
+                raise command_failed(self, "sh", self._status, "")
         elif "df -Pk" in line:
             yield from ("Filesystem 1024-blocks Used Available Capacity Mounted", f"/dev/root 1 1 {self._free} 1% /")
         elif "@@" in line:

@@ -238,6 +238,7 @@ def test_an_artefact_that_no_device_runs_is_refused(pair: dict[str, Artefact], t
 
 
 TRTEXEC = """#!/bin/sh
+[ "$1" = --help ] && { echo '&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help'; exit; }
 for flag in "$@"; do case "$flag" in
   --loadInputs=images:*) golden="${flag#*:}" ;;
   --exportOutput=*) cat >"${flag#*=}" <"$ANSWERS/${ONNX}.json" ;;
@@ -290,9 +291,22 @@ def test_trtexec_where_there_is_one(engines: dict[str, Artefact], tmp_path: Path
     (tmp_path / name).write_text((tmp_path / name).read_text().replace("0.", "0.9"))
     (record,) = bench(quick(engines), [Local()]).devices
     assert "another model or input" in record.error
-    tool.write_text("#!/bin/sh\necho '[E] out of memory'; echo '&&&& FAILED TensorRT.trtexec [TensorRT v100300]'; exit 1")
-    (record,) = bench(quick(engines), [Local()]).devices
-    assert "trtexec failed (TensorRT 10.3.0): out of memory" in record.error
+    lost = "error while loading shared libraries: libnvinfer.so.10"
+    for script, error in (
+        (
+            "echo '[E] out of memory'; echo '&&&& FAILED TensorRT.trtexec [TensorRT v100300]'; exit 1",
+            "10.3.0): out of memory",
+        ),
+        (
+            "echo '&&&& RUNNING TensorRT.trtexec [TensorRT v100300]'; kill -KILL $$",
+            "trtexec was killed by signal 9; is there",
+        ),
+        ("echo '&&&& RUNNING TensorRT.trtexec # trtexec'", "TensorRT before 8 is too old: 10 is needed"),
+        (f"echo 'trtexec: {lost}' >&2; exit 127", f"local: trtexec does not start (trtexec: {lost}); install that library"),
+    ):
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        (record,) = bench(quick(engines), [Local()]).devices
+        assert error in record.error
 
 
 def test_the_stand_in_for_tensorrt_says_so(engines: dict[str, Artefact]) -> None:

@@ -55,13 +55,23 @@ def test_an_illegal_instruction_is_explained() -> None:
 
 TRTEXEC = FACTS + "@@ trtexec\n/usr/src/tensorrt/bin/trtexec\n"
 BANNER = "&&&& RUNNING TensorRT.trtexec [TensorRT v{}] # trtexec --help"
+BANNER_7 = "&&&& RUNNING TensorRT.trtexec # trtexec --help"
 
 
-@pytest.mark.parametrize(("number", "version"), [("8502", "8.5.2"), ("8201", "8.2.1"), ("8601", "8.6.1")])
+@pytest.mark.parametrize(
+    ("banner", "version"),
+    [
+        (BANNER.format("8502"), "8.5.2"),
+        (BANNER.format("8201"), "8.2.1"),
+        (BANNER.format("8601"), "8.6.1"),
+        (BANNER_7, "before 8"),
+    ],
+)
+@pytest.mark.parametrize("status", [0, 1])
 def test_an_old_tensorrt_is_said_before_anything_is_built(
-    monkeypatch: pytest.MonkeyPatch, artefact: Path, number: str, version: str
+    monkeypatch: pytest.MonkeyPatch, artefact: Path, banner: str, version: str, status: int
 ) -> None:
-    device = Fake(facts=TRTEXEC, banner=BANNER.format(number))
+    device = Fake(facts=TRTEXEC, banner=banner, status=status)
     seen = look(monkeypatch, device, artefact, "tensorrt")
     (old,) = (one for one in seen if one.what.startswith("TensorRT"))
     assert (old.severity, old.what) == ("error", f"TensorRT {version} is too old: 10 is needed (JetPack 6.1)")
@@ -69,6 +79,29 @@ def test_an_old_tensorrt_is_said_before_anything_is_built(
     assert not any("--onnx" in " ".join(command) for command in device.commands)
     (other,) = (one for one in look(monkeypatch, device, artefact) if one.what.startswith("TensorRT"))
     assert other.severity == "warn"  # an artefact for another target does not need it
+
+
+LOADER = "trtexec: error while loading shared libraries: libnvinfer.so.10: cannot open shared object file"
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "what", "fix"),
+    [
+        (LOADER, 127, f"trtexec does not start there ({LOADER})", "install that library, or add its folder to"),
+        ("Cuda failure: 35", 1, "trtexec ended with status 1: Cuda failure: 35", ""),
+        ("", 139, "trtexec was killed there by signal 11", ""),
+    ],
+)
+def test_a_trtexec_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, artefact: Path, printed: str, status: int, what: str, fix: str
+) -> None:
+    device = Fake(facts=TRTEXEC, banner=printed, status=status)
+    seen = look(monkeypatch, device, artefact, "tensorrt")
+    assert any((one.severity, one.what) == ("error", what) and one.fix.startswith(fix) for one in seen)
+    assert not any("builds and times it there" in one.what for one in seen)
+    others = look(monkeypatch, device, artefact)  # an artefact for another target does not need it
+    assert any((one.severity, one.what) == ("warn", what) for one in others)
+    assert any("runs there" in one.what for one in others)
 
 
 def test_a_new_tensorrt(monkeypatch: pytest.MonkeyPatch, artefact: Path) -> None:

@@ -107,7 +107,7 @@ def test_setup_where_python_makes_no_environment(lab: Lab) -> None:
     """Debian's python3 without python3-venv leaves half an environment, which must not pass for a whole one afterwards."""
     device = devices.open(lab.raspberry_pi(wheels=()).spec)
     for _ in range(2):
-        with pytest.raises(BackendError, match="sudo apt install python3-venv there"):
+        with pytest.raises(BackendError, match=r"python3 makes no environment; sudo apt install python3\.11-venv there"):
             setup(device, "tflite", Facts())
 
 

@@ -27,6 +27,11 @@ def test_lines_come_as_they_are_written(tmp_path: Path) -> None:
     ("command", "kind", "words"),
     [
         (["no-such-program"], NoSuchProgram, "cannot run no-such-program"),
+        (
+            ["sh", "-c", "echo 'sh: error while loading shared libraries: libx.so.1: no file' >&2; echo >&2; exit 127"],
+            NoSuchProgram,
+            r"sh does not start \(sh: error while loading shared libraries: libx.so.1: no file\); install that library",
+        ),
         (["sh", "-c", "echo why >&2; exit 7"], CommandFailed, "sh ended with status 7: why"),
         (["sh", "-c", "exit 7"], CommandFailed, "it printed no reason"),
         (["sh", "-c", "kill -KILL $$"], CommandFailed, "killed by signal 9; is there enough memory"),
@@ -79,13 +84,13 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Board:
-    """Has an answer for each word in a command: its output, or its exit status."""
+    """Has an answer for each word in a command: its output, its exit status, or its output and complaint where it fails."""
 
     name = "ssh://board"
     here = False
     folder = "/home/pi/ours"
 
-    def __init__(self, **answers: str | int) -> None:
+    def __init__(self, **answers: str | int | tuple[str, str]) -> None:
         self.answers, self.commands = answers, []  # type: ignore[var-annotated]
 
     def run(self, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Iterator[str]:
@@ -94,11 +99,14 @@ class Board:
         answer = next((answer for word, answer in self.answers.items() if word in line), "")
         if isinstance(answer, int):
             raise CommandFailed(f"{self.name}: failed", answer, "its last words")
-        yield from answer.splitlines()
+        output, complaint = answer if isinstance(answer, tuple) else (answer, None)
+        yield from output.splitlines()
+        if complaint is not None:
+            raise CommandFailed(f"{self.name}: failed", 1, complaint)
 
 
-def pythons(path: str) -> str:
-    return f"@@ {path}\npython 3.11.2 cpython 64 aarch64-linux-gnu -"
+def pythons(path: str, version: str = "3.11.2") -> str:
+    return f"@@ {path}\npython {version} cpython 64 aarch64-linux-gnu -"
 
 
 SYSTEM, OWN = pythons("/usr/bin/python3"), pythons("/home/pi/ours/venv/bin/python")
@@ -128,6 +136,31 @@ def test_what_cannot_be_installed() -> None:
         setup(Board(suits=SYSTEM, **{"import numpy": 1, "-m venv": 1}), "tflite", Facts())
     with pytest.raises(InputError, match=r"pip install 'distilpose-edge\[tflite\]'"):
         setup(Local(), "tflite", Facts())
+
+
+DEBIAN = """The virtual environment was not created successfully because ensurepip is not
+available.  On Debian/Ubuntu systems, you need to install the python3-venv
+package using the following command.
+
+    apt install python3.9-venv
+
+Failing command: /home/pi/ours/venv/bin/python
+"""
+
+
+@pytest.mark.parametrize("complaint", ["", "a locale is missing", "Failing command: /home/pi/ours/venv/bin/python"])
+@pytest.mark.parametrize(
+    ("path", "version", "package"),
+    [
+        ("/usr/bin/python3", "3.11.2", "python3.11-venv"),
+        ("/usr/bin/python3", "3.9.18", "python3.9-venv"),
+        ("/usr/bin/python3.9", "3.9.18", "python3.9-venv"),  # JetPack 4, whose python3 is 3.6
+    ],
+)
+def test_the_package_is_that_of_the_python_that_was_chosen(path: str, version: str, package: str, complaint: str) -> None:
+    board = Board(suits=pythons(path, version), **{"import numpy": 1, "-m venv": (DEBIAN, complaint)})
+    with pytest.raises(BackendError, match=rf"{path} makes no environment; sudo apt install {package} there$"):
+        setup(board, "tflite", Facts())
 
 
 def test_nothing_is_downloaded_for_a_system_without_wheels() -> None:

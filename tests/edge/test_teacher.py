@@ -49,6 +49,17 @@ def test_the_command_finds_the_joints_that_are_in_the_picture(command: Command, 
     assert json.loads((tmp_path / "out.json").read_text())["pck"] == pytest.approx(1200 / 14)
 
 
+def test_a_published_decoding_of_another_grid_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.onnx")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(description(heatmaps__offset=0.5)))
+    image = np.zeros((120, 120, 3), np.uint8)
+    data = write_people(
+        tmp_path / "people.json", tmp_path / "images", [person(image, (10, 5, 100, 110), gathered((48, 44)))], LSP_14
+    )
+    with pytest.raises(InputError, match=r"mine: mmpose_msra decodes a grid of its own, .* an offset of 0\.5"):
+        main(str(tmp_path / "mine.yaml"), data, method="mmpose_msra")
+
+
 def test_a_teacher_that_finds_nothing_is_no_result(command: Command, tmp_path: Path) -> None:
     """The bright place is no joint's."""
     places = [(20 + 28 * (joint % 4), 14 + 30 * (joint // 4)) for joint in range(len(LSP_14))]

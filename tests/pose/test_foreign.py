@@ -94,6 +94,18 @@ WRONG = {
     "std": (description(input__std=[1, 0, 1]), r"must be above 0"),
     "nan": (description(input__mean=[1, float("nan"), 1]), r"input.mean.1: Input should be a finite number"),
     "even blur": (description(decode__blur=4), r"must be odd"),
+    "a published method on cells with an offset": (
+        description(decode={"method": "hrnet"}, heatmaps__offset=0.5),
+        r"hrnet decodes a grid of its own, .* a grid of cells with an offset of 0\.5",
+    ),
+    "a published method on corners": (
+        description(decode={"method": "mmpose_dark"}, heatmaps__grid="corners", heatmaps__offset=0),
+        r"mmpose_dark decodes a grid of its own, .* a grid of corners; decode with dark or quarter",
+    ),
+    "a published method with a blur": (
+        description(decode={"method": "mmpose_udp", "blur": 5, "window": 3}, heatmaps__offset=0),
+        r"mmpose_udp has a blur of its own, as published; leave out blur and window",
+    ),
     "method": (description(decode__method="guess"), r"decode.method: Input should be 'argmax'"),
     "input": (description(input__width=100_000), r"input.width: Input should be less than or equal to 4096"),
     "no file": ({"skeleton": "lsp14"}, r"file: Field required"),
@@ -108,6 +120,12 @@ def test_wrong_yaml(tmp_path: Path, held: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         teacher(tmp_path, held)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("method", "grid"), [("hrnet", "cells"), ("mmpose_udp", "cells"), ("mmpose_udp", "corners")])
+def test_published_methods_on_their_own_grid(method: str, grid: str, tmp_path: Path) -> None:
+    held = description(decode={"method": method}, heatmaps__offset=0, heatmaps__grid=grid)
+    assert np.isfinite(teacher(tmp_path, held).predict(crops(1))[0]).all()
 
 
 def test_yaml_that_is_none(tmp_path: Path) -> None:

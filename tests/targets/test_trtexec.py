@@ -61,6 +61,24 @@ FAILED = """\
 """
 
 
+FAILED_7 = """\
+&&&& RUNNING TensorRT.trtexec # trtexec --onnx=a.onnx --stronglyTyped
+[04/14/2020-22:02:18] [E] Unknown option: --stronglyTyped
+&&&& FAILED TensorRT.trtexec # trtexec --onnx=a.onnx --stronglyTyped
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "version", "is_old"),
+    [(V10, "10.3.0", False), (V8_LOADED, "8.6.1", True), (FAILED_7, "before 8", True), ("no banner", "", False)],
+)
+def test_the_version_is_read_from_the_banner(output: str, version: str, is_old: bool) -> None:
+    assert trtexec.version(output) == version
+    problem = trtexec.age_problem(version)
+    assert problem is None or f"TensorRT {version} is too old: 10 is needed" in problem[0]
+    assert (problem is not None) == is_old
+
+
 def test_a_run_of_tensorrt_10_is_read() -> None:
     timing = trtexec.parse(V10)
     assert timing.version == "10.3.0"
@@ -82,6 +100,8 @@ def test_a_loaded_engine_of_tensorrt_8_is_read() -> None:
     [
         (FAILED, r"failed \(TensorRT 10.3.0\): \[TRT\] ModelImporter.cpp:949: While parsing node number 1"),
         (FAILED.replace("[E]", "[I]"), "does not say why"),
+        (FAILED_7, r"failed \(TensorRT before 8\): Unknown option: --stronglyTyped"),
+        (FAILED.replace("v100300", "20.1"), r"failed \(TensorRT of an unknown version\): \[TRT\] ModelImporter"),
         (V10[: len(V10) // 2], "no verdict"),
         ("", "no verdict"),
         ("".join(line for line in V10.splitlines(True) if "Throughput" not in line), "timed nothing"),
