@@ -47,8 +47,10 @@ def scalars(values: Sequence[Any]) -> np.ndarray:
 
 
 def flags(values: Sequence[Any]) -> np.ndarray:
-    """0 or 1 of each value, float64 [N]: of booleans and of numbers, 0 of None; NaN of anything else."""
-    numbers = scalars([0 if value is None else value for value in values])
+    """0 or 1 of each value, float64 [N]: of booleans and numbers, both also as text, 0 of None; NaN of anything else."""
+    words = {"false": 0, "true": 1}
+    plain = [words.get(value.strip().lower(), value) if isinstance(value, str) else value for value in values]
+    numbers = scalars([0 if value is None else value for value in plain])
     numbers[~np.isin(numbers, (0, 1))] = np.nan
     return numbers
 

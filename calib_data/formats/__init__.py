@@ -128,7 +128,14 @@ def parse_json(path: Path) -> Any:
         _require_small(data, path)
         return from_json(data.removeprefix(codecs.BOM_UTF8), allow_inf_nan=True)
     except ValueError as error:
-        raise InputError(f"{path}: Invalid JSON: {error}") from error
+        raise InputError(f"{path}: Invalid JSON: {error}{'' if _is_utf8(data) else '; save it as UTF-8'}") from error
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()  # which other encodings are full of, and JSON has none
+    except UnicodeDecodeError:
+        return False
 
 
 def _require_small(data: bytes, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from test_coco import folder, good, opened  # noqa: F401
 
+from calib_data.coco import CocoPeople
 from pose.errors import InputError
 from pose.skeleton import LSP_14
 
@@ -103,6 +104,25 @@ def test_people_of_another_category_than_person(folder: Path) -> None:  # noqa: 
     for person in held["annotations"]:
         person["category_id"] = 3
     assert len(opened(folder, held)) == 2  # `person` is there and has nobody
+
+
+@pytest.mark.parametrize("text", ["false", "False", "0", " 0.0 "])
+def test_a_crowd_as_text(folder: Path, text: str) -> None:  # noqa: F811
+    held = good()
+    for person in held["annotations"]:
+        person["iscrowd"] = text if not person["iscrowd"] else "True"
+    people = opened(folder, held, strict=True)
+    assert len(people) == 2
+    assert [entry["iscrowd"] for entry in people.annotations] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-32"])
+def test_other_encodings_are_refused_with_a_way_out(folder: Path, encoding: str) -> None:  # noqa: F811
+    held = good()
+    held["images"][0]["file_name"] = "Grün.png"
+    (folder / "people.json").write_bytes(json.dumps(held, ensure_ascii=False).encode(encoding))
+    with pytest.raises(InputError, match=r"people\.json: Invalid JSON: .*; save it as UTF-8"):
+        CocoPeople(folder / "people.json", folder / "images")
 
 
 def test_ids_of_17_digits(folder: Path) -> None:  # noqa: F811
