@@ -64,9 +64,15 @@ def choose(categories: Sequence[Category], wanted: str | None, annotated: set[An
     jointed = [category for category in categories if category.get("keypoints")]
     candidates = jointed or list(categories)
     people = [category for category in candidates if category["name"].casefold() == "person"]
-    if len(people) == 1 and (people[0]["id"] in annotated or not annotated):
-        return people
     used = [category for category in candidates if category["id"] in annotated] or candidates
+    # a `person` that nobody has, while everybody is a `pose` of the same joints, is an editor's default
+    is_spare = (
+        people
+        and people[0] not in used
+        and {tuple(one.get("keypoints") or ()) for one in (*people, *used)} == {tuple(people[0].get("keypoints") or ())}
+    )
+    if len(people) == 1 and not is_spare:
+        return people
     if len({tuple(category.get("keypoints") or ()) for category in used}) > 1 or (len(used) > 1 and not jointed):
         held = ", ".join(repr(category["name"]) for category in used[:8])
         raise InputError(f"several categories name keypoints ({held}); choose one with --category")
@@ -125,7 +131,8 @@ def _of(skeleton: Skeleton, places: tuple[int, ...], names: Sequence[str], repai
 
 
 def _missing(names: Sequence[str], skeleton: Skeleton) -> str:
-    missing = [joint for joint in skeleton.joints if joint_names.places(names, [joint], skeleton.aliases) is None]
+    plain = joint_names.undecorated(names)
+    missing = [joint for joint in skeleton.joints if joint_names.places(plain, [joint], skeleton.aliases) is None]
     return f"it lacks {', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}" if missing else "a name is used twice"
 
 

@@ -92,8 +92,7 @@ class CocoPeople:
             detections = detections.in_pixels(self._people, labelled, self._sizes)
             self._rows = detections.match(self._people, labelled)
             if (self._rows < 0).all():
-                reason = "are they of its photos?" if len(self._rows) else "it holds none"
-                reason = detections.repairs.first_loss or reason
+                reason = "are they of its photos?" if len(self._rows) else detections.repairs.first_loss or "it holds none"
                 raise InputError(f"{boxes}: none of {len(self._rows)} boxes is on a person of {annotations}; {reason}")
             self._image_ids, self._boxes, self.scores = detections.image_ids, detections.boxes, detections.scores
             self._person_ids = np.where(self._rows >= 0, self._people.ids[self._rows], -1 - detections.places)

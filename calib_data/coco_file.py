@@ -108,15 +108,19 @@ class Ids:
     def get(self, reference: Any) -> int | None:
         """The id of a reference to an entry; None where there is no such entry."""
         number = self._numbers.get(plain_id(reference))
-        return self._by_name.get(reference.strip()) if number is None and isinstance(reference, str) else number
+        if isinstance(reference, str) and (text := reference.strip()) != str(number):  # `000001` may be a file's stem
+            named = self._by_name.get(text)
+            return number if named is None else named
+        return number
 
     @cached_property
     def _by_name(self) -> dict[str, int | None]:
         """The id of an image by its file's name, that without folders, and its stem; None where several images have it."""
         numbers: dict[str, int | None] = {}
         for _, number, entry in self:
-            if isinstance(name := entry.get("file_name"), str) and (parts := name_parts(name)):
-                for text in {name, parts[-1], Path(parts[-1]).stem}:
+            if isinstance(name := entry.get("file_name"), str):
+                last = name.replace("\\", "/").rpartition("/")[2]
+                for text in {name, last, last.rpartition(".")[0]}:
                     numbers[text] = number if numbers.get(text, number) == number else None
         return numbers
 
@@ -219,7 +223,8 @@ def plain_id(value: Any) -> Hashable | None:
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) <= _LARGEST_FLOAT_ID else None
     if isinstance(value, str) and printable(text := value.strip()) == text:
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text or None
+        is_number = text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _LARGEST_ID
+        return int(text) if is_number else text or None
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,11 +100,11 @@ def read_boxes(path: Path, file: PeopleFile) -> Detections:
         raise InputError(f"{path}: Input should be a valid list of boxes, [{{image_id, category_id, bbox, score}}, ...]")
     repairs = file.repairs.of(path.name, "box")
     entries = [entry if isinstance(entry, dict) else {} for entry in value]
-    references = [entry.get("image_id", entry.get("file_name")) for entry in entries]
+    references = [_first(entry, "image_id", "file_name") for entry in entries]
     images = np.array([_or_nothing(file.image_ids.get(reference)) for reference in references], np.int64)
     kinds = np.array([_or_nothing(file.category_ids.get(entry.get("category_id"))) for entry in entries], np.int64)
     boxes, _ = matrix([entry.get("bbox") for entry in entries], 4)
-    scores = scalars([entry.get("score", entry.get("confidence")) for entry in entries])
+    scores = scalars([_first(entry, "score", "confidence") for entry in entries])
     known = images != _NOTHING
     repairs.add(Repair.DETECTION_IMAGE, [f"[{place}]" for place in np.flatnonzero(~known)])
     wanted = np.isin(kinds, [one["id"] for one in file.categories])
@@ -119,6 +120,11 @@ def read_boxes(path: Path, file: PeopleFile) -> Detections:
     places = np.flatnonzero(known & wanted & ~wrong)
     places = places[np.argsort(-scores[places], kind="stable")]
     return Detections(images[places], boxes[places], scores[places], places, repairs)
+
+
+def _first(entry: Mapping[str, Any], name: str, other: str) -> Any:
+    """The value of a field, or of another one where it is missing or null."""
+    return entry.get(other) if entry.get(name) is None else entry[name]
 
 
 _NOTHING = -(2**62)  # beyond every id

@@ -16,12 +16,15 @@ _LEAST_SIDE = 8  # pixels of images in which such coordinates are no pixels
 # Share of width x height of its box that an area may have, and that of the median of a file. In COCO the median is 0.5,
 # and 0.1 to 0.8 for nearly all people; area 1 everywhere, or that of the whole image, would make every AP 0 or 100.
 _AREA, _USUAL_AREA = (0.01, 1.5), (0.1, 1.5)
-# A file's boxes are (left, top, right, bottom) where nearly all of them, read so, lie in their image and hold half of their
-# person's joints, and those of people away from the image's edge hold nearly all joints: in COCO 96 %, as annotated boxes do
-# not hold every joint, and 8 % where its (left, top, width, height) is read so.
-_CORNERS, _HELD = 0.95, 0.9
+_HOLDS = 0.95  # share of people whose boxes, read as (left, top, right, bottom), lie in the image with half of their joints
+# Share of the joints of people away from the image's edge that such boxes hold. In COCO it is 0.96, as annotated boxes do
+# not hold every joint, and 0.08 if its (left, top, width, height) is read so. Where half of the boxes would reach out of
+# their images if they were (left, top, width, height) (of COCO's and LSP's two thirds do), less has to be held.
+_HELD, _HELD_ALONE = 0.9, 0.98
 _OFFSET = 0.3  # widths or heights from the image's edge from which the two readings of a box differ
-_TELLING, _JOINTS = 3, 5  # people with such a box, and with that many joints, from whom the reading follows
+_TELLING, _TELLING_JOINTS = 3, 40  # people away from the edge, and joints of them, from whom the reading follows
+_JOINTS = 5  # of a person who counts among them
+_ALL_INSIDE = 20  # people among whom true corners would reach out of some image
 _FEW = 3  # people whose areas may be the same by chance
 
 
@@ -97,30 +100,38 @@ def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
     at_origin = (x == 0) & (y == 0) & (visibility > 0)
     count = at_origin.sum(1)
     uncounted = (count > 0) & (people.stated == people.labelled - count)
-    rows = count > 0 if (count > 1).any() else uncounted
+    counted = (count > 0) & (people.stated == people.labelled)
+    rows = uncounted | (count > 1) | ((count > 0) & ~counted & (count > 1).any())
     people.keypoints[at_origin & rows[:, None], 2] = 0
     repairs.add(Repair.AT_ORIGIN, people.ids[rows].tolist())
 
 
 def _read_corners(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:
-    """Boxes of a file that are (left, top, right, bottom) to (left, top, width, height).
-
-    Read as corners, a (left, top, width, height) away from the image's edge ends before its person does: joints of some
-    people lie outside it.
-    """
-    rows = np.flatnonzero(is_person & (people.boxes[:, 2:] > 0).all(1) & (people.labelled >= _JOINTS))
-    boxes, keypoints = people.boxes[rows], people.keypoints[rows]
-    telling = (boxes[:, :2] > _OFFSET * boxes[:, 2:]).any(1)
-    if telling.sum() < _TELLING:
-        return
-    labelled, low, high = keypoints[..., 2] > 0, boxes[:, :2], boxes[:, 2:]
-    held = labelled & ((keypoints[..., :2] >= low[:, None] - 1) & (keypoints[..., :2] <= high[:, None] + 1)).all(-1)
-    fits = (high > low).all(1) & (high <= images[rows] + 1).all(1) & (2 * held.sum(1) >= labelled.sum(1))
-    if fits.mean() < _CORNERS or held[telling].sum() < _HELD * labelled[telling].sum():
+    """Boxes of a file that are (left, top, right, bottom) to (left, top, width, height)."""
+    rows = is_person & (people.boxes[:, 2:] > 0).all(1) & (people.labelled >= _JOINTS)
+    if not _are_corners(people.boxes[rows], people.keypoints[rows], images[rows]):
         return
     corners = (people.boxes[:, 2:] > people.boxes[:, :2]).all(1)  # of crowds, too
     people.boxes[corners, 2:] -= people.boxes[corners, :2]
     repairs.add(Repair.BOX_CORNERS, people.ids[corners].tolist())
+
+
+def _are_corners(boxes: np.ndarray, keypoints: np.ndarray, images: np.ndarray) -> bool:
+    """Whether boxes [N, 4] are (left, top, right, bottom), by keypoints [N, K, 3] and the sizes of their images [N, 2].
+
+    Read so, a (left, top, width, height) away from the image's edge ends before its person: many joints lie outside.
+    """
+    low, high, labelled = boxes[:, :2], boxes[:, 2:], keypoints[..., 2] > 0
+    held = labelled & ((keypoints[..., :2] >= low[:, None] - 1) & (keypoints[..., :2] <= high[:, None] + 1)).all(-1)
+    telling = (low > _OFFSET * high).any(1)
+    joints = labelled[telling].sum()
+    if telling.sum() < _TELLING or joints < _TELLING_JOINTS:
+        return False
+    fits = (high > low).all(1) & (high <= images + 1).all(1) & (2 * held.sum(1) >= labelled.sum(1))
+    reach_out = (low + high > images + 1).any(1)[telling].mean()
+    if len(boxes) >= _ALL_INSIDE and not reach_out:
+        return False
+    return bool(fits.mean() >= _HOLDS and held[telling].sum() >= (_HELD if reach_out >= 0.5 else _HELD_ALONE) * joints)
 
 
 def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:

@@ -33,6 +33,9 @@ def _folded(name: str) -> str:
 _FORMS: tuple[Callable[[str], str], ...] = (composed, _folded)
 
 
+_MOST_PARTS = 32  # of a name that are looked for: each end of it is tried
+
+
 class Names:
     """Finds the files of a folder by names of another machine. The lists of files that this takes are made once.
 
@@ -44,33 +47,33 @@ class Names:
         self._folder = folder
         self._lists: dict[tuple[Path, Callable[[str], str]], dict[str, list[str]]] = {}
 
-    def find(self, name: str, *, folders: bool = False) -> Path | None:
+    def find(self, name: str, *, least: int = 1, folders: bool = False) -> Path | None:
         """The file under the longest end of the name that is one; None where there is none.
 
-        The name is tried as it stands, then as a URL, then in other forms of its letters (é in one or two characters, upper
-        and lower case).
+        The name is tried as it stands, then as a URL; each end of it as it is, then in other forms of its letters (é in one
+        or two characters, upper and lower case).
 
         Args:
+            least: parts of an end, of a name that has so many.
             folders: find a folder, too.
 
         Raises:
-            InputError: only other forms of the name are there, and several of them.
+            InputError: only other forms of an end are there, and several of them.
         """
         is_there = exists if folders else isfile  # which, unlike Path's, take a name that is too long for a missing one
-        ends = [parts[start:] for parts in readings(name) for start in range(len(parts))]
-        for parts in ends:
-            if is_there(path := self._folder.joinpath(*parts)):
-                return path
-        for form in _FORMS:
-            for parts in ends:
-                paths = [path for path in self._alike(parts, form) if is_there(path)]
-                if len(paths) > 1:
-                    raise InputError(
-                        f"{self._folder.joinpath(*parts)} is missing, and both {paths[0]} and {paths[1]} may be meant; "
-                        "correct the name in the annotations, or rename the file"
-                    )
-                if paths:
-                    return paths[0]
+        for parts in readings(name):
+            for start in range(max(1, len(parts) - least + 1)):
+                if is_there(path := self._folder.joinpath(*parts[start:])):
+                    return path
+                for form in _FORMS:
+                    paths = [path for path in self._alike(parts[start:], form) if is_there(path)]
+                    if len(paths) > 1:
+                        raise InputError(
+                            f"{path} is missing, and both {paths[0]} and {paths[1]} may be meant; correct the name, or "
+                            "rename one of them"
+                        )
+                    if paths:
+                        return paths[0]
         return None
 
     def _alike(self, parts: Sequence[str], form: Callable[[str], str]) -> list[Path]:
@@ -104,4 +107,4 @@ def readings(name: str) -> Iterator[list[str]]:
     variants = [variant for text in texts for variant in (text, unquote(text))]
     for text in dict.fromkeys(variants):
         if printable(text) == text:  # decoding may have made control characters, which must not get into messages
-            yield name_parts(text)
+            yield name_parts(text)[-_MOST_PARTS:]

@@ -81,7 +81,7 @@ def require_grid(method: Method, grid: HeatmapGrid, where: str) -> None:
         described = "corners" if grid.corners is not None else f"cells with an offset of {grid.offset:g}"
         raise InputError(
             f"{where}: {method} decodes a grid of its own, as published, and these heatmaps are of a grid of {described}; "
-            "decode with dark or quarter"
+            "correct `grid` and `offset` of the heatmaps, or decode with dark or quarter"
         )
 
 

@@ -31,9 +31,10 @@ class HeatmapTeacher(ForeignTeacher):
         super().__init__(name, described, skeleton, path, session)
         corners = (self.crop.width, self.crop.height) if self._maps.grid == "corners" else None
         self.grid = HeatmapGrid(self._maps.offset, corners)
-        decode.require_grid(described.decode.method, self.grid, self._where)
         direct, chosen = described.keypoints, described.centre
         self.chooses_person = bool(direct or chosen)
+        if not self.chooses_person:
+            decode.require_grid(described.decode.method, self.grid, self._where)
         self.outputs = [self._maps.output]
         self.outputs += [direct.output] if direct else []
         self.outputs += [chosen.output, chosen.displacements, chosen.offsets] if chosen else []

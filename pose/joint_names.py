@@ -28,6 +28,8 @@ _SIDES: dict[str, Side] = {"left": "left", "right": "right", "l": "left", "r": "
 _POINT = r"(?:key[\W_]*points?|points?|kpt?s?|pts?|joints?|landmarks?)"  # what tools call a joint that has no name
 _NOTHING = re.compile(rf"{_POINT}?[\W_]*(?:\d+[\W_]*)?", re.I)
 _NUMBER = re.compile(rf"\s*(?:{_POINT}[\W_]*)?\d+[\W_]+(?=\w)", re.I)
+_OF_ALL = re.compile(rf"person|people|human|body|pose|{_POINT}", re.I)
+_COUNTED = 3  # names from which numbers that count up at their ends are no fingers'
 _LAST_NUMBER = re.compile(r"(?<=[^\W_])[\W_]+(\d{1,4})\s*\Z")
 # left and right in the languages that annotators name joints in
 _LOOKS_SIDED = re.compile(
@@ -67,7 +69,7 @@ def mirrored_pairs(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
     Raises:
         InputError: some joints have their mirror image and another that states its side has none: a misspelt name.
     """
-    sides = dict(zip(joints, _readings(_undecorated(joints)), strict=True))
+    sides = dict(zip(joints, _readings(undecorated(joints)), strict=True))
     count = Counter(sides.values())
     joint_of = {key: joint for joint, key in sides.items() if key[0] and count[key] == 1}
     pairs = []
@@ -108,24 +110,23 @@ def _readings(joints: Sequence[str]) -> list[tuple[Side | None, str]]:
     ]
 
 
-def _undecorated(joints: Sequence[str]) -> Sequence[str]:
+def undecorated(joints: Sequence[str]) -> Sequence[str]:
     """The names without what all of them have and which none of them needs to differ from the others.
 
     These are numbers in front (`0_nose`, `kp1_left_eye`), numbers at the end that count up (`nose_0`, `left_eye_1`), and a
-    common first or last word (`person_nose`, `nose_joint`).
+    first or last word that every joint of a person could have (`person_nose`, `nose_joint`).
     """
     bare = [joint[number.end() :] if (number := _NUMBER.match(joint)) else "" for joint in joints]
     joints = bare if _differ(bare) else joints
     ends = [number for joint in joints if (number := _LAST_NUMBER.search(joint))]
     bare, numbers = [end.string[: end.start()] for end in ends], [int(end[1]) for end in ends]
-    if len(ends) == len(joints) and _differ(bare) and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+    if len(ends) == len(joints) >= _COUNTED and _differ(bare) and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
         joints = bare
     for place, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
         split = [words(joint) for joint in joints]
         bare = ["_".join(parts[rest]) for parts in split]
-        is_one = len(joints) > 1 and len({parts[place] for parts in split}) == 1 and split[0][place] not in _SIDES
-        # what is left must be names: `eye` of `left_eye` and `right_eye` is no decoration
-        if is_one and _differ(bare) and not any(name in _SIDES or _NOTHING.fullmatch(name) for name in bare):
+        common = {parts[place] if parts else "" for parts in split}
+        if len(common) == 1 and _OF_ALL.fullmatch(common.pop()) and _differ(bare) and not _SIDES.keys() & set(bare):
             joints = bare
     return joints
 
@@ -161,7 +162,7 @@ def upper_body(joints: Sequence[str]) -> list[bool] | None:
 def places(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
     """Place of each joint among a file's names, in any spelling (see `canonical`) or by an alias; None if one is missing."""
     spellings = [[_key(_split_glued(name)) for name in (joint, *aliases.get(joint, ()))] for joint in joints]
-    for read in (names, _undecorated(names)):
+    for read in (names, undecorated(names)):
         place_of: dict[str, int] = {}
         for place, reading in enumerate(_readings(read)):
             place_of.setdefault(_key(reading), place)

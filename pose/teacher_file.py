@@ -102,8 +102,9 @@ class Decode(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Decode:
-        if self.method in published_decoding.METHODS and (named := self.model_fields_set & {"blur", "window"}):
-            raise ValueError(f"{self.method} has a blur of its own, as published; leave out {' and '.join(sorted(named))}")
+        named = [name for name, default in (("blur", 0), ("window", 7)) if getattr(self, name) != default]
+        if self.method in published_decoding.METHODS and named:
+            raise ValueError(f"{self.method} has a blur of its own, as published; leave out {' and '.join(named)}")
         if (self.blur and self.blur % 2 == 0) or self.window % 2 == 0:
             raise ValueError("blur and window must be odd")
         return self

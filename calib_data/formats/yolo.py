@@ -112,8 +112,12 @@ class _Places:
         return folders
 
     def find(self, name: str, *, folders: bool = False) -> Path | None:
-        """What a path of another machine leads to in the data set: see `Names.find`."""
-        paths = (names.find(name, folders=folders) for names in self._names)
+        """What a path of another machine leads to in the data set: see `Names.find`.
+
+        Its last part alone says too little, but of a list: `images` of `/a/val/images` may be those of the other split.
+        """
+        least = 1 if name.lower().endswith(".txt") else 2
+        paths = (names.find(name, least=least, folders=folders) for names in self._names)
         return next(filter(None, paths), None)
 
     def _stated(self, name: str) -> Path | None:
@@ -127,7 +131,7 @@ class _Places:
         return [names] if isinstance(names, str) else names
 
     def _require_own(self, folder: Path, name: str, split: str) -> None:
-        """Raises InputError where the end of a path leads to the other split, too: `images` of `/a/train/images`."""
+        """Raises InputError where the end of a path leads to the other split, too: `a/images` of `/1/a/images`."""
         other = "val" if split == "train" else "train"
         for held in self._listed(other):
             if held != name and folder in (self._stated(held), self.find(held, folders=True)):

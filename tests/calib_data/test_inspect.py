@@ -78,6 +78,28 @@ def test_boxes_as_corners_that_some_joints_leave(count: int, box: tuple[float, .
     assert held.labels(0).box.tolist() == [*box[:2], box[2] - box[0], box[3] - box[1]]
 
 
+@pytest.mark.parametrize("labelled", [17, 11])
+@pytest.mark.parametrize("count", [3, 30])
+def test_boxes_with_room_beside_the_joints_are_no_corners(count: int, labelled: int, tmp_path: Path) -> None:
+    """An outstretched arm, or joints of the upper body alone: read as corners, the boxes would hold nearly all joints."""
+    random = np.random.default_rng(0)
+    image = np.zeros((1280, 720, 3), np.uint8)
+    across = [0.3, 0.33, 0.27, 0.37, 0.23, 0.45, 0.15, 0.62, 0.1, 0.85, 0.08, 0.38, 0.2, 0.38, 0.2, 0.38, 0.2]
+    down = [0.08, 0.06, 0.06, 0.08, 0.08, 0.2, 0.2, 0.22, 0.36, 0.22, 0.5, 0.52, 0.52, 0.74, 0.74, 0.95, 0.95]
+    everybody: list[Sample] = []
+    for left, top in random.normal((150, 30) if labelled == 17 else (20, 300), 3, (count, 2)):
+        width, height = (420, 1200) if labelled == 17 else (600, 800)
+        places = [(left + width * x, top + height * y) for x, y in zip(across, down, strict=True)]
+        everybody.append(person(image, (left, top, width, height), places))
+    path = write_people(tmp_path / "people.json", tmp_path / "images", everybody, COCO_17)
+    held = json.loads(path.read_text())
+    for annotation in held["annotations"]:
+        annotation["keypoints"][3 * labelled :] = [0, 0, 0] * (17 - labelled)
+        annotation["num_keypoints"] = labelled
+    path.write_text(json.dumps(held))
+    assert read_data(path).labels(0).box[2:].tolist() == [width, height]
+
+
 @pytest.mark.parametrize("box", [(30, 25, 55, 100), (2, 2, 90, 130), (0, 0, 99, 139)])
 def test_boxes_with_width_and_height_stay_as_they_are(box: tuple[float, ...], tmp_path: Path) -> None:
     assert people(tmp_path, box=box).labels(0).box.tolist() == list(box)

@@ -54,11 +54,12 @@ def test_a_joint_at_the_origin_that_is_not_counted(folder: Path) -> None:  # noq
 def test_a_joint_at_the_origin_where_others_have_several_there(folder: Path) -> None:  # noqa: F811
     held = good()
     held["annotations"][0]["keypoints"][6:9] = [0, 0, 2]
-    held["annotations"][0]["num_keypoints"] = 3
+    del held["annotations"][0]["num_keypoints"]
     assert opened(folder, held).labels(0).keypoints[2].tolist() == [0, 0, 2]
     held["annotations"][1]["keypoints"][9:15] = [0, 0, 2] * 2
-    people = opened(folder, held)
-    assert people.labels(0).keypoints[:, 2].tolist() == LABELLED
+    assert opened(folder, held).labels(0).keypoints[:, 2].tolist() == LABELLED
+    held["annotations"][0]["num_keypoints"] = 3  # which counts it
+    assert opened(folder, held).labels(0).keypoints[2].tolist() == [0, 0, 2]
 
 
 @pytest.mark.parametrize("number", [..., None, 0, 7, "person"])
@@ -158,6 +159,27 @@ def test_images_by_name(folder: Path, stem: bool) -> None:  # noqa: F811
     assert [people.labels(index).image_id for index in range(2)] == [7, 8]
     held["images"][1]["file_name"] = "b/one.jpg" if stem else "b/one.png"
     with pytest.raises(InputError, match="of images that are not in 'images'"):
+        opened(folder, held)
+
+
+def test_stems_that_look_like_ids(folder: Path) -> None:  # noqa: F811
+    held = good()
+    for entry, name in zip(held["images"], ("0008.png", "0007.png"), strict=True):
+        (folder / "images" / f"{entry['id']}.png").rename(folder / "images" / name)
+        entry["file_name"] = name
+    for person in held["annotations"]:
+        person["image_id"] = {7: "0008", 8: "0007"}[person["image_id"]]
+    people = opened(folder, held)
+    assert [(people.labels(index).image_id, people.labels(index).person_id) for index in range(2)] == [(7, 1), (8, 2)]
+
+
+def test_a_person_without_joints_beside_a_dog(folder: Path) -> None:  # noqa: F811
+    held = good()
+    held["categories"][1] = {"id": 2, "name": "dog", "keypoints": ["snout", "tail"]}
+    held["annotations"][0]["keypoints"] = []
+    held["annotations"][1] |= {"category_id": 2, "keypoints": [1, 2, 2, 3, 4, 2]}
+    del held["annotations"][2:]
+    with pytest.raises(InputError, match=r"holds no person .* left out: 1 annotation \(1\) without keypoints"):
         opened(folder, held)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from unicodedata import normalize
 
@@ -120,3 +121,11 @@ def test_photos_with_boxes_need_no_names_of_joints(names: list[str], tmp_path: P
         "categories": [{"id": 1, "name": "person", "keypoints": names}],
     }))  # fmt: skip
     assert len(read_people(path, unlabelled=True).skeleton) == 2
+
+
+def test_a_name_of_many_folders_takes_no_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    assert Names(tmp_path).find("a/" * 100_000 + "1.jpg") is None
+    (tmp_path / "1.jpg").touch()
+    assert Names(tmp_path).find("a/" * 100_000 + "1.jpg") == tmp_path / "1.jpg"
+    assert time.process_time() - began < 2

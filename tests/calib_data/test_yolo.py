@@ -193,6 +193,19 @@ def test_lists_of_other_machines(name: str, path: str | None, tmp_path: Path) ->
     assert open_data(home).paths == {1: tmp_path / "images" / "val" / "a.jpg"}
 
 
+@pytest.mark.parametrize("val", ["/a/ds/val/images", "/a/other/val", "C:\\ds\\val"])
+def test_the_last_part_of_a_path_alone_leads_nowhere(val: str, tmp_path: Path) -> None:
+    """`images` holds the photos that are trained on, too."""
+    home = write(tmp_path, [line([(*joint, 2) for joint in JOINTS])], val=val)
+    with pytest.raises(InputError, match=r"val: .* is missing; correct the path"):
+        open_data(home)
+    home.write_text(yaml.safe_dump({**yaml.safe_load(home.read_text()), "val": "val.txt"}))
+    (tmp_path / "val.txt").write_text("/o/val/a.jpg\n")
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(InputError, match="has no labels"):
+        open_data(home)
+
+
 def test_a_path_that_is_there_is_taken_as_it_stands(tmp_path: Path) -> None:
     people = line([(*joint, 2) for joint in JOINTS])
     elsewhere = write(tmp_path / "a", [people]).parent

@@ -100,7 +100,7 @@ WRONG = {
     ),
     "a published method on corners": (
         description(decode={"method": "mmpose_dark"}, heatmaps__grid="corners", heatmaps__offset=0),
-        r"mmpose_dark decodes a grid of its own, .* a grid of corners; decode with dark or quarter",
+        r"mmpose_dark decodes a grid of its own, .* a grid of corners; correct `grid` and",
     ),
     "a published method with a blur": (
         description(decode={"method": "mmpose_udp", "blur": 5, "window": 3}, heatmaps__offset=0),
