@@ -19,8 +19,9 @@ _AREA, _USUAL_AREA = (0.01, 1.5), (0.1, 1.5)
 _HOLDS = 0.95  # share of people whose boxes, read as (left, top, right, bottom), lie in the image with half of their joints
 # Share of the joints of people away from the image's edge that such boxes hold. In COCO it is 0.96, as annotated boxes do
 # not hold every joint, and 0.08 if its (left, top, width, height) is read so. Where half of the boxes would reach out of
-# their images if they were (left, top, width, height) (of COCO's and LSP's two thirds do), less has to be held.
-_HELD, _HELD_ALONE = 0.9, 0.98
+# their images if they were (left, top, width, height) (of COCO's and LSP's two thirds do), that is enough; else most people
+# have to have all of their joints in them.
+_HELD, _WHOLE = 0.9, 0.8
 _OFFSET = 0.3  # widths or heights from the image's edge from which the two readings of a box differ
 _TELLING, _TELLING_JOINTS = 3, 40  # people away from the edge, and joints of them, from whom the reading follows
 _JOINTS = 5  # of a person who counts among them
@@ -131,7 +132,8 @@ def _are_corners(boxes: np.ndarray, keypoints: np.ndarray, images: np.ndarray) -
     reach_out = (low + high > images + 1).any(1)[telling].mean()
     if len(boxes) >= _ALL_INSIDE and not reach_out:
         return False
-    return bool(fits.mean() >= _HOLDS and held[telling].sum() >= (_HELD if reach_out >= 0.5 else _HELD_ALONE) * joints)
+    whole = (held == labelled).all(1)[telling].mean()
+    return bool(fits.mean() >= _HOLDS and held[telling].sum() >= _HELD * joints and (reach_out >= 0.5 or whole >= _WHOLE))
 
 
 def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:
