@@ -26,12 +26,13 @@ words = "%d.%d.%d" % tuple(sys.version_info[:3]), getattr(own, "name", "cpython"
 print("python %s %s %d %s %s" % (words + (getattr(own, "_multiarch", "") or "-", getattr(sys, "abiflags", "") or "-")))
 sys.exit(0 if (3, {OLDEST}) <= sys.version_info[:2] <= (3, {NEWEST}) else 9)
 """
-# A line '@@ PATH' precedes what each one says; the last one suits. Folder by folder, as the shell itself looks for programs.
+# A line '@@ PATH' precedes what each one says; the last one suits. Folder by folder, as the shell itself looks for programs,
+# and then where Pythons are put that only a login shell finds: miniforge, miniconda, pyenv.
 _SEARCH = """
 probe=$1 own=$2; shift 2
 suits() { [ -f "$1" ] && [ -x "$1" ] && printf '@@ %s\\n' "$1" && "$1" -c "$probe" 2>&1 </dev/null; }
 suits "$own" && exit 0
-PATH="$PATH:/usr/local/bin:$HOME/.local/bin"; IFS=:
+PATH="$PATH:/usr/local/bin:$HOME/.local/bin:$HOME/mini*/bin:/opt/conda/bin:$HOME/.pyenv/versions/*/bin"; IFS=:
 for folder in $PATH; do for name in "$@"; do suits "$folder/$name" && exit 0; done; done
 exit 0
 """

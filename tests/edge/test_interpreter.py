@@ -71,14 +71,21 @@ def test_a_second_python_beside_an_old_one(board: Pythons, tmp_path: Path) -> No
         (["a/python3=3.6.9", "b/python3.10=3.10.1"], "b/python3.10"),
         (["a/python3=3.6.9", "a/python3.9=3.9.1", "b/python3.13=3.13.0"], "a/python3.9"),  # the first folder that has one
         (["bin/python3=3.6.9", ".local/bin/python3.12=3.12.0"], ".local/bin/python3.12"),
+        (["bin/python3=3.6.9", "miniforge3/bin/python3=3.10.14"], "miniforge3/bin/python3"),
+        (["bin/python3=3.6.9", "miniconda3/bin/python3.11=3.11.5"], "miniconda3/bin/python3.11"),
+        (
+            ["bin/python3=3.6.9", ".pyenv/versions/3.8.1/bin/python3=3.8.1", ".pyenv/versions/3.12.3/bin/python3=3.12.3"],
+            ".pyenv/versions/3.12.3/bin/python3",
+        ),
     ],
 )
 def test_the_first_one_that_suits(
     board: Pythons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: list[str], chosen: str
 ) -> None:
     device = board(*programs)
-    folders = [folder for folder in os.environ["PATH"].split(":") if ".local" not in folder]
-    monkeypatch.setenv("PATH", ":".join(folders))  # the shell of a board looks there only after a login
+    after_login = (".local", "mini", ".pyenv")  # in folders where the shell of a board looks only then
+    folders = [folder for folder in os.environ["PATH"].split(":") if not any(part in folder for part in after_login)]
+    monkeypatch.setenv("PATH", ":".join(folders))
     assert find_interpreter(device).path == str(tmp_path / chosen)
 
 
