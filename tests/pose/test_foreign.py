@@ -128,6 +128,13 @@ def test_published_methods_on_their_own_grid(method: str, grid: str, tmp_path: P
     assert np.isfinite(teacher(tmp_path, held).predict(crops(1))[0]).all()
 
 
+def test_a_published_method_that_nothing_is_decoded_by(tmp_path: Path) -> None:
+    """The network's own keypoints are taken; blur and window are what they are without being said."""
+    own = {"output": "points", "order": "xys"}
+    held = description(decode={"method": "hrnet", "blur": 0, "window": 7}, heatmaps__offset=0.5, keypoints=own)
+    assert np.isfinite(teacher(tmp_path, held).predict(crops(1))[0]).all()
+
+
 def test_yaml_that_is_none(tmp_path: Path) -> None:
     for text in ("a: [", "\t", "!!python/object/apply:os.system [true]", "a: 'x"):
         (tmp_path / "mine.yaml").write_text(text)
