@@ -65,15 +65,11 @@ def choose(categories: Sequence[Category], wanted: str | None, annotated: set[An
     candidates = jointed or list(categories)
     people = [category for category in candidates if category["name"].casefold() == "person"]
     used = [category for category in candidates if category["id"] in annotated] or candidates
+    joints = {tuple(category.get("keypoints") or ()) for category in used}
     # a `person` that nobody has, while everybody is a `pose` of the same joints, is an editor's default
-    is_spare = (
-        people
-        and people[0] not in used
-        and {tuple(one.get("keypoints") or ()) for one in (*people, *used)} == {tuple(people[0].get("keypoints") or ())}
-    )
-    if len(people) == 1 and not is_spare:
+    if len(people) == 1 and (people[0] in used or joints != {tuple(people[0].get("keypoints") or ())}):
         return people
-    if len({tuple(category.get("keypoints") or ()) for category in used}) > 1 or (len(used) > 1 and not jointed):
+    if len(joints) > 1 or (len(used) > 1 and not jointed):
         held = ", ".join(repr(category["name"]) for category in used[:8])
         raise InputError(f"several categories name keypoints ({held}); choose one with --category")
     return used

@@ -286,7 +286,8 @@ def _objects(annotations: Sequence[Any], image_ids: Ids, category_ids: Ids, repa
     is_one = not rows and len({plain_id(row.entry.get("category_id")) for row in uncategorised}) == len(category_ids) == 1
     lost[Repair.ONLY_CATEGORY if is_one else Repair.NO_CATEGORY] = [row.name for row in uncategorised]
     if is_one:
-        rows = [row._replace(category_id=number) for row in uncategorised for _, number, _ in category_ids]
+        ((_, only, _),) = category_ids
+        rows = [row._replace(category_id=only) for row in uncategorised]
     for repair, names in lost.items():
         repairs.add(repair, names)
     return rows

@@ -162,15 +162,18 @@ def upper_body(joints: Sequence[str]) -> list[bool] | None:
 def places(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[int, ...] | None:
     """Place of each joint among a file's names, in any spelling (see `canonical`) or by an alias; None if one is missing."""
     spellings = [[_key(_split_glued(name)) for name in (joint, *aliases.get(joint, ()))] for joint in joints]
-    for read in (names, undecorated(names)):
-        place_of: dict[str, int] = {}
-        for place, reading in enumerate(_readings(read)):
-            place_of.setdefault(_key(reading), place)
-        options = [[place_of[key] for key in keys if key in place_of] for keys in spellings]
-        first = tuple(choice[0] for choice in options if choice)
-        if len(set(first)) == len(joints):
-            return first
-    return None
+    as_written = _places(names, spellings)
+    bare = names if as_written is not None else undecorated(names)
+    return as_written if bare is names else _places(bare, spellings)
+
+
+def _places(names: Sequence[str], spellings: Sequence[Sequence[str]]) -> tuple[int, ...] | None:
+    place_of: dict[str, int] = {}
+    for place, reading in enumerate(_readings(names)):
+        place_of.setdefault(_key(reading), place)
+    options = [[place_of[key] for key in keys if key in place_of] for keys in spellings]
+    first = tuple(choice[0] for choice in options if choice)
+    return first if len(set(first)) == len(spellings) else None
 
 
 def match(names: Sequence[str], joints: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> bool:

@@ -102,7 +102,7 @@ class Decode(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Decode:
-        named = [name for name, default in (("blur", 0), ("window", 7)) if getattr(self, name) != default]
+        named = [name for name in ("blur", "window") if getattr(self, name) != type(self).model_fields[name].default]
         if self.method in published_decoding.METHODS and named:
             raise ValueError(f"{self.method} has a blur of its own, as published; leave out {' and '.join(named)}")
         if (self.blur and self.blur % 2 == 0) or self.window % 2 == 0:

@@ -103,10 +103,11 @@ class _Places:
             raise InputError(f"{self._home} has no split '{split}'; name its photos there, as '{split}: images/{split}'")
         folders = []
         for name in names:
-            folder = self._stated(name) or self.find(name, folders=True)
+            folder = self._stated(name)
             if folder is None:
-                raise InputError(f"{self._home}: {split}: {self.root / name} is missing; correct the path")
-            if folder != self._stated(name):
+                folder = self.find(name, folders=True)
+                if folder is None:
+                    raise InputError(f"{self._home}: {split}: {self.root / name} is missing; correct the path")
                 self._require_own(folder, name, split)
             folders.append(folder)
         return folders
