@@ -65,6 +65,11 @@ class ForeignTeacher(ABC):
             crops: RGB, uint8 [N, H, W, 3].
         """
 
+    @property
+    def at_once(self) -> int | None:
+        """How many crops the file takes in one run; None: any number."""
+        return self._session.input_shape[0]
+
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates [N, K, 2] and scores [N, K] of RGB crops."""
         return self.observe(crops)[1:]
@@ -92,16 +97,18 @@ class ForeignTeacher(ABC):
 
     def _run(self, crops: np.ndarray) -> list[np.ndarray]:
         batch = self.prepare(crops)
-        size = len(batch) if self._session.input_shape[0] is None else 1
+        size = self.at_once or len(batch)
         answers = []
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
+            filled = np.concatenate([part, *[part[-1:]] * (size - len(part))])
             try:
-                answers.append(self._session.run(part, self.outputs))
+                answered = self._session.run(filled, self.outputs)
             except Exception as error:  # a runtime may raise anything on a graph that is inconsistent
                 raise BackendError(f"{self._where} does not run ({one_line(error, 200)})") from error
             if self._shapes:
-                self._require_same_shapes(answers[-1], len(part))
+                self._require_same_shapes(answered, size)
+            answers.append([answer[: len(part)] if answer.shape[:1] == (size,) else answer for answer in answered])
         return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     def _require_same_shapes(self, answers: list[np.ndarray], crops: int = 1) -> None:
@@ -127,7 +134,7 @@ class ForeignTeacher(ABC):
                 )
         sides = (wanted.height, wanted.width, 3) if wanted.layout == "NHWC" else (3, wanted.height, wanted.width)
         actual, described = self._session.input_shape, (1, *sides)
-        fits = len(actual) == 4 and all(a in (None, b) for a, b in zip(actual, described, strict=True))
+        fits = len(actual) == 4 and all(a in (None, b) for a, b in zip(actual[1:], sides, strict=True))
         if not fits or self._session.input_dtype != wanted.dtype:
             taken = f"{self._session.input_dtype}{list(actual)}"
             raise InputError(

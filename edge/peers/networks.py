@@ -107,12 +107,14 @@ class Foreign:
 
         Raises:
             MissingModelError: there is no such model file.
-            InputError: the YAML or the file is wrong, or the two do not fit.
+            InputError: the YAML or the file is wrong, or the two do not fit, or the file takes several crops at once.
             BackendError: its runtime is not installed.
         """
         self._teacher, self._file = teacher, file
         self._opened = foreign.load_teacher(teacher, file=file)
         path, work = self._opened.path, work_of(self._opened.path)
+        if self._opened.at_once not in (None, 1):
+            raise InputError(f"{path} takes {self._opened.at_once} crops at once; export it for one, whose time is compared")
         self.spec, self.skeleton = self._opened.crop, self._opened.skeleton
         self.record = Network(
             name=name,

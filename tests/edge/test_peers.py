@@ -81,6 +81,13 @@ def test_figures_are_those_of_the_other_commands(tiny_onnx: Path, foreign: Path,
     assert "other is skipped: there is no file" in shown.err
 
 
+def test_a_network_for_several_crops_at_once_is_refused(foreign: Path) -> None:
+    """Its latency is not that of one."""
+    write_model(foreign.parent / "net.onnx", batch=4)
+    with pytest.raises(InputError, match=r"net\.onnx takes 4 crops at once; export it for one"):
+        run(foreign.parent, peer=[str(foreign)])
+
+
 def test_a_network_that_answers_nan_has_no_figures(tiny_onnx: Path, foreign: Path) -> None:
     model = onnx.load(foreign.parent / "net.onnx")
     for tensor in model.graph.initializer:

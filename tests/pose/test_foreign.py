@@ -26,7 +26,7 @@ def crops(n: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, H, W, 3), np.uint8)
 
 
-@pytest.mark.parametrize("batch", [1, "n"])
+@pytest.mark.parametrize("batch", [1, 2, 4, "n"])  # of three crops
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 def test_heatmaps_are_in_the_skeletons_order(tmp_path: Path, batch: int | str, layout: str, colour: str) -> None:
