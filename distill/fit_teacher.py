@@ -66,6 +66,7 @@ def fit(
     Raises:
         InputError: weights that cannot be read, or a student of another family.
     """
+    recipe.require_all_learn()
     torch.manual_seed(recipe.seed)
     spec, skeleton = models.MODELS[name], train.source.skeleton
     model = models.build(name, len(skeleton), start)

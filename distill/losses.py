@@ -21,6 +21,7 @@ from pose.errors import InputError
 from pose.models.output import PoseOutput
 from pose.registry import Registry
 
+_LEAST_VARIANCE = 1e-2  # of a channel of features, as a share of the mean over the channels
 LABEL_SIGMA = 2.0  # heatmap pixels, of the Gaussians that TokenPose and HRNet are trained on at 256x192
 
 
@@ -105,6 +106,16 @@ def float_twin(coords: Tensor, twin: Tensor, beta: float = 1.0) -> Tensor:
     return F.smooth_l1_loss(coords, twin, beta=beta)
 
 
+def features(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Mean squared error of a trunk's features `[N, C, h, w]` as a share of the variance of each of their channels.
+
+    1 is no better than each channel's mean. A channel that hardly varies counts as if it varied a little.
+    """
+    variance = theirs.var((0, 2, 3), correction=0)
+    least = (_LEAST_VARIANCE * variance.mean()).clamp_min(1e-12)
+    return ((ours - theirs).square().mean((0, 2, 3)) / variance.maximum(least)).mean()
+
+
 @dataclass(frozen=True)
 class LossInputs:
     """What a registered loss may compare; what is missing on one side is None.
@@ -115,6 +126,7 @@ class LossInputs:
         float_coords: `[N, K, 2]` of the float student, while its int8 form is trained.
         beta: see `LossWeights`.
         network: the student itself, for losses with weights of their own.
+        features: `[N, C, h, w]` of the student's trunk and of that of the larger student that it replaces.
     """
 
     student: PoseOutput
@@ -123,6 +135,7 @@ class LossInputs:
     float_coords: Tensor | None
     beta: float
     network: nn.Module | None = None
+    features: tuple[Tensor, Tensor] | None = None
 
 
 Loss = Callable[[LossInputs], Tensor | None]  # a scalar; None where one side lacks what the loss compares
@@ -156,6 +169,12 @@ def _float_twin(inputs: LossInputs) -> Tensor | None:
     if inputs.float_coords is None:
         return None
     return float_twin(_given(inputs.student.coords), inputs.float_coords, inputs.beta)
+
+
+@register("features")
+def _features(inputs: LossInputs) -> Tensor | None:
+    """Of a student that replaces a larger one; see `distill.smaller`."""
+    return None if inputs.features is None else features(*inputs.features)
 
 
 @register("residual_log_likelihood")
@@ -210,12 +229,14 @@ def terms(
     weights: LossWeights,
     twin: Tensor | None = None,
     network: nn.Module | None = None,
+    trunks: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Every registered term times its weight, by name; their sum is the loss.
 
     A term is left out where one side lacks what it compares: a teacher without tokens, a student without sigmas, no float
-    `twin` (coordinates `[N, K, 2]`), a `network` (the student) without flows; and where a recipe does not name it.
+    `twin` (coordinates `[N, K, 2]`), a `network` (the student) without flows, no features of two
+    `trunks` (`LossInputs.features`); and where a recipe does not name it.
     """
-    inputs = LossInputs(student, teacher, target, twin, weights.beta, network)
+    inputs = LossInputs(student, teacher, target, twin, weights.beta, network, trunks)
     values = {name: loss(inputs) for name, loss in LOSSES.items() if name in weights.extra or hasattr(weights, name)}
     return {name: weights.factor(name) * value for name, value in values.items() if value is not None}

@@ -14,6 +14,7 @@ from distill.batches import Batch
 from distill.matching import matched
 from distill.optimisers import declared_groups
 from distill.recipe import LossWeights
+from distill.smaller import Features
 from distill.teacher_views import resample
 from pose.crop import CropSpec
 from pose.models.output import PoseOutput
@@ -125,13 +126,16 @@ class Distillation:
 
     Attributes:
         source: of the training people, whom messages name.
-        twin: the float student in evaluation mode, while its int8 twin is trained and is to stay near it.
+        twin: the float student in evaluation mode, while its int8 twin is trained and is to stay near it; or the larger
+            student that this one replaces.
+        features: of the trunks of both, where they are compared.
     """
 
     teacher: Teacher
     weights: LossWeights
     source: PoseSource
     twin: nn.Module | None = None
+    features: Features | None = None
 
     def __call__(self, student: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The terms of a student's loss.
@@ -147,7 +151,8 @@ class Distillation:
                 twin = self.twin.to(batch.images.device)(batch.images).coords.float()
         output = matched(_as_float(student(batch.images)), batch.target.coords)
         with torch.autocast(batch.images.device.type, enabled=False):
-            return losses.terms(output, predictions, batch.target, self.weights, twin, student)
+            trunks = self.features.pair() if self.features is not None else None
+            return losses.terms(output, predictions, batch.target, self.weights, twin, student, trunks)
 
     def _require_finite(self, predictions: PoseOutput, batch: Batch) -> None:
         outputs = {name: value for name, value in vars(predictions).items() if value is not None}

@@ -96,6 +96,8 @@ class Recipe:
             half, four times faster); of several shares, each step takes the next, for weights that ship at several sizes.
         bf16: autocast, where the processor multiplies bfloat16. seed: of crops and order.
         labels: how they are drawn for a teacher that is fitted, `msra` or `udp`; see `distill.label_maps`.
+        learns: `new`: of a student that replaces a larger one, only what that one lacks; None: everything. See
+            `distill.smaller`.
         teacher_views: in how many views a teacher that does not see the training crops themselves sees each person; its
             predictions are averaged, and weighted by their agreement.
     """
@@ -116,6 +118,7 @@ class Recipe:
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     resolution: Annotated[tuple[_Share, ...], BeforeValidator(_as_sequence), Field(min_length=1, max_length=16)] = (1.0,)
     labels: Literal["msra", "udp"] | None = None
+    learns: Literal["new"] | None = None
     teacher_views: Annotated[int, Field(ge=1, le=4)] = 1
     bf16: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -133,6 +136,11 @@ class Recipe:
     def steps(self, people: int) -> int:
         """Optimiser steps of the whole run over `people` crops."""
         return max(1, round(self.epochs * people / self.batch))
+
+    def require_all_learn(self) -> None:
+        """Raises InputError for a recipe that trains new weights only, where nothing larger is replaced."""
+        if self.learns == "new":
+            raise InputError("recipe: 'learns: new' is for a student that replaces a larger one: distill.student --replaces")
 
     def rate(self, step: int, steps: int) -> float:
         """Factor of the peak learning rate at a step."""

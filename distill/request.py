@@ -27,6 +27,10 @@ class Request:
         teacher_file: the teacher's weights, None for the bundled ones, or to fit it first.
         weights: where the student starts, None for the usual place.
         workers: processes that make crops; 0 makes them in this one.
+        replaces: name of a larger student, whose weights `weights` are then; see `distill.smaller`.
+
+    Raises:
+        InputError: the recipe trains new weights only, and there is no larger student that lacks them.
     """
 
     out: Path
@@ -39,6 +43,11 @@ class Request:
     weights: Path | None = None
     resume: bool = False
     workers: int = 0
+    replaces: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.replaces is None:
+            self.recipe.require_all_learn()
 
 
 def people(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,34 +16,63 @@ from pose import cli
 if TYPE_CHECKING:
     from torch import nn
 
+    from distill.objective import Distillation
     from distill.request import Request
     from distill.task import Task
 
 
-def start(request: Request, task: Task, trunk: Path | None) -> nn.Module:
+def start(request: Request, task: Task, trunk: Path | None, larger: nn.Module | None = None) -> nn.Module:
     """The student before its first step: given weights, or random ones with what its teacher or a trunk's file can lend.
+
+    Where it replaces a `larger` one, it takes over what the two share.
 
     As the paper starts DistilPose-L from its teacher's backbone, every tensor that the teacher has under the same name and
     with the same shape is taken over; the head is always the student's own.
     """
     import torch
 
-    from distill import processes
+    from distill import processes, smaller
     from pose import models
     from pose.models import checkpoint
 
     torch.manual_seed(request.recipe.seed)
     model = models.build(request.student, len(task.skeleton))
-    if request.weights is not None:
+    if larger is not None:
+        smaller.take_over(model, larger, str(request.replaces), only_new=request.recipe.learns == "new")
+    elif request.weights is not None:
         _load(model, request.weights, request.student)
     if trunk is not None:
         import_trunk(model, trunk, request.student)
-    if request.weights is None and task.teacher_model is not None:
+    if request.weights is None and larger is None and task.teacher_model is not None:
         own = checkpoint.load_matching(model, task.teacher_model.state_dict())
         taken = sum(not key.startswith("head.") for key in model.state_dict()) - len(own)
         if taken:
             processes.note(f"the student starts from {task.teacher}: {taken} tensors are its, {len(own)} are new")
     return model
+
+
+def replaced(request: Request, task: Task) -> nn.Module | None:
+    """The larger student that the request's replaces, with its weights, in evaluation mode; None where there is none.
+
+    Raises:
+        InputError: they are another network's.
+    """
+    from pose import models
+
+    if request.replaces is None:
+        return None
+    return models.build(request.replaces, len(task.skeleton), request.weights).eval().requires_grad_(False)
+
+
+def compared(objective: Distillation, network: nn.Module, larger: nn.Module | None) -> Distillation:
+    """The objective of a student that is compared with the larger one as far as its recipe asks for it."""
+    from distill.smaller import Features
+
+    weights = objective.weights
+    if larger is None:
+        return objective
+    features = Features(network, larger) if weights.factor("features") else None
+    return replace(objective, twin=larger if features or weights.float_twin else None, features=features)
 
 
 def import_trunk(model: nn.Module, trunk: Path, name: str) -> None:
@@ -93,15 +123,23 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     from distill.run_folder import require_new_run_dir
     from distill.training import Run
     from pose import models
+    from pose.errors import InputError
     from pose.files import write_json
     from pose.model_files import model_digest
     from pose.models import checkpoint
+    from pose.weights import weights_file
 
     out, student = request.out, request.student
-    tasks.check_names(student, request.teacher)
+    for name in (student, *([request.replaces] if request.replaces else [])):
+        tasks.check_names(name, request.teacher)
+    if request.replaces is not None:
+        if trunk:
+            raise InputError(f"--replaces {request.replaces} lends its trunk; leave out --trunk {trunk}")
+        request = replace(request, weights=request.weights or weights_file(request.replaces))
     require_new_run_dir(out, request.resume)
     task = tasks.build(request)
-    network = start(request, task, trunk)
+    larger = replaced(request, task)
+    network = start(request, task, trunk, larger)
     model = project(network, task.live, task.batches.crops.spec)
     files = {"weights": request.weights, "trunk": trunk, "student's code": models.MODELS[student].source}
     given = {name: model_digest(path) for name, path in files.items() if path}
@@ -111,8 +149,10 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
         "data weights": [*request.train.weights],
         "digests": {**task.digests, **given},
     }
+    if request.replaces:
+        settings["replaces"] = request.replaces
     run = Run(
-        out, model, task.objective, task.batches, request.recipe, settings,
+        out, model, compared(task.objective, network, larger), task.batches, request.recipe, settings,
         validate=task.validate, workers=request.workers, resume=request.resume,
     )  # fmt: skip
     with cli.progress(f"Distilling {student}", run.steps) as step:
@@ -145,6 +185,12 @@ def main(
     trunk: Annotated[
         Path | None, typer.Option(metavar="ONNX", help="MoveNet, whose weights a distilpose_edge starts from.")
     ] = None,
+    replaces: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.py:FACTORY", help="A larger student, whose --weights are; see docs/add-a-student.md."
+        ),
+    ] = None,
     out: options.Out = Path("runs/distill"),
     resume: options.Resume = False,
     workers: options.Workers = 0,
@@ -169,7 +215,8 @@ def main(
         strict=strict,
     )
     request = requests.Request(
-        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers
+        out, student, teacher, teacher_file, train, validation, chosen, weights, resume, workers,
+        models.resolve(replaces) if replaces else None,
     )  # fmt: skip
     figures = distill(request, trunk)
     if not processes.state().is_main_process:

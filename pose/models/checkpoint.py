@@ -208,13 +208,16 @@ def _optional(model: nn.Module, present: set[str]) -> set[str]:
     return {name for name in model.state_dict() if name.startswith(absent) or name.endswith("num_batches_tracked")}
 
 
-def load_matching(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Copy into `model` every tensor that another network has under the same name and with the same shape, but the head's.
+def load_matching(model: nn.Module, state: Mapping[str, Tensor], *, head: bool = False) -> list[str]:
+    """Copy into `model` every tensor that another network has under the same name and with the same shape.
+
+    Args:
+        head: the head's tensors, too.
 
     Returns:
-        Names of the model's tensors outside its head that the other network lacks.
+        Names of those of the model's tensors that the other network lacks.
     """
-    own = {key: value for key, value in model.state_dict().items() if not key.startswith("head.")}
+    own = {key: value for key, value in model.state_dict().items() if head or not key.startswith("head.")}
     common = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
     cast = {key: _cast(value, own[key].dtype, f"the other network's {key}") for key, value in common.items()}
     model.load_state_dict(cast, strict=False)
