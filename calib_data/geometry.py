@@ -24,6 +24,7 @@ _HOLDS = 0.95  # share of people whose boxes, read as (left, top, right, bottom)
 _HELD, _WHOLE = 0.9, 0.8
 _OFFSET = 0.3  # widths or heights from the image's edge from which the two readings of a box differ
 _TELLING, _TELLING_JOINTS = 3, 40  # people away from the edge, and joints of them, from whom the reading follows
+_BEYOND = 0.25  # share of boxes in images without joints that reach out of them, from which they are corners
 _JOINTS = 5  # of a person who counts among them
 _ALL_INSIDE = 20  # people among whom true corners would reach out of some image
 _FEW = 3  # people whose areas may be the same by chance
@@ -66,7 +67,8 @@ def repair(
     is_person = (people.labelled >= least) & ~people.is_crowd
     _scale(people, images, is_person, repairs, in_fractions)
     _read_corners(people, images, is_person, repairs)
-    far, outside = is_person & _any_far(people, images), is_person & _all_outside(people, images)
+    somewhere = is_person & ((people.labelled > 0) | (people.boxes[:, 2:] > 0).all(1))
+    far, outside = is_person & _any_far(people, images), somewhere & _all_outside(people, images)
     repairs.add(Repair.FAR, people.ids[far].tolist())
     repairs.add(Repair.OUTSIDE, people.ids[outside & ~far].tolist())
     lost = far | outside
@@ -109,8 +111,12 @@ def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
 
 def _read_corners(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:
     """Boxes of a file that are (left, top, right, bottom) to (left, top, width, height)."""
-    rows = is_person & (people.boxes[:, 2:] > 0).all(1) & (people.labelled >= _JOINTS)
-    if not _are_corners(people.boxes[rows], people.keypoints[rows], images[rows]):
+    boxed = is_person & (people.boxes[:, 2:] > 0).all(1)
+    rows = boxed & (people.labelled >= _JOINTS)
+    if people.labelled[is_person].any():
+        if not _are_corners(people.boxes[rows], people.keypoints[rows], images[rows]):
+            return
+    elif not _reach_out(people.boxes[boxed], images[boxed]):
         return
     corners = (people.boxes[:, 2:] > people.boxes[:, :2]).all(1)  # of crowds, too
     people.boxes[corners, 2:] -= people.boxes[corners, :2]
@@ -134,6 +140,14 @@ def _are_corners(boxes: np.ndarray, keypoints: np.ndarray, images: np.ndarray) -
         return False
     whole = (held == labelled).all(1)[telling].mean()
     return bool(fits.mean() >= _HOLDS and held[telling].sum() >= _HELD * joints and (reach_out >= 0.5 or whole >= _WHOLE))
+
+
+def _reach_out(boxes: np.ndarray, images: np.ndarray) -> bool:
+    """Whether boxes [N, 4] without joints are (left, top, right, bottom): read otherwise, many reach out of their images."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    fits = (high > low).all(1) & (high <= images + 1).all(1)
+    beyond = (low + high > images + 1).any(1)
+    return bool(beyond.sum() >= _TELLING and fits.mean() >= _HOLDS and beyond.mean() >= _BEYOND)
 
 
 def _any_far(people: PeopleTable, images: np.ndarray) -> np.ndarray:

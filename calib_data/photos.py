@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ KEPT_BYTES = 4 << 30  # of decoded pixels, in each process that makes crops
 _LAST, _LAST_BYTES = 8, 256 << 20  # images, and their bytes; the people of one image follow one another
 _MOST_BYTES = 512 << 20  # of an image file
 _MANY = 2000  # photos whose headers take about a second: from there on a progress bar is shown
+_DARK = 64  # of 255: what the values of a photo of up to 14 bits stay below where they are taken for 16 bits
+_ORIENTATION = 0x0112  # the EXIF tag
+_noted: set[str] = set()  # what the user was told of photos, once
 
 Exif = Literal["apply", "ignore"]
 
@@ -193,17 +198,73 @@ def read_photo(path: Path, *, as_shown: bool = False) -> np.ndarray:
 
 def decode_photo(data: bytes, where: object, *, as_shown: bool = False) -> np.ndarray:
     """`read_photo` of the bytes of a file; `where` they are from is named in the error."""
-    flags = cv2.IMREAD_COLOR if as_shown else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported below, in one line
+    is_avif = data[4:8] == b"ftyp"  # of it OpenCV applies the EXIF orientation, where viewers go by the format's own
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = _decoded(data, cv2.IMREAD_COLOR if as_shown and not is_avif else stored) if data else None
     except cv2.error as error:
         raise InputError(f"image {where} has more than {MOST_PIXELS} pixels, or is damaged; give a smaller one") from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if image is None:
         require_no_heic(data[:12], where)
         raise InputError(f"image {where} is not readable (truncated, or no image); fetch it again")
-    image = image if as_shown else as_stored(image, data)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.max() < _DARK:
+        _note_few_bits(data, where)
+    if not as_shown:
+        return cv2.cvtColor(as_stored(image, data), cv2.COLOR_BGR2RGB)
+    if _may_be_animated(data):
+        _note_animation(data, where)
+    return cv2.cvtColor(upright(image, _header(data)[0]) if is_avif else image, cv2.COLOR_BGR2RGB)
+
+
+def _decoded(data: bytes, flags: int) -> np.ndarray | None:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported in one line
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _header(data: bytes) -> tuple[int, int]:
+    """The EXIF orientation that a photo is shown in, and its number of pictures: 1 and 1 where Pillow does not read it.
+
+    Of an AVIF the orientation is made of the turn and mirror of the format itself.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of very large photos
+            image = Image.open(io.BytesIO(data))
+            return image.getexif().get(_ORIENTATION, 1), getattr(image, "n_frames", 1)
+    except Exception:  # of a damaged file Pillow may raise anything
+        return 1, 1
+
+
+def _note_few_bits(data: bytes, where: object) -> None:
+    """Tell the user once of a photo of 16 bits that is all but black, as one is that holds the 12 bits of a sensor."""
+    image = None if "bits" in _noted else _decoded(data, cv2.IMREAD_UNCHANGED)
+    if image is not None and image.dtype == np.uint16 and image.any():
+        _noted.add("bits")
+        brightest = int(image.max())
+        cli.note(
+            f"note: image {where} has 16 bits and no value above {brightest} of 65535: it is read as nearly black; if it "
+            f"holds {brightest.bit_length()} bits, stretch it to 16, and others like it"
+        )
+
+
+def _may_be_animated(data: bytes) -> bool:
+    is_webp = data[:4] == b"RIFF" and data[12:16] == b"VP8X" and bool(data[20] & 2)
+    is_png = data[:4] == b"\x89PNG" and b"acTL" in data[: data.find(b"IDAT")]
+    return is_webp or is_png or data[4:12] == b"ftypavis"
+
+
+def _note_animation(data: bytes, where: object) -> None:
+    """Tell the user once of a photo that moves."""
+    count = 1 if "animation" in _noted else _header(data)[1]
+    if count > 1:
+        _noted.add("animation")
+        cli.note(
+            f"note: image {where} is animated: only the first of its {count} pictures is read; for all of them convert it, "
+            "and others like it, to a video"
+        )

@@ -17,6 +17,7 @@ from distill.recipe import LossWeights
 from distill.smaller import Features
 from distill.teacher_views import resample
 from pose.crop import CropSpec
+from pose.errors import InputError
 from pose.models.output import PoseOutput
 from pose.teacher_output import LARGEST, require_finite_outputs
 
@@ -141,6 +142,7 @@ class Distillation:
         """The terms of a student's loss.
 
         Raises:
+            InputError: every term has the weight 0.
             BackendError: the teacher answered NaN, infinity or more than float16 can hold.
         """
         predictions = self.teacher(batch)
@@ -152,7 +154,12 @@ class Distillation:
         output = matched(_as_float(student(batch.images)), batch.target.coords)
         with torch.autocast(batch.images.device.type, enabled=False):
             trunks = self.features.pair() if self.features is not None else None
-            return losses.terms(output, predictions, batch.target, self.weights, twin, student, trunks)
+            terms = losses.terms(output, predictions, batch.target, self.weights, twin, student, trunks)
+        if not any(self.weights.factor(name) for name in terms):
+            raise InputError(
+                f"nothing would be learnt: the recipe gives every loss that applies here ({', '.join(terms)}) the weight 0"
+            )
+        return terms
 
     def _require_finite(self, predictions: PoseOutput, batch: Batch) -> None:
         outputs = {name: value for name, value in vars(predictions).items() if value is not None}

@@ -331,6 +331,7 @@ def read(path: Path) -> Card:
     """
     path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises on a name that is too long
+        _require_no_folder(path)
         raise InputError(f"cannot read the card {path}: No such file or directory; export it again")
     value = read_yaml_value(path)
     if not isinstance(value, dict):
@@ -347,6 +348,15 @@ def read(path: Path) -> Card:
     except ValidationError as error:
         field, reason = first_problem(error)
         raise InputError(f"{path}: {field or 'card'}: {one_line(reason)}; export again") from error
+
+
+def _require_no_folder(path: Path) -> None:
+    """Raises InputError for the card of what is a folder of artefacts: `dist` for `dist/x.pte`."""
+    folder = path.with_name(path.name.removesuffix(CARD_SUFFIX))
+    inside = sorted(folder.glob(f"*{CARD_SUFFIX}")) if os.path.isdir(folder) else []  # noqa: PTH112 - as above
+    if inside:
+        shown = [str(one).removesuffix(CARD_SUFFIX) for one in inside[:4]] + (["..."] if inside[4:] else [])
+        raise InputError(f"{folder} is a folder of artefacts; name one of them: {', '.join(shown)}")
 
 
 def card_path(artefact: Path) -> Path:

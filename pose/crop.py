@@ -48,6 +48,12 @@ class CropSpec:
         return values[..., ::-1] if self.colour == "BGR" else values
 
 
+def require_pixels(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raises ValueError for the mean and std of pixels in 0..1, as torchvision writes them: here pixels are 0..255."""
+    if max(std) < 1 and max(map(abs, mean)) <= 1:
+        raise ValueError("mean and std look like those of pixels in 0..1, and pixels are 0..255: multiply both by 255")
+
+
 # SimpleBaselines, OKDHP and PRTR apply ImageNet's statistics in the order R, G, B to channels in the order B, G, R.
 BGR = CropSpec(mean=IMAGENET_MEAN[::-1], std=IMAGENET_STD[::-1], colour="BGR")
 

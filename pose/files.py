@@ -362,7 +362,7 @@ def read_yaml(path: Path, model: type[T]) -> T:
     try:
         return TypeAdapter(model).validate_python({} if value is None else value)
     except ValidationError as error:
-        field, reason = first_problem(error)
+        field, reason = first_problem(error, model)
         raise InputError(f"{path}: {field + ': ' if field else ''}{reason}") from error
 
 
@@ -377,7 +377,7 @@ def read_yaml_value(path: Path) -> Any:
     try:
         return yaml_text.parse(read_text(path))
     except ValueError as error:
-        raise InputError(f"{path} is not valid YAML ({one_line(error, 200)}); is it truncated?") from error
+        raise InputError(f"{path} is not valid YAML ({one_line(error, 200)}); correct that place") from error
 
 
 def sha256(path: Path) -> str:

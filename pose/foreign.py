@@ -168,7 +168,10 @@ def load_teacher(
     """
     own = Path(teacher).suffix in (".yaml", ".yml")
     if not own and teacher not in packaged():
-        raise InputError(f"teacher '{teacher}' is not known; choose one of {', '.join(packaged())} or give a .yaml file")
+        raise InputError(
+            f"teacher '{teacher}' is not known; choose one of {', '.join(packaged())}, a network of the package "
+            "(tokenpose_l, hrnet_w32, ...: `python -m distill.teacher --help`), or give a .yaml file"
+        )
     path = Path(teacher) if own else PACKAGED / f"{teacher}.yaml"
     described = files.read_yaml(path, TeacherFile)
     try:

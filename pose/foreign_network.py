@@ -144,7 +144,8 @@ class ForeignTeacher(ABC):
         try:
             answers = self._run(np.zeros((1, wanted.height, wanted.width, 3), np.uint8))
         except BackendError as error:
-            raise InputError(f"{error}; is the file whole?") from error
+            hint = f"is its layout {wanted.layout}, as the YAML says" if None in actual[1:] else "is the file whole"
+            raise InputError(f"{error}; {hint}?") from error
         if any(answer.dtype.kind not in "fiu" for answer in answers):
             kinds = ", ".join(str(answer.dtype) for answer in answers)
             raise InputError(f"{self._where}: its outputs are {kinds}, not numbers")

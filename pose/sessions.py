@@ -136,6 +136,7 @@ class _Session(ABC):
 
 class _Onnx(_Session):
     _INPUTS = ("float32", "int32", "uint8", "int8")
+    _CAST = ("float16", "float64")  # are given float32 numbers, in their own type
     input_steps: Steps | None = None  # an ONNX file holds its quantization as operators
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -147,16 +148,17 @@ class _Onnx(_Session):
         options.log_severity_level = 4  # errors are raised as exceptions, too
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         inputs = self._session.get_inputs()
-        if len(inputs) != 1 or _onnx_dtype(inputs[0].type) not in self._INPUTS:
+        if len(inputs) != 1 or _onnx_dtype(inputs[0].type) not in (*self._INPUTS, *self._CAST):
             types = ", ".join(f"{i.name}: {i.type}" for i in inputs)
             raise InputError(f"{path} takes ({types}); a foreign network has one input of {', '.join(self._INPUTS)}")
         self._input = inputs[0].name
         self.input_shape: tuple[int | None, ...] = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
-        self.input_dtype = _onnx_dtype(inputs[0].type)
+        self._taken = _onnx_dtype(inputs[0].type)
+        self.input_dtype = np.dtype(np.float32) if self._taken in self._CAST else self._taken
         self.outputs = {output.name: _onnx_dtype(output.type) for output in self._session.get_outputs()}
 
     def call(self, batch: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        outputs: list[np.ndarray] = self._session.run(names, {self._input: batch})
+        outputs: list[np.ndarray] = self._session.run(names, {self._input: batch.astype(self._taken, copy=False)})
         return outputs
 
 

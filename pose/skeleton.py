@@ -284,9 +284,9 @@ def from_category(category: Mapping[str, Any]) -> Skeleton:
 
     Args:
         category: `name`, `keypoints` (K names), and where the file has them `skeleton` (limbs: pairs of joint numbers, from
-            1), `flip_pairs` (pairs of joint names) or `flip_idx` (K joint numbers, from 0: the mirror image of each), and
-            `sigmas` (K numbers). A registered skeleton is recognised by its joints' names in their order, spelling variants
-            and aliases included; the other fields are then ignored.
+            1), `flip_pairs` (pairs of joint names, or of joint numbers from 0) or `flip_idx` (K joint numbers, from 0: the
+            mirror image of each), and `sigmas` (K numbers). A registered skeleton is recognised by its joints' names in
+            their order, spelling variants and aliases included; the other fields are then ignored.
 
     Raises:
         InputError: a field does not fit the joints; the message names the field.
@@ -305,7 +305,7 @@ def from_category(category: Mapping[str, Any]) -> Skeleton:
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"category '{name}': {where}: {first['msg']}") from error
     limbs = tuple((_joint(joints, a, name), _joint(joints, b, name)) for a, b in own.skeleton)
-    pairs = own.flip_pairs
+    pairs = None if own.flip_pairs is None else tuple(_named_pair(pair, joints, name) for pair in own.flip_pairs)
     if pairs is None and own.flip_idx is not None:
         pairs = _pairs_of(own.flip_idx, joints, name)
     sigmas = None if own.sigmas is None else np.array(own.sigmas)
@@ -316,7 +316,7 @@ class _CategoryFields(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     skeleton: tuple[tuple[int, int], ...] = ()
-    flip_pairs: tuple[Pair, ...] | None = None
+    flip_pairs: tuple[Pair | tuple[int, int], ...] | None = None
     flip_idx: tuple[int, ...] | None = None
     sigmas: tuple[_Sigma, ...] | None = None
 
@@ -327,11 +327,24 @@ def _joint(joints: Sequence[str], number: int, name: str) -> str:
     return joints[number - 1]
 
 
+def _named_pair(pair: Pair | tuple[int, int], joints: Sequence[str], name: str) -> Pair:
+    """A flip pair by the joints' names; of numbers, the left joint first where its name says so."""
+    a, b = pair
+    if isinstance(a, str) or isinstance(b, str):
+        return str(a), str(b)
+    if not (0 <= a < len(joints) and 0 <= b < len(joints)):
+        raise InputError(f"category '{name}': flip_pairs has {[a, b]}; numbers go from 0 to {len(joints) - 1}")
+    return _left_first(joints[a], joints[b])
+
+
+def _left_first(a: str, b: str) -> Pair:
+    return (b, a) if joint_names.split_side(a)[0] == "right" else (a, b)
+
+
 def _pairs_of(mirror: Sequence[int], joints: Sequence[str], name: str) -> tuple[Pair, ...]:
     """Flip pairs of the index of each joint's mirror image, the left joint first where its name says so."""
     if sorted(mirror) != list(range(len(joints))) or any(mirror[mirror[i]] != i for i in range(len(joints))):
         raise InputError(
             f"category '{name}': flip_idx must hold {len(joints)} joint numbers from 0, each the mirror image's mirror image"
         )
-    pairs = [(joints[i], joints[j]) for i, j in enumerate(mirror) if i < j]
-    return tuple((b, a) if joint_names.split_side(a)[0] == "right" else (a, b) for a, b in pairs)
+    return tuple(_left_first(joints[i], joints[j]) for i, j in enumerate(mirror) if i < j)

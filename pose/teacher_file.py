@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pose import decode, published_decoding
+from pose.crop import require_pixels
 from pose.heatmaps import Activation, GridKind
 
 _Triple = tuple[float, float, float]
@@ -41,6 +42,11 @@ class Input(_Part):
         if min(std) <= 0:
             raise ValueError("must be above 0")
         return std
+
+    @model_validator(mode="after")
+    def _of_pixels(self) -> Input:
+        require_pixels(self.mean, self.std)
+        return self
 
     @property
     def takes_pixels(self) -> bool:

@@ -77,7 +77,8 @@ def parse(path: Path, split: str = "val") -> Held:
                 return known.read(value, path)
         _refuse_own_format(path, value[0] if value else None)
         raise InputError(
-            f"{path}: Input should be an object with images, annotations and categories; is it a list of detected boxes?"
+            f"{path}: Input should be an object with images, annotations and categories; is it a list of detected boxes? "
+            "Such a list goes beside annotations, as --boxes of edge.check and edge.teacher"
         )
     if not isinstance(value, dict):
         raise InputError(f"{path}: Input should be a valid dictionary or an object with images, annotations and categories")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pose.crop import BGR, CropSpec
+from pose.crop import BGR, CropSpec, require_pixels
 from pose.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def load_factory(text: str, *, teacher: bool = False) -> ModelSpec:
     `crop` and `heatmap` are attributes of the factory (of a class, its class attributes) or else of what it builds.
 
     Raises:
-        InputError: there is no such file or factory, the file cannot be imported, or `crop` or `heatmap` is missing.
+        InputError: there is no such file or factory, the file cannot be imported, or `crop` or `heatmap` is missing or
+            wrong.
     """
     path, factory = Path(text.rpartition(":")[0]), text.rpartition(":")[2]
     if not path.is_file():
@@ -149,6 +150,10 @@ def load_factory(text: str, *, teacher: bool = False) -> ModelSpec:
     crop, heatmap = getattr(described, "crop", None), getattr(described, "heatmap", None)
     if not isinstance(crop, CropSpec):
         raise InputError(f"{text} has no attribute `crop` that is a pose.crop.CropSpec: the crop that it takes")
+    try:
+        require_pixels(crop.mean, crop.std)
+    except ValueError as error:
+        raise InputError(f"{text}: its crop's {error}") from error
     if not isinstance(heatmap, tuple) or [type(side) for side in heatmap] != [int, int] or min(heatmap) < 1:
         raise InputError(f"{text} has no attribute `heatmap` that is (width, height): the grid of its heatmaps")
     return ModelSpec(builder, crop, heatmap, teacher, source)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pose import cli
-from pose.archives import require_checkpoint
+from pose.archives import is_safetensors, refuse_other_kinds, require_checkpoint
 from pose.crop import CropSpec
 from pose.errors import InputError, one_line
 from pose.files import atomic_file, open_regular, require_regular
@@ -26,19 +26,22 @@ from pose.models.checkpoint_layouts import listed
 from pose.models.official import layout_of
 
 _CROP = "crop"  # in the metadata of our files
+_COUNTER = "num_batches_tracked"  # of batch norm
 
 
 def read(path: Path) -> dict[str, Tensor]:
     """The state dict in a `.safetensors` file, or in a foreign `.pth`, `.pt`, `.ckpt` or `.bin`, unwrapped; see `unwrap`.
 
-    Of a training checkpoint only the tensors are read. Objects of its framework are left out, and nothing in it is executed.
+    A file of safetensors is recognised under any name. Of a training checkpoint only the tensors are read: objects of its
+    framework are left out, and nothing in it is executed.
 
     Raises:
-        InputError: the file is missing, truncated, no file of `torch.save`, or holds no state dict.
+        InputError: the file is missing, truncated, of another kind (ONNX, a web page, ...), or holds no state dict.
     """
     path = Path(path)
     try:
-        if path.suffix == ".safetensors":
+        refuse_other_kinds(path)
+        if is_safetensors(path):
             require_regular(path)
             return unwrap(safetensors.torch.load_file(path), str(path))
         return unwrap(load_pickled(path), str(path))
@@ -91,10 +94,10 @@ def unwrap(checkpoint: Any, source: str = "the state dict") -> dict[str, Tensor]
     """The state dict inside a training checkpoint, without the prefixes of wrappers; what is left out is said.
 
     It is looked for under the usual entries (`state_dict`, `model`, ...); `module.` (data parallel) and `_orig_mod.`
-    (torch.compile) are taken off.
+    (torch.compile) are taken off. An entry of another name is taken where it alone holds tensors.
 
     Raises:
-        InputError: there is none, or one of its values is not a tensor, or not one of plain numbers.
+        InputError: there is none, or several; or one of its values is not a tensor, or not one of plain numbers.
     """
     return _checked(*checkpoint_layouts.inner_mapping(checkpoint, source), source)
 
@@ -112,9 +115,15 @@ def _checked(state: Mapping[Any, Any], left_out: list[str], source: str) -> dict
             raise InputError(
                 f"{source}: {key} is {kind}; save plain tensors, as `model.state_dict()` of a float model has them"
             )
-    if left_out:
-        cli.note(f"{source}: the weights are read; left out: {listed(left_out)}")
-    return checkpoint_layouts.without_wrappers(state)
+    plain, beside = checkpoint_layouts.without_leftovers(state)
+    if left_out or beside:
+        cli.note(f"{source}: the weights are read; left out: {listed([*beside, *left_out])}")
+    return {key: _counter(value) if key.endswith(_COUNTER) else value for key, value in plain.items()}
+
+
+def _counter(value: Tensor) -> Tensor:
+    """A counter of batches as batch norm has it, int64 []: it is no weight, and some store it as other numbers or as [1]."""
+    return value.reshape(()).double().nan_to_num(0.0, 0.0, 0.0).to(torch.int64) if value.numel() == 1 else value
 
 
 def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -148,7 +157,8 @@ def read_for(model: nn.Module, weights: Path | str | Mapping[str, Any]) -> dict[
 def load(model: nn.Module, weights: Path | str | Mapping[str, Any], name: str) -> None:
     """Copy weights in our layout or a public one into `model`; every key has to fit.
 
-    Counters of batch norm may be missing, as in old files. The model's `crop` becomes what networks in that layout take.
+    Counters of batch norm may be missing, as in old files, or of any type. The model's `crop` becomes what networks in that
+    layout take.
 
     Args:
         weights: a file or a state dict, of any floating-point precision.
@@ -191,7 +201,7 @@ def stored_crop(weights: Path | str | Mapping[str, Any]) -> CropSpec | None:
     Raises:
         InputError: it is no crop.
     """
-    if isinstance(weights, Mapping) or Path(weights).suffix != ".safetensors":
+    if isinstance(weights, Mapping) or not is_safetensors(Path(weights)):
         return None
     with safe_open(weights, "pt") as file:
         text = (file.metadata() or {}).get(_CROP)
@@ -205,7 +215,7 @@ def _optional(model: nn.Module, present: set[str]) -> set[str]:
     """The model's tensors that a checkpoint may lack: counters of batches, and parts for training alone, as a whole."""
     parts = [f"{part}." for part in getattr(model, "auxiliary", ())]
     absent = tuple(part for part in parts if not any(name.startswith(part) for name in present))
-    return {name for name in model.state_dict() if name.startswith(absent) or name.endswith("num_batches_tracked")}
+    return {name for name in model.state_dict() if name.startswith(absent) or name.endswith(_COUNTER)}
 
 
 def load_matching(model: nn.Module, state: Mapping[str, Tensor], *, head: bool = False) -> list[str]:

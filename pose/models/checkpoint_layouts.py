@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from pose.errors import InputError
+from pose.models.checkpoint_archive import StoredTensor
 
 # Entries that hold weights, the first of these that is there: plain, then averages of them, which training keeps beside.
 ENTRIES = (
@@ -17,6 +20,7 @@ _COMPILED = "_orig_mod."  # torch.compile puts it before the names of what it co
 _DEEPEST = 6  # entries within entries
 _LONGEST = 3  # segments of a prefix
 _AVERAGES = ("ema", "average", "shadow")
+_COUNTS = ("total_ops", "total_params")  # of thop, which counts operations
 _NAMED = 3  # entries of each kind that a message names
 
 Value = TypeVar("Value")
@@ -25,14 +29,17 @@ Value = TypeVar("Value")
 def inner_mapping(checkpoint: Any, source: str) -> tuple[Mapping[Any, Any], list[str]]:
     """The innermost mapping of weights, and the names of the entries beside it that were left out.
 
+    Where no entry has a usual name, it is the only one that is a mapping of tensors.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or without a usual name there are several.
     """
     left_out: list[str] = []
     outer: list[Any] = []
     for _ in range(_DEEPEST):
         entries = checkpoint if isinstance(checkpoint, Mapping) else {}
         entry = next((name for name in ENTRIES if isinstance(entries.get(name), Mapping) and entries[name]), None)
+        entry = entry or _only_state_dict(entries, source)
         if entry is None:
             break
         outer.append(checkpoint)
@@ -43,6 +50,38 @@ def inner_mapping(checkpoint: Any, source: str) -> tuple[Mapping[Any, Any], list
     if not isinstance(checkpoint, Mapping) or not checkpoint:
         raise InputError(f"{source} holds no state dict; save `model.state_dict()`")
     return checkpoint, left_out
+
+
+def _only_state_dict(entries: Mapping[Any, Any], source: str) -> str | None:
+    """The entry that alone is a mapping of tensors; None where there is none, or tensors lie beside it."""
+    if any(isinstance(value, Tensor | StoredTensor) for value in entries.values()):
+        return None
+    names = [
+        name
+        for name, value in entries.items()
+        if isinstance(name, str) and isinstance(value, Mapping) and value
+        if all(isinstance(part, Tensor | StoredTensor) for part in value.values())
+    ]
+    if len(names) > 1:
+        raise InputError(
+            f"{source} holds {len(names)} mappings of tensors ({listed(names)}); save the state dict of the one you mean"
+        )
+    return names[0] if names else None
+
+
+def without_leftovers(state: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
+    """The state dict without wrappers and without what tools leave beside the weights, and what was left out.
+
+    That is thop's counts of operations, and a second copy of weights under the names that mmcv's EMAHook gives it
+    (`ema_backbone_conv1_weight`) where the weight itself is there.
+    """
+    kept = {key: value for key, value in state.items() if key.rpartition(".")[2] not in _COUNTS}
+    left_out = ["counts of operations (total_ops, total_params)"] if len(kept) < len(state) else []
+    plain = without_wrappers(kept)
+    copies = {"ema_" + key.replace(".", "_") for key in plain} & plain.keys()
+    if copies:
+        left_out.append(f"{len(copies)} tensors named ema_... beside the weights themselves")
+    return {key: value for key, value in plain.items() if key not in copies}, left_out
 
 
 def without_wrappers(state: Mapping[str, Value]) -> dict[str, Value]:

@@ -299,6 +299,7 @@ def test_a_category_may_state_its_pairs_and_sigmas(folder: Path, capsys: pytest.
     for wrong, message in (
         ({"flip_idx": [1, 2, 0]}, "flip_idx must hold 3 joint numbers from 0"),
         ({"flip_pairs": [["a", "z"]]}, "flip_pairs names 'z'"),
+        ({"flip_pairs": [[0, 3]]}, r"flip_pairs has \[0, 3\]; numbers go from 0 to 2"),
         ({"flip_pairs": [["a", "b"], ["a", "c"]]}, "'a' more than once"),
         ({"sigmas": [0.1]}, "sigmas must be 3 numbers"),
         ({"sigmas": [0.1, 0, 0.1]}, "sigmas.1: Input should be greater than 0"),
@@ -307,6 +308,12 @@ def test_a_category_may_state_its_pairs_and_sigmas(folder: Path, capsys: pytest.
             opened(folder, own_skeleton(joints, **wrong))
         assert "\n" not in str(caught.value)
         assert "people.json" in str(caught.value)
+
+
+def test_a_category_may_number_its_pairs(folder: Path) -> None:
+    """As HRNet and mmpose write them, from 0."""
+    opened(folder, own_skeleton(["r_fin", "l_fin", "tail"], flip_pairs=[[0, 1]]))
+    assert open_data(folder / "people.json").skeleton.flip_pairs == (("l_fin", "r_fin"),)
 
 
 def test_the_skeleton_of_a_yaml(folder: Path) -> None:

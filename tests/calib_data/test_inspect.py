@@ -69,6 +69,34 @@ def test_boxes_as_corners(tmp_path: Path) -> None:
     assert not list(hints(held))
 
 
+@pytest.mark.parametrize(
+    ("box", "corners"), [((30, 25, 85, 125), True), ((30, 25, 55, 100), False), ((2, 2, 90, 130), False)]
+)
+def test_boxes_without_joints(box: tuple[float, ...], corners: bool, tmp_path: Path) -> None:
+    """Read as widths and heights, corners reach out of the picture."""
+    people(tmp_path, box=box)
+    path = tmp_path / "people.json"
+    held = json.loads(path.read_text())
+    for annotation in held["annotations"]:
+        annotation.update(keypoints=[0] * 51, num_keypoints=0)
+        del annotation["area"]
+    path.write_text(json.dumps(held))
+    boxed = read_data(path, min_keypoints=0)
+    assert boxed.labels(0).box.tolist() == ([30, 25, 55, 100] if corners else list(box))
+    assert any("boxes as (left, top, right, bottom)" in sentence for sentence in boxed.file.repairs) == corners
+
+
+@pytest.mark.parametrize("box", [None, [0, 0, 0, 0], [5, 5, -4, 9], [float("nan")] * 4])
+def test_people_without_joints_and_box_are_said_to_have_none(box: list[float] | None, tmp_path: Path) -> None:
+    people(tmp_path)
+    path = tmp_path / "people.json"
+    held = json.loads(path.read_text())
+    held["annotations"][1].update(keypoints=[0] * 51, num_keypoints=0, bbox=box)
+    path.write_text(json.dumps(held))
+    (sentence,) = read_data(path, min_keypoints=0).file.repairs
+    assert "left out: 1 annotation (2) without a box of a pixel or more" in sentence
+
+
 @pytest.mark.parametrize("box", [(30, 33, 85, 125), (30, 25, 85, 102)])
 @pytest.mark.parametrize("count", [3, 8])
 def test_boxes_as_corners_that_some_joints_leave(count: int, box: tuple[float, ...], tmp_path: Path) -> None:

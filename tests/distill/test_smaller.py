@@ -159,3 +159,9 @@ def test_new_weights_alone_learn_only_where_something_is_replaced(registered: Pa
         request(registered, replaces=None)
     with pytest.raises(InputError, match="student 'tiny_teacher' is not known"):
         distill(request(registered, replaces="tiny_teacher"))
+
+
+def test_losses_that_are_all_zero_train_nothing(registered: Path) -> None:
+    nothing = LossWeights(regression=0, simulated_heatmap=0, confidence=0)  # labels have no tokens
+    with pytest.raises(InputError, match=r"nothing would be learnt: .* \(regression, confidence\) the weight 0"):
+        distill(request(registered, Recipe(epochs=1, batch=8, losses=nothing)))

@@ -40,6 +40,18 @@ def test_heatmaps_are_in_the_skeletons_order(tmp_path: Path, batch: int | str, l
     assert (mine.crop.width, mine.crop.height, mine.crop.padding) == (W, H, 1.25)
 
 
+@pytest.mark.parametrize("dtype", ["FLOAT16", "DOUBLE"])
+def test_a_float_input_of_another_width_takes_the_same_numbers(dtype: str, tmp_path: Path) -> None:
+    images = crops()
+    expected = teacher(tmp_path, description()).heatmaps(images)
+    held, kinds = onnx.load(tmp_path / "net.onnx"), onnx.TensorProto
+    held.graph.input[0].type.tensor_type.elem_type = getattr(kinds, dtype)
+    held.graph.input[0].name = "narrow"
+    held.graph.node.insert(0, onnx.helper.make_node("Cast", ["narrow"], ["image"], to=kinds.FLOAT))
+    onnx.save(held, tmp_path / "net.onnx")
+    assert np.array_equal(teacher(tmp_path, description()).heatmaps(images), expected)  # whole pixels fit into float16
+
+
 def test_decoding_follows_the_yaml(tmp_path: Path) -> None:
     mine = teacher(tmp_path, description())
     images = np.zeros((1, H, W, 3), np.uint8)
@@ -92,6 +104,10 @@ WRONG = {
     "skeleton": (description(skeleton="ape"), r"skeleton 'ape' is not known"),
     "unknown field": (description(input__with=3), r"input.with: Extra inputs"),
     "std": (description(input__std=[1, 0, 1]), r"must be above 0"),
+    "numbers of pixels in 0..1": (
+        description(input__mean=[0.485, 0.456, 0.406], input__std=[0.229, 0.224, 0.225]),
+        r"mean and std look like those of pixels in 0\.\.1, and pixels are 0\.\.255: multiply both by 255",
+    ),
     "nan": (description(input__mean=[1, float("nan"), 1]), r"input.mean.1: Input should be a finite number"),
     "even blur": (description(decode__blur=4), r"must be odd"),
     "a published method on cells with an offset": (

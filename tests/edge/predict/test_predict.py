@@ -174,6 +174,11 @@ def test_wrong_options(options: dict, message: str, tiny_onnx: Path, photos: Pat
         main([str(photos)], **{"artefact": str(tiny_onnx), **options})
 
 
+def test_a_folder_of_artefacts_is_no_artefact(tiny_onnx: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match=rf"is a folder of artefacts; name one of them: .*{tiny_onnx.name}"):
+        main([str(photos)], artefact=str(tiny_onnx.parent))
+
+
 def test_ctrl_c_leaves_a_video_that_plays_and_a_json_that_is_whole(tiny_onnx: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "in.avi", [picture(0, 640, 480), picture(1, 640, 480)] * 200)
     names = ["--artefact", tiny_onnx, "--out", tmp_path / "drawn.mp4", "--json", tmp_path / "found.json", "--boxes", "whole"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import gzip
+import io
 import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from pose.crop import CropSpec
 from pose.errors import InputError
 from pose.models import build
-from pose.models.checkpoint import load, load_matching, read
+from pose.models.checkpoint import load, load_matching, read, save
 
 NAME = "distilpose_s"
 
@@ -229,3 +236,71 @@ def test_a_safetensors_header_longer_than_the_file(tmp_path: Path) -> None:
     path.write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
     with pytest.raises(InputError, match="not a whole safetensors file"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.bin", "w.SAFETENSORS", "weights"])
+def test_safetensors_under_another_name(model: nn.Module, tmp_path: Path, name: str) -> None:
+    swapped = copy.deepcopy(model)
+    swapped.crop = CropSpec(colour="BGR")
+    save(swapped, tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").rename(tmp_path / name)
+    loaded = build(NAME, 3, tmp_path / name)
+    assert same(loaded, model.state_dict())
+    assert loaded.crop == swapped.crop
+
+
+def zipped(*members: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in members:
+            archive.writestr(member, b"x" * 99)
+    return buffer.getvalue()
+
+
+def npz() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"a.weight": np.zeros(3)})
+    return buffer.getvalue()
+
+
+def gzipped() -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"a": torch.zeros(1)}, buffer)
+    return gzip.compress(buffer.getvalue())
+
+
+def onnx_model() -> bytes:
+    helper = pytest.importorskip("onnx").helper
+    return helper.make_model(helper.make_graph([], "net", [], []), producer_name="pytorch").SerializeToString()
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aaaa\nsize 21723627\n"
+OTHER_KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "pointer": (lambda: POINTER, "is a pointer of Git LFS, not the file itself; run `git lfs pull`"),
+    "page": (lambda: b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page, not weights; download the file itself"),
+    "refusal": (lambda: b"<?xml version='1.0'?><Error>AccessDenied</Error>", "is a web page"),
+    "gzip": (gzipped, "is compressed by gzip; unpack it"),
+    "onnx": (onnx_model, "is an ONNX model, not a checkpoint; describe it by a YAML .*docs/add-a-teacher.md"),
+    "onnx of no producer": (lambda: b"\x08\x08\x3a\x05", "is an ONNX model"),
+    "tflite": (lambda: b"\x1c\x00\x00\x00TFL3\x00", "is a TFLite model, not a checkpoint; describe it by a YAML"),
+    "torchscript": (
+        lambda: zipped("w/data.pkl", "w/code/__torch__/net.py", "w/constants.pkl"),
+        r"is a TorchScript program, not a checkpoint; save `model.state_dict\(\)`",
+    ),
+    "exported": (
+        lambda: zipped("w/archive_format", "w/models/model.json"),
+        "is an exported program.*that it was exported from",
+    ),
+    "npz": (npz, "is an archive of NumPy arrays, not a checkpoint; write them with safetensors.numpy.save_file"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_a_file_of_another_kind_is_named_with_what_to_do(name: str, suffix: str, tmp_path: Path) -> None:
+    content, match = OTHER_KINDS[name]
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content())
+    with pytest.raises(InputError, match=match) as error:
+        read(path)
+    assert one_line(error.value).startswith(f"{path} is a") or name == "gzip"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pose.errors import InputError
-from pose.models.checkpoint import load, read, read_for
+from pose.models.checkpoint import load, load_matching, read, read_for
 from pose.models.checkpoint_archive import read_archive
 from pose.models.checkpoint_layouts import inner_mapping
 
@@ -187,3 +187,94 @@ def test_a_damaged_checkpoint_is_refused_or_read(tmp_path_factory: pytest.TempPa
     except (ValueError, InputError):
         return
     assert isinstance(values, dict)
+
+
+def same(net: nn.Module, loaded: nn.Module) -> bool:
+    return all(torch.equal(value, net.state_dict()[key]) for key, value in loaded.state_dict().items())
+
+
+COUNTERS = {
+    "float16": lambda value: value.half(),
+    "float32 [1]": lambda value: value.float().reshape(1),
+    "int32 [1, 1]": lambda value: value.int().reshape(1, 1),
+    "bool": lambda value: value.bool(),
+    "NaN": lambda value: value.float() * torch.nan,
+}
+
+
+@pytest.mark.parametrize("kind", COUNTERS)
+def test_counters_of_batches_may_be_of_any_type_and_one_element(net: nn.Module, tmp_path: Path, kind: str) -> None:
+    state = prefixed(net, "module.")
+    state["module.backbone.1.num_batches_tracked"] = COUNTERS[kind](state["module.backbone.1.num_batches_tracked"])
+    torch.save(state, tmp_path / "w.pth")
+    empty = Net()
+    load(empty, tmp_path / "w.pth", "net")
+    assert same(net, empty)
+    assert load_matching(empty, read_for(empty, tmp_path / "w.pth"), head=True) == []
+
+
+def test_a_counter_of_several_elements_is_of_another_shape(net: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"1 of another shape \(backbone.1.num_batches_tracked \[2\] for \[\]\)"):
+        load(Net(), prefixed(net, "") | {"backbone.1.num_batches_tracked": torch.zeros(2)}, "net")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model."])
+def test_the_counts_of_thop_are_left_out(
+    net: nn.Module, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {
+        f"{part}{name}": torch.zeros(1)
+        for part in ("", "backbone.", "backbone.0.")
+        for name in ("total_ops", "total_params")
+    }
+    state = prefixed(net, prefix) | {prefix + key: value for key, value in counts.items()} | {"total_ops": torch.zeros(1)}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.pth")
+    empty = Net()
+    load(empty, tmp_path / "w.pth", "net")
+    assert same(net, empty)
+    expected = (
+        f"{tmp_path / 'w.pth'}: the weights are read; left out: counts of operations (total_ops, total_params), epoch\n"
+    )
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_the_copies_of_an_averaging_hook_are_left_out(
+    net: nn.Module, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = {prefix + "ema_" + key.replace(".", "_"): value + 1 for key, value in net.state_dict().items()}
+    empty = Net()
+    load(empty, {"state_dict": prefixed(net, prefix) | copies}, "net")
+    assert same(net, empty)
+    said = "the state dict: the weights are read; left out: 9 tensors named ema_... beside the weights themselves\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_tensor_whose_name_only_begins_like_a_copy_is_unexpected(net: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"1 unexpected \(ema_neck_weight\)"):
+        load(Net(), prefixed(net, "") | {"ema_neck_weight": torch.zeros(1), "ema_head_bias": torch.zeros(2)}, "net")
+
+
+@pytest.mark.parametrize("with_objects", [False, True])
+def test_the_only_mapping_of_tensors_is_the_weights(
+    net: nn.Module, framework: types.SimpleNamespace, tmp_path: Path, with_objects: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, empty = tmp_path / "w.pth", Net()
+    beside = objects(framework) if with_objects else {"epoch": 3, "scaler": {"scale": 65536.0}, "empty": {}}
+    torch.save({**beside, "student": prefixed(net, "module.")}, path)
+    load(empty, path, "net")
+    assert same(net, empty)
+    assert "left out: epoch" in capsys.readouterr().err
+
+
+def test_two_mappings_of_tensors_are_refused(net: nn.Module, tmp_path: Path) -> None:
+    torch.save({"student": prefixed(net, ""), "epoch": 3, "teacher": prefixed(net, "")}, tmp_path / "two.pth")
+    with pytest.raises(
+        InputError, match=r"two.pth holds 2 mappings of tensors \(student, teacher\); save the state dict of"
+    ):
+        load(Net(), tmp_path / "two.pth", "net")
+
+
+def test_a_mapping_beside_tensors_is_not_the_weights() -> None:
+    with pytest.raises(InputError, match="is not a state dict: other not tensors"):
+        load(Net(), {"weight": torch.zeros(1), "other": {"x": torch.zeros(1)}}, "net")

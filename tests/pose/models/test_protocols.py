@@ -141,6 +141,11 @@ WRONG = {
     "syntax": ([("import copy", "import copy copy")], "mine.py:Simple", r"mine.py cannot be imported \(SyntaxError"),
     "import": ([("import copy", "import nowhere")], "mine.py:Simple", "cannot be imported .ModuleNotFoundError: No module"),
     "crop": ([("CropSpec(width=64, height=64)", "(64, 64)")], "mine.py:Simple", "no attribute `crop` that is a"),
+    "pixels in 0..1": (
+        [("CropSpec(width=64, height=64)", "CropSpec(64, 64, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))")],
+        "mine.py:Simple",
+        "its crop's mean and std look like those of pixels in 0..1",
+    ),
     "heatmap": ([("(16, 16)\n", "16\n")], "mine.py:Simple", "no attribute `heatmap` that is .width, height."),
     "name": (
         [("class Simple", "class Sïmple"), ("Simple(keypoints)", "Sïmple(keypoints)")],
