@@ -23,10 +23,22 @@ if TYPE_CHECKING:
     from edge.evaluate.peers import Network, Peers
     from edge.evaluate.records import Check, Column, Pixels
 
-REGIONS = ("results", "results-all", "targets", "peers", "peers-all", "compare", "ablation", "ablation-more", "zoo")
-OPTIONAL = ("ablation", "ablation-more", "zoo")  # of which a folder may have no data
+REGIONS = (
+    "results",
+    "results-all",
+    "targets",
+    "peers",
+    "peers-all",
+    "compare",
+    "ablation",
+    "ablation-more",
+    "zoo",
+    "smaller",
+)
+OPTIONAL = ("ablation", "ablation-more", "zoo", "smaller")  # of which a folder may have no data
 MARKS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in REGIONS}
 PEERS, COMPARE = "peers.json", "compare.json"  # what `edge.peers` and `quantize.compare` wrote
+SMALLER = "smaller.json"  # what `edge.peers` wrote of students that are not bundled
 PEER_TIMINGS = "peers-timings.json"  # of `edge.peers`, too: the same networks with other weights, on a processor with VNNI
 FIGURE = "ablation.svg"  # beside the document that has the region `ablation`
 DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
@@ -76,7 +88,8 @@ def tables(folder: Path) -> dict[str, str]:
     """
     from pose.files import read_yaml
 
-    made = dict.fromkeys(MARKS, "") | peers_regions(folder) | {"compare": compare_region(folder), "zoo": zoo.table(folder)}
+    made = dict.fromkeys(MARKS, "") | peers_regions(folder)
+    made |= {"compare": compare_region(folder), "zoo": zoo.table(folder), "smaller": smaller_region(folder)}
     if rows := ablations.more(ablations.read_more(folder)):
         made["ablation-more"] = rows
     if ablation := ablations.read(folder):
@@ -97,6 +110,15 @@ def compare_region(folder: Path) -> str:
     from quantize.comparison import as_markdown, read
 
     return as_markdown(read(folder / COMPARE)) if (folder / COMPARE).exists() else ""
+
+
+def smaller_region(folder: Path) -> str:
+    """The table of the students that were tried and not bundled; empty without its file."""
+    from edge.evaluate.peers import read_peers
+    from edge.report.peers import as_markdown
+
+    path = folder / SMALLER
+    return as_markdown(peers := read_peers(path), peers.threads) if path.exists() else ""
 
 
 def peers_regions(folder: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ from pose.errors import InputError
 from pose.models import ModelSpec, checkpoint
 from pose.models.output import PoseOutput
 
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = Recipe(
     epochs=12,
     batch=8,
@@ -165,3 +166,21 @@ def test_losses_that_are_all_zero_train_nothing(registered: Path) -> None:
     nothing = LossWeights(regression=0, simulated_heatmap=0, confidence=0)  # labels have no tokens
     with pytest.raises(InputError, match=r"nothing would be learnt: .* \(regression, confidence\) the weight 0"):
         distill(request(registered, Recipe(epochs=1, batch=8, losses=nothing)))
+
+
+@pytest.mark.parametrize(
+    ("factory", "replaced", "new"),
+    [
+        ("without_1280", "distilpose_edge_s", "backbone.top"),
+        ("fused_stem", "without_1280", "backbone.stem.0, backbone.stem.2, backbone.stem.4"),
+    ],
+)
+def test_smaller_forms_of_the_edge_student(factory: str, replaced: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MODELS", dict(models.MODELS))
+    for name in ("without_1280", factory):
+        models.resolve(f"{ROOT}/results/smaller.py:{name}")
+    student, larger = models.build(factory), models.build(replaced)
+    take_over(student, larger, replaced, only_new=True)
+    learning = {name.rpartition(".")[0] for name, parameter in student.named_parameters() if parameter.requires_grad}
+    assert sorted(learning) == new.split(", ")
+    assert student.eval()(torch.zeros(1, 3, 192, 192)).coords.shape == (1, 17, 2)
