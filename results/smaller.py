@@ -1,8 +1,8 @@
 """Smaller forms of `distilpose_edge_s`, named on a command line as `results/smaller.py:without_1280`.
 
 Each leaves out a part of MoveNet's trunk and puts a cheaper one in its place, which `distill.student --replaces
-distilpose_edge_s` trains first. What the first of them costs and saves is in docs/results.md; the second was not trained to an
-end.
+distilpose_edge_s` trains first. What the first of them costs and saves is in docs/results.md; the second was not trained
+to an end.
 """
 
 from __future__ import annotations
