@@ -67,7 +67,7 @@ def repair(
     is_person = (people.labelled >= least) & ~people.is_crowd
     _scale(people, images, is_person, repairs, in_fractions)
     _read_corners(people, images, is_person, repairs)
-    somewhere = is_person & ((people.labelled > 0) | (people.boxes[:, 2:] > 0).all(1))
+    somewhere = is_person & ((people.labelled > 0) | _have_sides(people))
     far, outside = is_person & _any_far(people, images), somewhere & _all_outside(people, images)
     repairs.add(Repair.FAR, people.ids[far].tolist())
     repairs.add(Repair.OUTSIDE, people.ids[outside & ~far].tolist())
@@ -85,13 +85,18 @@ def _scale(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repai
     """Fractions of the image to pixels."""
     labelled = people.keypoints[..., 2] > 0
     rows, joints = np.nonzero(labelled & is_person[:, None])
-    boxed = is_person & (people.boxes[:, 2:] > 0).all(1)
+    boxed = is_person & _have_sides(people)
     if stated or (len(rows) > 1 and are_fractions(people.keypoints[rows, joints, :2], images[rows])):
         people.keypoints[..., :2] *= images[:, None]
         repairs.add(Repair.JOINT_FRACTIONS, [] if stated else people.ids[is_person].tolist())
     if stated or are_fractions(people.boxes[boxed], images[boxed]):
         people.boxes *= np.hstack([images, images])
         repairs.add(Repair.BOX_FRACTIONS, [] if stated else people.ids[boxed].tolist())
+
+
+def _have_sides(people: PeopleTable) -> np.ndarray:
+    """Whether the last two numbers of each box are above 0, bool [N]."""
+    return np.all(people.boxes[:, 2:] > 0, axis=1)
 
 
 def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
@@ -111,7 +116,7 @@ def _unlabel_origin(people: PeopleTable, repairs: Repairs) -> None:
 
 def _read_corners(people: PeopleTable, images: np.ndarray, is_person: np.ndarray, repairs: Repairs) -> None:
     """Boxes of a file that are (left, top, right, bottom) to (left, top, width, height)."""
-    boxed = is_person & (people.boxes[:, 2:] > 0).all(1)
+    boxed = is_person & _have_sides(people)
     rows = boxed & (people.labelled >= _JOINTS)
     if people.labelled[is_person].any():
         if not _are_corners(people.boxes[rows], people.keypoints[rows], images[rows]):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,18 +71,35 @@ def _heic(where: object) -> InputError:
     return InputError(f"image {where} is HEIC, which cannot be read here; convert it to JPEG, turned upright, first")
 
 
-def as_stored(image: np.ndarray, data: bytes) -> np.ndarray:
-    """The stored pixels of what OpenCV decodes of a file's bytes: it turns a TIFF even where it is told not to."""
+def orientation_of(data: bytes) -> int:
+    """The EXIF orientation that a photo, the bytes of a file, is shown in; 1 where Pillow does not read it.
+
+    Of an AVIF it is made of the turn and mirror of the format itself.
+    """
+    return _asked(data, lambda image: image.getexif().get(_ORIENTATION, 1))
+
+
+def pictures_in(data: bytes) -> int:
+    """How many pictures the bytes of a file hold; 1 where Pillow does not read them."""
+    return _asked(data, lambda image: getattr(image, "n_frames", 1))
+
+
+def _asked(data: bytes, question: Callable[[Any], int]) -> int:
     from PIL import Image
 
-    if data[:4] not in _TIFF:
-        return image
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of very large photos
-            orientation: int = Image.open(io.BytesIO(data)).getexif().get(_ORIENTATION, 1)
+            return question(Image.open(io.BytesIO(data)))
     except Exception:  # of a header that Pillow does not read nothing is known: see `read_header`
+        return 1
+
+
+def as_stored(image: np.ndarray, data: bytes) -> np.ndarray:
+    """The stored pixels of what OpenCV decodes of a file's bytes: it turns a TIFF even where it is told not to."""
+    if data[:4] not in _TIFF:
         return image
+    orientation = orientation_of(data)
     return upright(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +11,15 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from calib_data.photo_header import Header, as_stored, read_header, require_no_heic, upright
+from calib_data.photo_header import (
+    Header,
+    as_stored,
+    orientation_of,
+    pictures_in,
+    read_header,
+    require_no_heic,
+    upright,
+)
 from calib_data.photo_names import Names, name_parts
 from pose import MOST_PIXELS, cli
 from pose.errors import InputError
@@ -24,7 +30,7 @@ _LAST, _LAST_BYTES = 8, 256 << 20  # images, and their bytes; the people of one 
 _MOST_BYTES = 512 << 20  # of an image file
 _MANY = 2000  # photos whose headers take about a second: from there on a progress bar is shown
 _DARK = 64  # of 255: what the values of a photo of up to 14 bits stay below where they are taken for 16 bits
-_ORIENTATION = 0x0112  # the EXIF tag
+_JPEG = b"\xff\xd8"  # begins files of 8 bits, which most photos are
 _noted: set[str] = set()  # what the user was told of photos, once
 
 Exif = Literal["apply", "ignore"]
@@ -207,13 +213,13 @@ def decode_photo(data: bytes, where: object, *, as_shown: bool = False) -> np.nd
     if image is None:
         require_no_heic(data[:12], where)
         raise InputError(f"image {where} is not readable (truncated, or no image); fetch it again")
-    if image.max() < _DARK:
+    if not data.startswith(_JPEG) and image.max() < _DARK:
         _note_few_bits(data, where)
     if not as_shown:
         return cv2.cvtColor(as_stored(image, data), cv2.COLOR_BGR2RGB)
     if _may_be_animated(data):
         _note_animation(data, where)
-    return cv2.cvtColor(upright(image, _header(data)[0]) if is_avif else image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(upright(image, orientation_of(data)) if is_avif else image, cv2.COLOR_BGR2RGB)
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray | None:
@@ -223,22 +229,6 @@ def _decoded(data: bytes, flags: int) -> np.ndarray | None:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     finally:
         cv2.utils.logging.setLogLevel(level)
-
-
-def _header(data: bytes) -> tuple[int, int]:
-    """The EXIF orientation that a photo is shown in, and its number of pictures: 1 and 1 where Pillow does not read it.
-
-    Of an AVIF the orientation is made of the turn and mirror of the format itself.
-    """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of very large photos
-            image = Image.open(io.BytesIO(data))
-            return image.getexif().get(_ORIENTATION, 1), getattr(image, "n_frames", 1)
-    except Exception:  # of a damaged file Pillow may raise anything
-        return 1, 1
 
 
 def _note_few_bits(data: bytes, where: object) -> None:
@@ -261,7 +251,7 @@ def _may_be_animated(data: bytes) -> bool:
 
 def _note_animation(data: bytes, where: object) -> None:
     """Tell the user once of a photo that moves."""
-    count = 1 if "animation" in _noted else _header(data)[1]
+    count = 1 if "animation" in _noted else pictures_in(data)
     if count > 1:
         _noted.add("animation")
         cli.note(

@@ -130,9 +130,9 @@ def distill(request: Request, trunk: Path | None = None) -> dict[str, float]:
     from pose.weights import weights_file
 
     out, student = request.out, request.student
-    for name in (student, *([request.replaces] if request.replaces else [])):
-        tasks.check_names(name, request.teacher)
+    tasks.check_names(student, request.teacher)
     if request.replaces is not None:
+        tasks.check_names(request.replaces, request.teacher)
         if trunk:
             raise InputError(f"--replaces {request.replaces} lends its trunk; leave out --trunk {trunk}")
         request = replace(request, weights=request.weights or weights_file(request.replaces))

@@ -12,7 +12,6 @@ from torch import nn
 from pose.models import MODELS, gated
 from pose.models.backbones.movenet import SameConv2d
 
-_SIZE = 192  # pixels, as distilpose_edge_s
 _STEM = 3  # blocks of the trunk up to its first lateral connection, at stride 4
 
 
